@@ -1,0 +1,19 @@
+//! HLO text as a typed graph, and back.
+//!
+//! `parse` reads what XLA prints, [`Module`] is the graph, `Display` prints it again, `verify`
+//! checks it and `eval` executes it slowly and obviously: the reference for every other engine.
+//! The crate knows nothing of embeddings.
+//!
+//! Reading order: [`shape`], [`module`], [`attribute`], then the parser.
+
+pub mod attribute;
+pub mod literal;
+pub mod module;
+pub mod opcode;
+pub mod shape;
+
+pub use attribute::{Attribute, AttributeValue, DotDims, GatherDims, ScatterDims};
+pub use literal::Literal;
+pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
+pub use opcode::Opcode;
+pub use shape::{ArrayShape, Layout, PrimitiveType, Shape};

@@ -1,0 +1,1 @@
+//! hlo2dae plugin.
