@@ -1,12 +1,15 @@
 //! Attributes: a name and a value, kept in the order of the text.
 //!
-//! The parser types a value by the attribute's name where the name is known and keeps it as
-//! written where it is not, so that nothing is lost on the way back to text. Groups of attributes
-//! that belong together (the dimension numbers of a gather) are read through typed views.
+//! The parser types a value by the attribute's name. Structures that only matter to XLA's own
+//! passes (sharding, metadata, device groups) are checked and kept as canonical text. Groups of
+//! attributes that belong together (the dimension numbers of a gather) are read through typed
+//! views.
 
 use std::sync::Arc;
 
-use crate::module::{ComputationId, Span};
+use crate::literal::Literal;
+use crate::module::{ComputationId, InstructionId, Span};
+use crate::shape::Shape;
 
 /// `name=value` after an instruction's operands, a computation's body or the module's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,22 +29,92 @@ pub enum AttributeValue {
     Bool(bool),
     /// `index_vector_dim=1`.
     Integer(i64),
+    /// `epsilon=0.001`.
+    Float(f64),
     /// `dimensions={0,1}`.
     Integers(Vec<i64>),
+    /// `source_target_pairs={{0,1},{1,0}}`.
+    IntegerLists(Vec<Vec<i64>>),
     /// A bare word, such as `direction=LT` or `kind=kLoop`.
     Word(Arc<str>),
     /// A quoted string, unescaped.
-    Text(String),
+    Text(Arc<str>),
     /// `to_apply=%add`.
     Computation(ComputationId),
     /// `branch_computations={%a, %b}`.
     Computations(Vec<ComputationId>),
+    /// `control-predecessors={%a, %b}`.
+    Instructions(Vec<InstructionId>),
     /// `slice={[0:32:1], [0:10]}`: start, limit, stride of each dimension.
     Slices(Vec<(i64, i64, i64)>),
     /// `padding=0_1x2_3_1`: low, high, interior of each dimension.
     Padding(Vec<(i64, i64, i64)>),
-    /// Any other value, exactly as written (braces balanced).
-    Raw(String),
+    /// `window={size=2x2 stride=2x2}`: one entry a dimension.
+    Window(Vec<WindowDim>),
+    /// `dim_labels=b01f_01io->b01f`.
+    ConvolutionDims(Box<ConvolutionDims>),
+    /// `outfeed_shape=f32[2]{0}`.
+    Shape(Arc<Shape>),
+    /// `operand_layout_constraints={f32[2]{0}, s32[]}`.
+    Shapes(Vec<Arc<Shape>>),
+    /// `entry_computation_layout={(f32[2]{0})->f32[2]{0}}`: parameters and result.
+    Signature(Vec<Arc<Shape>>, Arc<Shape>),
+    /// `literal=s32[2]{0} {1, 2}`.
+    Literal(Arc<Literal>),
+    /// Any other structure (`metadata`, `sharding`, `replica_groups`, ...), in canonical spelling.
+    Raw(Arc<str>),
+}
+
+/// One dimension of a `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowDim {
+    /// Elements that the window covers.
+    pub size: i64,
+    /// Step between windows.
+    pub stride: i64,
+    /// Padding before the first element; negative removes elements.
+    pub padding_low: i64,
+    /// Padding after the last element; negative removes elements.
+    pub padding_high: i64,
+    /// Step between elements of the window (`rhs_dilate`).
+    pub window_dilation: i64,
+    /// Spacing of the operand's elements (`lhs_dilate`).
+    pub base_dilation: i64,
+    /// Whether the window is read backwards.
+    pub reversal: bool,
+}
+
+impl Default for WindowDim {
+    fn default() -> Self {
+        WindowDim {
+            size: 1,
+            stride: 1,
+            padding_low: 0,
+            padding_high: 0,
+            window_dilation: 1,
+            base_dilation: 1,
+            reversal: false,
+        }
+    }
+}
+
+/// Dimension numbers of a `convolution`: which dimension of each array plays which part.
+///
+/// `None` marks a dimension whose part is unknown (`?`); only custom calls have those.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are XLA's own")]
+pub struct ConvolutionDims {
+    pub input_batch: Option<i64>,
+    pub input_feature: Option<i64>,
+    pub input_spatial: Vec<i64>,
+    pub kernel_input_feature: Option<i64>,
+    pub kernel_output_feature: Option<i64>,
+    pub kernel_spatial: Vec<i64>,
+    pub output_batch: Option<i64>,
+    pub output_feature: Option<i64>,
+    pub output_spatial: Vec<i64>,
+    /// Ranks of input, kernel and output; more than the parts above when some are `?`.
+    pub ranks: [usize; 3],
 }
 
 /// Dimension numbers of a `gather`, as XLA's semantics name them.

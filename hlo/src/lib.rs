@@ -12,7 +12,9 @@ pub mod module;
 pub mod opcode;
 pub mod shape;
 
-pub use attribute::{Attribute, AttributeValue, DotDims, GatherDims, ScatterDims};
+pub use attribute::{
+    Attribute, AttributeValue, ConvolutionDims, DotDims, GatherDims, ScatterDims, WindowDim,
+};
 pub use literal::Literal;
 pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
 pub use opcode::Opcode;

@@ -1,17 +1,14 @@
 //! The opcodes of HLO.
 
 use std::fmt;
-use std::sync::Arc;
 
 macro_rules! opcodes {
     ($($variant:ident $name:literal,)*) => {
         /// What an instruction computes; named as in HLO text.
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(missing_docs, reason = "the names are HLO's own")]
         pub enum Opcode {
             $($variant,)*
-            /// An opcode that this version does not know: kept and printed back.
-            Other(Arc<str>),
         }
 
         impl Opcode {
@@ -19,18 +16,17 @@ macro_rules! opcodes {
             pub const ALL: &'static [Opcode] = &[$(Opcode::$variant,)*];
 
             /// HLO's spelling.
-            pub fn name(&self) -> &str {
+            pub const fn name(self) -> &'static str {
                 match self {
                     $(Opcode::$variant => $name,)*
-                    Opcode::Other(name) => name,
                 }
             }
 
-            /// The opcode spelled `name`; [`Opcode::Other`] for an unknown one.
-            pub fn from_name(name: &str) -> Self {
+            /// The opcode spelled `name`.
+            pub fn from_name(name: &str) -> Option<Self> {
                 match name {
-                    $($name => Opcode::$variant,)*
-                    _ => Opcode::Other(name.into()),
+                    $($name => Some(Opcode::$variant),)*
+                    _ => None,
                 }
             }
         }
