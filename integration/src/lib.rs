@@ -1,1 +1,1 @@
-//! hlo2dae integration.
+//! Tests that need all crates: case folders, engines against each other, frameworks.
