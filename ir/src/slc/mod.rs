@@ -1,0 +1,287 @@
+//! SLC, structured lookup-compute: which loops and loads the access unit runs, and which code the
+//! execute unit runs.
+//!
+//! The access unit runs the loops, reads memory and computes addresses; everything that it knows is
+//! a stream. The execute unit runs callbacks, which take values from streams and alone write memory.
+//!
+//! ```text
+//! slc.func @embedding_bag {
+//!   input %table: f32[1000,24]
+//!   input %ids: s32[32,10]
+//!   output %out: f32[32,24] = 0.0
+//!   slc.for %b = 0 to 32 step 1 {
+//!     slc.for %l = 0 to 10 step 1 {
+//!       %id = slc.mem_stream %ids[%b, %l]
+//!       %row = slc.alu_stream convert %id to index
+//!       slc.for %d = 0 to 24 step 1 {
+//!         %x = slc.mem_stream %table[%row, %d]
+//!         slc.callback {
+//!           %b_0 = slc.from_stream %b
+//!           %d_0 = slc.from_stream %d
+//!           %x_0 = slc.from_stream %x
+//!           %old = load %out[%b_0, %d_0]
+//!           %new = add %old, %x_0
+//!           store %new, %out[%b_0, %d_0]
+//!         }
+//!       }
+//!     }
+//!   }
+//! }
+//! ```
+//!
+//! # Structure
+//!
+//! ```text
+//! func      = "slc.func" @name "{" buffer* body "}"
+//! body      = stream* step*
+//! stream    = %s "= slc.mem_stream" %buffer "[" %s,* "]"  |  %s "= slc.alu_stream" arithmetic on streams
+//! step      = callback | loop
+//! loop      = "slc.for" %s "=" bound "to" bound "step" integer "{" body "}"       bound = integer | %s
+//! callback  = "slc.callback" "{" statement* "}"
+//! statement = %v "= slc.from_stream" %s  |  %v "=" arithmetic on values  |  %v "= load" %buffer "[" %v,* "]"
+//!           | "store" %v "," %buffer "[" %v,* "]"  |  "scf.if" %v "{" statement* "}"
+//! ```
+//!
+//! A body states its streams first, then its steps: all streams of a body advance together. The
+//! function's own body is one iteration of a unit without a loop.
+//!
+//! # Semantics
+//!
+//! * **Loop.** `slc.for %i = lower to upper step s` reads its bounds when it begins. It begins once for
+//!   each iteration of the body that holds it (siblings in textual order), iterates for each
+//!   position `lower + k * s` below `upper`, `k = 0, 1, ...`, and ends once, also when there was no position.
+//! * **Streams.** In each iteration the induction variable takes the next position, then every stream
+//!   of the body advances by exactly one element, in textual order, each from the current elements
+//!   of its operands, before any step of the iteration. A stream used in an inner loop keeps its element for
+//!   all of the inner iterations. No stream can see what a callback wrote (rule 8), so
+//!   the access unit may be any number of iterations ahead of the execute unit.
+//! * **Callbacks.** The place of a callback says the [event](Event) at which it fires: after a loop the
+//!   loop's end, else before a loop the loop's begin, else (there is no loop) each iteration of the body that holds it.
+//!   So the steps of a body happen in textual order, and the callbacks of a program fire in one sequence, one at a time.
+//!   `slc.from_stream` gives the element that its stream has at the event; each callback starts with
+//!   no other values: what passes from one callback to a later one passes through a buffer.
+//! * **Statements** run in order. `scf.if` runs its statements when its condition holds.
+//! * Arithmetic is [`Arith`], the same on both sides. An access outside its buffer is an error of the caller's.
+//!
+//! # Rules
+//!
+//! `verify` checks that
+//!
+//! 1. names of buffers, streams and values are unique;
+//! 2. every stream and value is defined once, before its uses, and used in its scope: a stream in
+//!    the body that defines it (an induction variable: the body of its loop) and everything inside, a value in the rest of
+//!    its statement list and everything inside;
+//! 3. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, a load has
+//!    the buffer's element type, a stored value too, conditions are `bool`;
+//! 4. an access has one `index` for each dimension of its buffer;
+//! 5. bounds are `index`; steps are positive;
+//! 6. no two callbacks stand side by side: one event, one callback;
+//! 7. a callback stands beside a loop or alone in the body of a loop, not alone in the function;
+//! 8. `slc.mem_stream` reads no buffer that the program stores to;
+//! 9. `store` writes no input;
+//! 10. `slc.from_stream` stands outside `scf.if`: what a callback takes does not depend on data;
+//! 11. nesting is at most [`MAX_DEPTH`] deep.
+
+use cranelift_entity::{EntitySet, PrimaryMap, entity_impl};
+
+use crate::core::{Arith, Buffer, BufferId, Span};
+use crate::region::ValueData;
+
+/// Deepest nesting of loops and guards.
+pub const MAX_DEPTH: usize = 64;
+
+/// A stream: what the access unit knows, one element at a time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream(u32);
+entity_impl!(Stream, "s");
+
+/// A value of a callback.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(u32);
+entity_impl!(Value, "v");
+
+/// A program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Func {
+    /// Name without `@`.
+    pub name: String,
+    /// All buffers, in the order of the declarations.
+    pub buffers: PrimaryMap<BufferId, Buffer>,
+    /// All streams, those of the loops' induction variables included.
+    pub streams: PrimaryMap<Stream, ValueData>,
+    /// The values of all callbacks.
+    pub values: PrimaryMap<Value, ValueData>,
+    /// What runs once.
+    pub body: Body,
+}
+
+/// What one iteration does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body {
+    /// The streams that advance once an iteration, each after those that it is made from.
+    pub streams: Vec<StreamDef>,
+    /// Loops and callbacks, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Definition of a stream that is not an induction variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamDef {
+    /// The stream.
+    pub stream: Stream,
+    /// Its elements.
+    pub expr: StreamExpr,
+}
+
+/// What a stream's elements are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamExpr {
+    /// `slc.mem_stream %buffer[%i, %j]`: an element of memory.
+    Mem {
+        /// A buffer that the program does not store to.
+        buffer: BufferId,
+        /// One `index` stream for each dimension of the buffer.
+        indices: Vec<Stream>,
+    },
+    /// `slc.alu_stream add %a, %b`: computed from other streams.
+    Alu(Arith<Stream>),
+}
+
+/// One step of an iteration.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A loop that the access unit runs.
+    For(Loop),
+    /// Code that the execute unit runs.
+    Callback(Callback),
+}
+
+/// `slc.for %i = lower to upper step s { body }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loop {
+    /// The stream of positions.
+    pub induction: Stream,
+    /// First position.
+    pub lower: Bound,
+    /// Positions stay below it.
+    pub upper: Bound,
+    /// Distance of two positions, positive.
+    pub step: i64,
+    /// What each iteration does.
+    pub body: Body,
+    /// Where the loop is.
+    pub span: Span,
+}
+
+/// Bound of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The same each time: a dense traversal.
+    Constant(i64),
+    /// The stream's element when the loop begins: a range traversal.
+    Stream(Stream),
+}
+
+/// `slc.callback { statements }`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Callback {
+    /// What it does, in order.
+    pub body: Vec<Statement>,
+    /// Where the callback is.
+    pub span: Span,
+}
+
+/// One line of a callback.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// Defines a value.
+    Let(Value, Expr),
+    /// `store %value, %buffer[%i, %j]`.
+    Store {
+        /// An output or temporary.
+        buffer: BufferId,
+        /// One `index` for each dimension of the buffer.
+        indices: Vec<Value>,
+        /// Of the buffer's element type.
+        value: Value,
+        /// Where the statement is.
+        span: Span,
+    },
+    /// `scf.if %condition { statements }`.
+    If {
+        /// A `bool`.
+        condition: Value,
+        /// Run when the condition holds.
+        body: Vec<Statement>,
+        /// Where the statement is.
+        span: Span,
+    },
+}
+
+/// What a [`Statement::Let`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// `slc.from_stream %s`: the stream's element at the event.
+    FromStream(Stream),
+    /// Scalar arithmetic.
+    Arith(Arith<Value>),
+    /// `load %buffer[%i, %j]`.
+    Load {
+        /// Any buffer.
+        buffer: BufferId,
+        /// One `index` for each dimension of the buffer.
+        indices: Vec<Value>,
+    },
+}
+
+/// When a callback fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Before the first iteration of the loop that is this step of the body.
+    Begin(usize),
+    /// In each iteration of the body.
+    Iterate,
+    /// After the last iteration of the loop that is this step of the body.
+    End(usize),
+}
+
+impl Body {
+    /// The event of the callback that is step `at`.
+    pub fn event(&self, at: usize) -> Event {
+        let is_loop = |step: usize| matches!(self.steps.get(step), Some(Step::For(_)));
+        match at.checked_sub(1) {
+            Some(before) if is_loop(before) => Event::End(before),
+            _ if is_loop(at + 1) => Event::Begin(at + 1),
+            _ => Event::Iterate,
+        }
+    }
+}
+
+impl Func {
+    /// The buffers that a callback stores to.
+    pub fn stored_buffers(&self) -> EntitySet<BufferId> {
+        let mut stored = EntitySet::new();
+        let mut bodies = vec![&self.body];
+        let mut lists: Vec<&[Statement]> = Vec::new();
+        while let Some(body) = bodies.pop() {
+            for step in &body.steps {
+                match step {
+                    Step::For(inner) => bodies.push(&inner.body),
+                    Step::Callback(callback) => lists.push(&callback.body),
+                }
+            }
+        }
+        while let Some(list) = lists.pop() {
+            for statement in list {
+                match statement {
+                    Statement::Store { buffer, .. } => {
+                        stored.insert(*buffer);
+                    }
+                    Statement::If { body, .. } => lists.push(body),
+                    Statement::Let(..) => {}
+                }
+            }
+        }
+        stored
+    }
+}
