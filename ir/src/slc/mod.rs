@@ -21,7 +21,7 @@
 //!           %x_0 = slc.from_stream %x
 //!           %old = load %out[%b_0, %d_0]
 //!           %new = add %old, %x_0
-//!           store %new, %out[%b_0, %d_0]
+//!           store %out[%b_0, %d_0], %new
 //!         }
 //!       }
 //!     }
@@ -34,55 +34,55 @@
 //! ```text
 //! func      = "slc.func" @name "{" buffer* body "}"
 //! body      = stream* step*
-//! stream    = %s "= slc.mem_stream" %buffer "[" %s,* "]"  |  %s "= slc.alu_stream" arithmetic on streams
-//! step      = callback | loop
-//! loop      = "slc.for" %s "=" bound "to" bound "step" integer "{" body "}"       bound = integer | %s
+//! stream    = %s "=" "slc.mem_stream" %buffer "[" %s,* "]"  |  %s "=" "slc.alu_stream" arithmetic
+//! step      = loop | callback
+//! loop      = "slc.for" %s "=" bound "to" bound "step" integer "{" body "}"        bound = integer | %s
 //! callback  = "slc.callback" "{" statement* "}"
-//! statement = %v "= slc.from_stream" %s  |  %v "=" arithmetic on values  |  %v "= load" %buffer "[" %v,* "]"
-//!           | "store" %v "," %buffer "[" %v,* "]"  |  "scf.if" %v "{" statement* "}"
+//! statement = %v "=" "slc.from_stream" %s  |  %v "=" arithmetic  |  %v "=" "load" %buffer "[" %v,* "]"
+//!           | "store" %buffer "[" %v,* "]" "," %v  |  "if" %v "{" statement* "}" ["else" "{" statement* "}"]
 //! ```
 //!
-//! A body states its streams first, then its steps: all streams of a body advance together. The
-//! function's own body is one iteration of a unit without a loop.
+//! A body states its streams first, then its steps: all streams of a body advance together.
 //!
 //! # Semantics
 //!
-//! * **Loop.** `slc.for %i = lower to upper step s` reads its bounds when it begins. It begins once for
-//!   each iteration of the body that holds it (siblings in textual order), iterates for each
-//!   position `lower + k * s` below `upper`, `k = 0, 1, ...`, and ends once, also when there was no position.
+//! * **Loop.** `slc.for %i = lower to upper step s` begins once in each iteration of the body that
+//!   holds it, and reads its bounds then. It iterates for each position `lower + k * s` below `upper`,
+//!   `k = 0, 1, ...`, and ends once, also when there was no position. The function's own body has one iteration.
 //! * **Streams.** In each iteration the induction variable takes the next position, then every stream
-//!   of the body advances by exactly one element, in textual order, each from the current elements
-//!   of its operands, before any step of the iteration. A stream used in an inner loop keeps its element for
-//!   all of the inner iterations. No stream can see what a callback wrote (rule 8), so
-//!   the access unit may be any number of iterations ahead of the execute unit.
-//! * **Callbacks.** The place of a callback says the [event](Event) at which it fires: after a loop the
-//!   loop's end, else before a loop the loop's begin, else (there is no loop) each iteration of the body that holds it.
-//!   So the steps of a body happen in textual order, and the callbacks of a program fire in one sequence, one at a time.
-//!   `slc.from_stream` gives the element that its stream has at the event; each callback starts with
-//!   no other values: what passes from one callback to a later one passes through a buffer.
-//! * **Statements** run in order. `scf.if` runs its statements when its condition holds.
-//! * Arithmetic is [`Arith`], the same on both sides. An access outside its buffer is an error of the caller's.
+//!   of the body advances by exactly one element, in textual order, each from the current elements of
+//!   its operands, and all before the first step of the iteration. In the inner loops the stream keeps its
+//!   element. Streams read inputs only, which nobody writes (rule 6): the access unit may be any
+//!   number of iterations ahead of the execute unit, and nobody can tell.
+//! * **Steps** happen in textual order, so siblings run one after the other. A loop's step is over when
+//!   the loop has ended.
+//! * **Callbacks.** The place of a callback says the [event](Event) at which it fires: after a loop, the end of that
+//!   loop; else before a loop, the begin of that loop; else (the body has no loop) each iteration of the body.
+//!   All callbacks of a program fire in one sequence, one at a time, each when the steps before it are over.
+//!   `slc.from_stream` gives the element that its stream has at the event. A callback starts with no
+//!   other values: what passes from one firing to a later one passes through a buffer.
+//! * **Statements** of a callback run in order; arithmetic is [`Arith`], the same on both sides.
+//!   An access outside its buffer is an error of the caller's.
 //!
 //! # Rules
 //!
 //! `verify` checks that
 //!
-//! 1. names of buffers, streams and values are unique;
+//! 1. names are unique: those of buffers and streams in the function, those of values in their
+//!    callback, where they differ from buffers' and streams' too;
 //! 2. every stream and value is defined once, before its uses, and used in its scope: a stream in
-//!    the body that defines it (an induction variable: the body of its loop) and everything inside, a value in the rest of
-//!    its statement list and everything inside;
-//! 3. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, a load has
-//!    the buffer's element type, a stored value too, conditions are `bool`;
+//!    the rest of its body and everything inside (an induction variable: in the body of its loop), a value in
+//!    the rest of its statement list and everything inside;
+//! 3. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, what is
+//!    loaded, stored or streamed has the buffer's element type, a condition is `bool`;
 //! 4. an access has one `index` for each dimension of its buffer;
-//! 5. bounds are `index`; steps are positive;
-//! 6. no two callbacks stand side by side: one event, one callback;
-//! 7. a callback stands beside a loop or alone in the body of a loop, not alone in the function;
-//! 8. `slc.mem_stream` reads no buffer that the program stores to;
-//! 9. `store` writes no input;
-//! 10. `slc.from_stream` stands outside `scf.if`: what a callback takes does not depend on data;
-//! 11. nesting is at most [`MAX_DEPTH`] deep.
+//! 5. bounds are `index`, steps positive;
+//! 6. `slc.mem_stream` reads an input, `store` writes an output or temporary;
+//! 7. no two callbacks stand side by side: one event, one callback;
+//! 8. `slc.from_stream` stands outside `if`: what a callback takes does not depend on data;
+//! 9. loops and guards are nested at most [`MAX_DEPTH`] deep.
 
-use cranelift_entity::{EntitySet, PrimaryMap, entity_impl};
+use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::core::{Arith, Buffer, BufferId, Span};
 use crate::region::ValueData;
@@ -109,8 +109,6 @@ pub struct Func {
     pub buffers: PrimaryMap<BufferId, Buffer>,
     /// All streams, those of the loops' induction variables included.
     pub streams: PrimaryMap<Stream, ValueData>,
-    /// The values of all callbacks.
-    pub values: PrimaryMap<Value, ValueData>,
     /// What runs once.
     pub body: Body,
 }
@@ -138,7 +136,7 @@ pub struct StreamDef {
 pub enum StreamExpr {
     /// `slc.mem_stream %buffer[%i, %j]`: an element of memory.
     Mem {
-        /// A buffer that the program does not store to.
+        /// An input.
         buffer: BufferId,
         /// One `index` stream for each dimension of the buffer.
         indices: Vec<Stream>,
@@ -185,6 +183,8 @@ pub enum Bound {
 /// `slc.callback { statements }`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Callback {
+    /// All values that the statements define.
+    pub values: PrimaryMap<Value, ValueData>,
     /// What it does, in order.
     pub body: Vec<Statement>,
     /// Where the callback is.
@@ -196,7 +196,7 @@ pub struct Callback {
 pub enum Statement {
     /// Defines a value.
     Let(Value, Expr),
-    /// `store %value, %buffer[%i, %j]`.
+    /// `store %buffer[%i, %j], %value`.
     Store {
         /// An output or temporary.
         buffer: BufferId,
@@ -207,12 +207,14 @@ pub enum Statement {
         /// Where the statement is.
         span: Span,
     },
-    /// `scf.if %condition { statements }`.
+    /// `if %condition { statements } else { statements }`.
     If {
         /// A `bool`.
         condition: Value,
-        /// Run when the condition holds.
-        body: Vec<Statement>,
+        /// Done when it is true.
+        then: Vec<Statement>,
+        /// Done when it is false.
+        otherwise: Vec<Statement>,
         /// Where the statement is.
         span: Span,
     },
@@ -254,34 +256,5 @@ impl Body {
             _ if is_loop(at + 1) => Event::Begin(at + 1),
             _ => Event::Iterate,
         }
-    }
-}
-
-impl Func {
-    /// The buffers that a callback stores to.
-    pub fn stored_buffers(&self) -> EntitySet<BufferId> {
-        let mut stored = EntitySet::new();
-        let mut bodies = vec![&self.body];
-        let mut lists: Vec<&[Statement]> = Vec::new();
-        while let Some(body) = bodies.pop() {
-            for step in &body.steps {
-                match step {
-                    Step::For(inner) => bodies.push(&inner.body),
-                    Step::Callback(callback) => lists.push(&callback.body),
-                }
-            }
-        }
-        while let Some(list) = lists.pop() {
-            for statement in list {
-                match statement {
-                    Statement::Store { buffer, .. } => {
-                        stored.insert(*buffer);
-                    }
-                    Statement::If { body, .. } => lists.push(body),
-                    Statement::Let(..) => {}
-                }
-            }
-        }
-        stored
     }
 }
