@@ -1,8 +1,6 @@
 //! Scalar operations: the same set in every IR, on the access side and on the execute side.
 //!
-//! Element semantics are XLA's: integers wrap, division by zero and shifts beyond the width give
-//! XLA's results, `f16` and `bf16` round after every operation, `min` and `max` propagate NaN.
-//! On `index` the arithmetic is that of `s64`.
+//! Their types and values are in [`super::typing`] and [`super::arith`].
 
 use super::scalar::Scalar;
 use super::types::ScalarType;
@@ -85,4 +83,60 @@ pub enum Arith<V> {
     Select(V, V, V),
     /// `convert %a to f32`: XLA's convert; to and from `index` as to and from `s64`.
     Convert(V, ScalarType),
+}
+
+impl<V> Arith<V> {
+    /// The same operation on other operands.
+    pub fn try_map<W, E>(&self, mut f: impl FnMut(&V) -> Result<W, E>) -> Result<Arith<W>, E> {
+        Ok(match self {
+            Arith::Constant(scalar) => Arith::Constant(*scalar),
+            Arith::Unary(op, a) => Arith::Unary(*op, f(a)?),
+            Arith::Binary(op, a, b) => Arith::Binary(*op, f(a)?, f(b)?),
+            Arith::Compare(op, a, b) => Arith::Compare(*op, f(a)?, f(b)?),
+            Arith::Select(c, a, b) => Arith::Select(f(c)?, f(a)?, f(b)?),
+            Arith::Convert(a, to) => Arith::Convert(f(a)?, *to),
+        })
+    }
+
+    /// The same operation on other operands.
+    pub fn map<W>(&self, mut f: impl FnMut(&V) -> W) -> Arith<W> {
+        match self.try_map(|v| Ok::<W, std::convert::Infallible>(f(v))) {
+            Ok(arith) => arith,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The operands, in the order of the text.
+    pub fn operands(&self) -> impl Iterator<Item = &V> {
+        let operands = match self {
+            Arith::Constant(_) => [None, None, None],
+            Arith::Unary(_, a) | Arith::Convert(a, _) => [Some(a), None, None],
+            Arith::Binary(_, a, b) | Arith::Compare(_, a, b) => [Some(a), Some(b), None],
+            Arith::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+        };
+        operands.into_iter().flatten()
+    }
+
+    /// The operands, in the order of the text, to be replaced.
+    pub fn operands_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let operands = match self {
+            Arith::Constant(_) => [None, None, None],
+            Arith::Unary(_, a) | Arith::Convert(a, _) => [Some(a), None, None],
+            Arith::Binary(_, a, b) | Arith::Compare(_, a, b) => [Some(a), Some(b), None],
+            Arith::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+        };
+        operands.into_iter().flatten()
+    }
+
+    /// The word that the operation starts with.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Arith::Constant(_) => "constant",
+            Arith::Unary(op, _) => op.name(),
+            Arith::Binary(op, _, _) => op.name(),
+            Arith::Compare(op, _, _) => op.name(),
+            Arith::Select(_, _, _) => "select",
+            Arith::Convert(_, _) => "convert",
+        }
+    }
 }

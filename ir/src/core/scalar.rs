@@ -1,4 +1,14 @@
-//! Scalar values.
+//! Scalar values, and their text.
+//!
+//! ```text
+//! -5   true   1.0   1e-7   -inf   nan   nan(0xffc00000)
+//! ```
+//!
+//! A float prints as the shortest decimal that is read back as the same bits; a NaN other than
+//! the canonical one prints its bits. The type is not part of the text; where it does not follow
+//! from the place, `: TYPE` stands behind.
+
+use std::fmt;
 
 use half::{bf16, f16};
 
@@ -86,6 +96,132 @@ impl Scalar {
                 ElementType::F32 => Scalar::F32(f32::from_bits(bits as u32)),
                 ElementType::F64 => Scalar::F64(f64::from_bits(bits)),
             },
+        }
+    }
+}
+
+impl Scalar {
+    /// Zero, `false`.
+    pub fn zero(ty: ScalarType) -> Scalar {
+        Scalar::from_bits(ty, 0)
+    }
+
+    /// The smallest and the largest value of a type; the infinities for floats.
+    pub fn range(ty: ScalarType) -> (Scalar, Scalar) {
+        match ty {
+            ScalarType::Index => (Scalar::Index(i64::MIN), Scalar::Index(i64::MAX)),
+            ScalarType::Element(element) => match element {
+                ElementType::Bool => (Scalar::Bool(false), Scalar::Bool(true)),
+                ElementType::S8 => (Scalar::S8(i8::MIN), Scalar::S8(i8::MAX)),
+                ElementType::S16 => (Scalar::S16(i16::MIN), Scalar::S16(i16::MAX)),
+                ElementType::S32 => (Scalar::S32(i32::MIN), Scalar::S32(i32::MAX)),
+                ElementType::S64 => (Scalar::S64(i64::MIN), Scalar::S64(i64::MAX)),
+                ElementType::U8 => (Scalar::U8(u8::MIN), Scalar::U8(u8::MAX)),
+                ElementType::U16 => (Scalar::U16(u16::MIN), Scalar::U16(u16::MAX)),
+                ElementType::U32 => (Scalar::U32(u32::MIN), Scalar::U32(u32::MAX)),
+                ElementType::U64 => (Scalar::U64(u64::MIN), Scalar::U64(u64::MAX)),
+                ElementType::F16 => (Scalar::F16(f16::NEG_INFINITY), Scalar::F16(f16::INFINITY)),
+                ElementType::BF16 => (
+                    Scalar::BF16(bf16::NEG_INFINITY),
+                    Scalar::BF16(bf16::INFINITY),
+                ),
+                ElementType::F32 => (Scalar::F32(f32::NEG_INFINITY), Scalar::F32(f32::INFINITY)),
+                ElementType::F64 => (Scalar::F64(f64::NEG_INFINITY), Scalar::F64(f64::INFINITY)),
+            },
+        }
+    }
+
+    /// The value of an integer or an `index`; `None` for `bool` and floats.
+    pub fn as_integer(self) -> Option<i128> {
+        match self {
+            Scalar::Index(v) | Scalar::S64(v) => Some(v.into()),
+            Scalar::S8(v) => Some(v.into()),
+            Scalar::S16(v) => Some(v.into()),
+            Scalar::S32(v) => Some(v.into()),
+            Scalar::U8(v) => Some(v.into()),
+            Scalar::U16(v) => Some(v.into()),
+            Scalar::U32(v) => Some(v.into()),
+            Scalar::U64(v) => Some(v.into()),
+            Scalar::Bool(_)
+            | Scalar::F16(_)
+            | Scalar::BF16(_)
+            | Scalar::F32(_)
+            | Scalar::F64(_) => None,
+        }
+    }
+
+    /// The value of type `ty` that `text` spells; `None` if it spells none or one out of range.
+    pub fn parse(text: &str, ty: ScalarType) -> Option<Scalar> {
+        // The canonical NaN and the bits of any other.
+        let nan = |canonical: u64| match text.strip_prefix("nan") {
+            Some("") => Some(canonical),
+            Some(rest) => {
+                let digits = rest.strip_prefix("(0x")?.strip_suffix(')')?;
+                u64::from_str_radix(digits, 16).ok()
+            }
+            None => None,
+        };
+        macro_rules! float {
+            ($variant:ident, $nan:expr, $bits:ty, $parse:expr) => {
+                match nan($nan.to_bits().into()) {
+                    Some(bits) => {
+                        let bits = <$bits>::try_from(bits).ok()?;
+                        let value = Scalar::from_bits(ty, bits.into());
+                        matches!(value, Scalar::$variant(v) if v.is_nan()).then_some(value)
+                    }
+                    None if text.contains("nan") => None,
+                    None => text.parse().ok().map($parse).map(Scalar::$variant),
+                }
+            };
+        }
+        match ty {
+            ScalarType::Index => text.parse().ok().map(Scalar::Index),
+            ScalarType::Element(element) => match element {
+                ElementType::Bool => text.parse().ok().map(Scalar::Bool),
+                ElementType::S8 => text.parse().ok().map(Scalar::S8),
+                ElementType::S16 => text.parse().ok().map(Scalar::S16),
+                ElementType::S32 => text.parse().ok().map(Scalar::S32),
+                ElementType::S64 => text.parse().ok().map(Scalar::S64),
+                ElementType::U8 => text.parse().ok().map(Scalar::U8),
+                ElementType::U16 => text.parse().ok().map(Scalar::U16),
+                ElementType::U32 => text.parse().ok().map(Scalar::U32),
+                ElementType::U64 => text.parse().ok().map(Scalar::U64),
+                ElementType::F16 => float!(F16, f16::NAN, u16, f16::from_f32),
+                ElementType::BF16 => float!(BF16, bf16::NAN, u16, bf16::from_f32),
+                ElementType::F32 => float!(F32, f32::NAN, u32, |v: f32| v),
+                ElementType::F64 => float!(F64, f64::NAN, u64, |v: f64| v),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        macro_rules! float {
+            ($v:expr, $canonical:expr, $decimal:expr) => {
+                if !$v.is_nan() {
+                    write!(f, "{:?}", $decimal)
+                } else if $v.to_bits() == $canonical.to_bits() {
+                    f.write_str("nan")
+                } else {
+                    write!(f, "nan({:#x})", $v.to_bits())
+                }
+            };
+        }
+        match *self {
+            Scalar::Index(v) | Scalar::S64(v) => write!(f, "{v}"),
+            Scalar::Bool(v) => write!(f, "{v}"),
+            Scalar::S8(v) => write!(f, "{v}"),
+            Scalar::S16(v) => write!(f, "{v}"),
+            Scalar::S32(v) => write!(f, "{v}"),
+            Scalar::U8(v) => write!(f, "{v}"),
+            Scalar::U16(v) => write!(f, "{v}"),
+            Scalar::U32(v) => write!(f, "{v}"),
+            Scalar::U64(v) => write!(f, "{v}"),
+            Scalar::F16(v) => float!(v, f16::NAN, v.to_f32()),
+            Scalar::BF16(v) => float!(v, bf16::NAN, v.to_f32()),
+            Scalar::F32(v) => float!(v, f32::NAN, v),
+            Scalar::F64(v) => float!(v, f64::NAN, v),
         }
     }
 }

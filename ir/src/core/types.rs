@@ -76,6 +76,46 @@ pub enum ScalarType {
     Element(ElementType),
 }
 
+impl ScalarType {
+    /// The type spelled `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "index" => Some(ScalarType::Index),
+            _ => ElementType::from_name(name).map(ScalarType::Element),
+        }
+    }
+
+    /// An element of floating point type.
+    pub fn is_float(self) -> bool {
+        match self {
+            ScalarType::Index => false,
+            ScalarType::Element(element) => element.is_float(),
+        }
+    }
+
+    /// `index` or an element of integer type.
+    pub fn is_integer(self) -> bool {
+        match self {
+            ScalarType::Index => true,
+            ScalarType::Element(element) => element.is_integer(),
+        }
+    }
+
+    /// `bool`.
+    pub fn is_bool(self) -> bool {
+        self == ScalarType::BOOL
+    }
+
+    /// The type of conditions.
+    pub const BOOL: ScalarType = ScalarType::Element(ElementType::Bool);
+}
+
+impl From<ElementType> for ScalarType {
+    fn from(element: ElementType) -> Self {
+        ScalarType::Element(element)
+    }
+}
+
 impl fmt::Display for ScalarType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -86,12 +126,42 @@ impl fmt::Display for ScalarType {
 }
 
 /// A range of bytes of the text that something was read from or made for; empty at 0 when unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+///
+/// All spans are equal to one another: where a thing was written is no part of what it is, so
+/// that a program equals what its own text is read back as. Compare [`Span::range`] to tell places apart.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
     /// First byte.
     pub start: u32,
     /// One past the last byte.
     pub end: u32,
+}
+
+impl Span {
+    /// The bytes covered.
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// From the start of `self` to the end of `last`.
+    pub fn to(self, last: Span) -> Span {
+        Span {
+            start: self.start,
+            end: last.end.max(self.start),
+        }
+    }
+}
+
+impl PartialEq for Span {
+    fn eq(&self, _: &Span) -> bool {
+        true
+    }
+}
+
+impl Eq for Span {}
+
+impl std::hash::Hash for Span {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
 impl From<Span> for miette::SourceSpan {
