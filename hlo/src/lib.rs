@@ -8,8 +8,11 @@
 
 pub mod attribute;
 pub mod literal;
+pub mod minifloat;
 pub mod module;
 pub mod opcode;
+pub mod parse;
+mod print;
 pub mod shape;
 
 pub use attribute::{
@@ -18,4 +21,6 @@ pub use attribute::{
 pub use literal::Literal;
 pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
 pub use opcode::Opcode;
+pub use parse::error::{ParseError, ParseErrors, line_column};
+pub use parse::parse_module;
 pub use shape::{ArrayShape, Layout, PrimitiveType, Shape};

@@ -104,7 +104,7 @@ pub struct ArrayShape {
     pub dims: Vec<i64>,
     /// Which dimensions are dynamic (`<=10` or `?`); empty when none is.
     pub dynamic: Vec<bool>,
-    /// Layout as written; `None` when the text has none.
+    /// Layout; the parser states the row-major one where the text has none, and none for a scalar.
     pub layout: Option<Layout>,
 }
 
@@ -113,8 +113,18 @@ pub struct ArrayShape {
 pub struct Layout {
     /// Dimensions from the fastest varying to the slowest: `{1,0}` is row-major for rank 2.
     pub minor_to_major: Vec<i64>,
-    /// Everything after the `:` (tiles, memory space, element size, ...), as written.
+    /// Everything after the `:` (tiles, memory space, element size, ...), in canonical spelling.
     pub suffix: String,
+}
+
+impl Layout {
+    /// The layout that XLA assumes where none is stated: the last dimension varies fastest.
+    pub fn row_major(rank: usize) -> Self {
+        Layout {
+            minor_to_major: (0..rank as i64).rev().collect(),
+            suffix: String::new(),
+        }
+    }
 }
 
 impl ArrayShape {
@@ -160,6 +170,23 @@ impl ArrayShape {
 }
 
 impl Shape {
+    /// Whether element types and dimensions agree throughout; layouts are not compared.
+    pub fn same_dims(&self, other: &Shape) -> bool {
+        match (self, other) {
+            (Shape::Array(a), Shape::Array(b)) | (Shape::Buffer(a), Shape::Buffer(b)) => {
+                a.same_dims(b)
+            }
+            (Shape::Tuple(a), Shape::Tuple(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_dims(b))
+            }
+            (Shape::Token, Shape::Token) | (Shape::Opaque, Shape::Opaque) => true,
+            (
+                Shape::Array(_) | Shape::Tuple(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_),
+                _,
+            ) => false,
+        }
+    }
+
     /// The array shape, unless this is something else.
     pub fn as_array(&self) -> Option<&ArrayShape> {
         match self {

@@ -1,0 +1,645 @@
+//! [`Module`] to text, as XLA prints it.
+//!
+//! Every name carries `%`, every result shape its layout, no operand a shape. An instruction's
+//! attributes stand in the order of the parser's table, a module always states the layout of its
+//! entry.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use half::{bf16, f16};
+
+use crate::attribute::{Attribute, AttributeValue, ConvolutionDims, WindowDim};
+use crate::literal::Literal;
+use crate::minifloat;
+use crate::module::{ComputationId, Instruction, InstructionId, Module, Payload};
+use crate::parse::spec::{COMMON, MODULE, Spec, attributes};
+use crate::parse::value::is_json_object;
+use crate::shape::{ArrayShape, PrimitiveType, Shape};
+
+/// Prints the items with `separator` between them.
+pub(crate) fn join<T>(
+    f: &mut Formatter<'_>,
+    separator: &str,
+    items: impl IntoIterator<Item = T>,
+    mut print: impl FnMut(&mut Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            f.write_str(separator)?;
+        }
+        print(f, item)?;
+    }
+    Ok(())
+}
+
+fn print_array(f: &mut Formatter<'_>, array: &ArrayShape, layout: bool) -> fmt::Result {
+    write!(f, "{}[", array.element)?;
+    for (i, &size) in array.dims.iter().enumerate() {
+        if i > 0 {
+            f.write_str(",")?;
+        }
+        if size == ArrayShape::UNBOUNDED {
+            f.write_str("?")?;
+            continue;
+        }
+        if array.dynamic.get(i) == Some(&true) {
+            f.write_str("<=")?;
+        }
+        write!(f, "{size}")?;
+    }
+    f.write_str("]")?;
+    match &array.layout {
+        Some(stated)
+            if layout && !(stated.minor_to_major.is_empty() && stated.suffix.is_empty()) =>
+        {
+            f.write_str("{")?;
+            join(f, ",", &stated.minor_to_major, |f, d| write!(f, "{d}"))?;
+            if !stated.suffix.is_empty() {
+                write!(f, ":{}", stated.suffix)?;
+            }
+            f.write_str("}")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_shape(f: &mut Formatter<'_>, shape: &Shape, layout: bool) -> fmt::Result {
+    match shape {
+        Shape::Array(array) => print_array(f, array, layout),
+        Shape::Tuple(elements) => {
+            f.write_str("(")?;
+            for (i, element) in elements.iter().enumerate() {
+                list_separator(f, i)?;
+                print_shape(f, element, layout)?;
+            }
+            f.write_str(")")
+        }
+        Shape::Token => f.write_str("token[]"),
+        Shape::Opaque => f.write_str("opaque[]"),
+        Shape::Buffer(array) => {
+            f.write_str("b(")?;
+            print_array(f, array, layout)?;
+            f.write_str(")")
+        }
+    }
+}
+
+/// `, ` before all but the first, with the index before every fifth.
+fn list_separator(f: &mut Formatter<'_>, index: usize) -> fmt::Result {
+    if index > 0 {
+        f.write_str(", ")?;
+        if index.is_multiple_of(5) {
+            write!(f, "/*index={index}*/")?;
+        }
+    }
+    Ok(())
+}
+
+impl Display for Shape {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        print_shape(f, self, true)
+    }
+}
+
+impl Display for ArrayShape {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        print_array(f, self, true)
+    }
+}
+
+/// A shape without its layouts.
+struct Bare<'s>(&'s Shape);
+
+impl Display for Bare<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        print_shape(f, self.0, false)
+    }
+}
+
+impl Display for Module {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "HloModule {}", self.name)?;
+        let stated = |name: &str| self.attributes.iter().find(|a| &*a.name == name);
+        for spec in MODULE {
+            match stated(spec.name) {
+                Some(attribute) => self.print_attribute(f, attribute)?,
+                None if spec.name == "entry_computation_layout" => {
+                    let entry = self.entry();
+                    f.write_str(", entry_computation_layout={(")?;
+                    for (i, &parameter) in entry.parameters.iter().enumerate() {
+                        list_separator(f, i)?;
+                        write!(f, "{}", self.instructions[parameter].shape)?;
+                    }
+                    write!(f, ")->{}}}", self.instructions[entry.root].shape)?;
+                }
+                None => {}
+            }
+        }
+        f.write_str("\n\n")?;
+        for table in &self.source_tables {
+            writeln!(f, "{}", table.name)?;
+            for (number, row) in &table.rows {
+                writeln!(f, "{number} {row}")?;
+            }
+            f.write_str("\n")?;
+        }
+        for id in self.computations.keys() {
+            self.print_computation(f, id)?;
+        }
+        Ok(())
+    }
+}
+
+impl Module {
+    fn print_computation(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {
+        let computation = &self.computations[id];
+        if id == self.entry {
+            f.write_str("ENTRY ")?;
+        }
+        write!(f, "%{} (", computation.name)?;
+        join(f, ", ", &computation.parameters, |f, &parameter| {
+            let parameter = &self.instructions[parameter];
+            write!(f, "{}: {}", parameter.name, Bare(&parameter.shape))
+        })?;
+        let root = &self.instructions[computation.root];
+        writeln!(f, ") -> {} {{", Bare(&root.shape))?;
+        for &id in &computation.instructions {
+            f.write_str(if id == computation.root {
+                "  ROOT "
+            } else {
+                "  "
+            })?;
+            self.print_instruction(f, &self.instructions[id])?;
+            f.write_str("\n")?;
+        }
+        f.write_str("}")?;
+        for attribute in &computation.attributes {
+            self.print_attribute(f, attribute)?;
+        }
+        f.write_str("\n\n")
+    }
+
+    fn print_instruction(&self, f: &mut Formatter<'_>, instruction: &Instruction) -> fmt::Result {
+        write!(
+            f,
+            "%{} = {} {}(",
+            instruction.name, instruction.shape, instruction.opcode
+        )?;
+        match &instruction.payload {
+            Payload::Parameter(number) => write!(f, "{number}")?,
+            Payload::Constant(literal) => write!(f, "{literal}")?,
+            Payload::None => {
+                for (i, &operand) in instruction.operands.iter().enumerate() {
+                    list_separator(f, i)?;
+                    self.print_name(f, operand)?;
+                }
+            }
+        }
+        f.write_str(")")?;
+        let print = |f: &mut Formatter<'_>, specs: &[Spec]| {
+            specs
+                .iter()
+                .filter_map(|spec| {
+                    instruction
+                        .attributes
+                        .iter()
+                        .find(|a| &*a.name == spec.name)
+                })
+                .try_for_each(|attribute| self.print_attribute(f, attribute))
+        };
+        print(f, attributes(instruction.opcode))?;
+        print(f, COMMON)
+    }
+
+    fn print_name(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
+        write!(f, "%{}", self.instructions[id].name)
+    }
+
+    fn print_attribute(&self, f: &mut Formatter<'_>, attribute: &Attribute) -> fmt::Result {
+        write!(f, ", {}=", attribute.name)?;
+        match &attribute.value {
+            AttributeValue::Bool(value) => write!(f, "{value}"),
+            AttributeValue::Integer(value) => write!(f, "{value}"),
+            AttributeValue::Float(value) => f.write_str(&shortest(*value, 6, 9, |s| {
+                s.parse::<f32>().ok() == Some(*value as f32)
+            })),
+            AttributeValue::Integers(values) => print_integers(f, values),
+            AttributeValue::IntegerLists(lists) => {
+                f.write_str("{")?;
+                join(f, ",", lists, |f, list| print_integers(f, list))?;
+                f.write_str("}")
+            }
+            AttributeValue::Word(word) | AttributeValue::Raw(word) => f.write_str(word),
+            AttributeValue::Text(text) => {
+                if &*attribute.name == "backend_config" && is_json_object(text) {
+                    f.write_str(text)
+                } else {
+                    print_quoted(f, text)
+                }
+            }
+            AttributeValue::Computation(id) => write!(f, "%{}", self.computations[*id].name),
+            AttributeValue::Computations(ids) => {
+                f.write_str("{")?;
+                join(f, ", ", ids, |f, &id| {
+                    write!(f, "%{}", self.computations[id].name)
+                })?;
+                f.write_str("}")
+            }
+            AttributeValue::Instructions(ids) => {
+                f.write_str("{")?;
+                join(f, ", ", ids, |f, &id| self.print_name(f, id))?;
+                f.write_str("}")
+            }
+            AttributeValue::Slices(slices) => {
+                f.write_str("{")?;
+                join(f, ", ", slices, |f, &(start, limit, stride)| {
+                    write!(f, "[{start}:{limit}")?;
+                    if stride != 1 {
+                        write!(f, ":{stride}")?;
+                    }
+                    f.write_str("]")
+                })?;
+                f.write_str("}")
+            }
+            AttributeValue::Padding(dims) => {
+                let interior = dims.iter().any(|d| d.2 != 0);
+                join(f, "x", dims, |f, &(low, high, between)| {
+                    write!(f, "{low}_{high}")?;
+                    if interior {
+                        write!(f, "_{between}")?;
+                    }
+                    Ok(())
+                })
+            }
+            AttributeValue::Window(dims) => print_window(f, dims),
+            AttributeValue::ConvolutionDims(dims) => print_convolution_dims(f, dims),
+            AttributeValue::Shape(shape) => write!(f, "{shape}"),
+            AttributeValue::Shapes(shapes) => {
+                f.write_str("{")?;
+                join(f, ", ", shapes, |f, shape| write!(f, "{shape}"))?;
+                f.write_str("}")
+            }
+            AttributeValue::Signature(parameters, result) => {
+                f.write_str("{(")?;
+                for (i, parameter) in parameters.iter().enumerate() {
+                    list_separator(f, i)?;
+                    write!(f, "{parameter}")?;
+                }
+                write!(f, ")->{result}}}")
+            }
+            AttributeValue::Literal(literal) => print_shaped_literal(f, literal),
+        }
+    }
+}
+
+fn print_integers(f: &mut Formatter<'_>, values: &[i64]) -> fmt::Result {
+    f.write_str("{")?;
+    join(f, ",", values, |f, v| write!(f, "{v}"))?;
+    f.write_str("}")
+}
+
+/// A string in double quotes, C escapes, bytes outside ASCII in octal.
+pub(crate) fn print_quoted(f: &mut impl Write, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for b in text.bytes() {
+        match b {
+            b'\n' => f.write_str("\\n")?,
+            b'\r' => f.write_str("\\r")?,
+            b'\t' => f.write_str("\\t")?,
+            b'"' | b'\'' | b'\\' => write!(f, "\\{}", char::from(b))?,
+            0x20..=0x7e => f.write_char(char::from(b))?,
+            _ => write!(f, "\\{b:03o}")?,
+        }
+    }
+    f.write_char('"')
+}
+
+fn print_window(f: &mut Formatter<'_>, dims: &[WindowDim]) -> fmt::Result {
+    f.write_str("{")?;
+    let mut first = true;
+    let mut part =
+        |f: &mut Formatter<'_>,
+         name: &str,
+         stated: &dyn Fn(&WindowDim) -> bool,
+         print: &dyn Fn(&mut Formatter<'_>, &WindowDim) -> fmt::Result| {
+            if !dims.iter().any(stated) {
+                return Ok(());
+            }
+            if !std::mem::take(&mut first) {
+                f.write_str(" ")?;
+            }
+            write!(f, "{name}=")?;
+            join(f, "x", dims, print)
+        };
+    part(f, "size", &|_| true, &|f, d| write!(f, "{}", d.size))?;
+    part(f, "stride", &|d| d.stride != 1, &|f, d| {
+        write!(f, "{}", d.stride)
+    })?;
+    part(
+        f,
+        "pad",
+        &|d| d.padding_low != 0 || d.padding_high != 0,
+        &|f, d| write!(f, "{}_{}", d.padding_low, d.padding_high),
+    )?;
+    part(f, "lhs_dilate", &|d| d.base_dilation != 1, &|f, d| {
+        write!(f, "{}", d.base_dilation)
+    })?;
+    part(f, "rhs_dilate", &|d| d.window_dilation != 1, &|f, d| {
+        write!(f, "{}", d.window_dilation)
+    })?;
+    part(f, "rhs_reversal", &|d| d.reversal, &|f, d| {
+        write!(f, "{}", i32::from(d.reversal))
+    })?;
+    f.write_str("}")
+}
+
+fn print_convolution_dims(f: &mut Formatter<'_>, dims: &ConvolutionDims) -> fmt::Result {
+    let group =
+        |f: &mut Formatter<'_>, rank: usize, roles: [(Option<i64>, char); 2], spatial: &[i64]| {
+            for dim in 0..rank as i64 {
+                if let Some(&(_, letter)) = roles.iter().find(|(role, _)| *role == Some(dim)) {
+                    f.write_char(letter)?;
+                } else if let Some(number) = spatial.iter().position(|&s| s == dim) {
+                    write!(f, "{number}")?;
+                } else {
+                    f.write_char('?')?;
+                }
+            }
+            Ok(())
+        };
+    let [input, kernel, output] = dims.ranks;
+    group(
+        f,
+        input,
+        [(dims.input_batch, 'b'), (dims.input_feature, 'f')],
+        &dims.input_spatial,
+    )?;
+    f.write_str("_")?;
+    group(
+        f,
+        kernel,
+        [
+            (dims.kernel_input_feature, 'i'),
+            (dims.kernel_output_feature, 'o'),
+        ],
+        &dims.kernel_spatial,
+    )?;
+    f.write_str("->")?;
+    group(
+        f,
+        output,
+        [(dims.output_batch, 'b'), (dims.output_feature, 'f')],
+        &dims.output_spatial,
+    )
+}
+
+impl Display for Literal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Literal::Array { shape, data } => print_dense(f, shape, data),
+            Literal::Elided(_) => f.write_str("{...}"),
+            Literal::Tuple(elements) => {
+                f.write_str("( ")?;
+                join(f, ", ", elements, |f, e| write!(f, "{e}"))?;
+                f.write_str(" )")
+            }
+            Literal::Token => f.write_str("token"),
+        }
+    }
+}
+
+/// A literal with its shape before every array.
+fn print_shaped_literal(f: &mut Formatter<'_>, literal: &Literal) -> fmt::Result {
+    match literal {
+        Literal::Array { shape, .. } | Literal::Elided(shape) => {
+            let mut shape = shape.clone();
+            if shape.rank() > 0 && shape.layout.is_none() {
+                shape.layout = Some(crate::shape::Layout::row_major(shape.rank()));
+            }
+            write!(f, "{shape} {literal}")
+        }
+        Literal::Tuple(elements) => {
+            f.write_str("( ")?;
+            join(f, ", ", elements, print_shaped_literal)?;
+            f.write_str(" )")
+        }
+        Literal::Token => write!(f, "{literal}"),
+    }
+}
+
+/// Braces nest as deep as the array has dimensions; the outer ones of rank 3 and more number
+/// their members.
+fn print_dense(f: &mut Formatter<'_>, shape: &ArrayShape, data: &[u8]) -> fmt::Result {
+    let rank = shape.rank();
+    let width = shape.element.bytes();
+    let mut elements = data.chunks_exact(width);
+    if rank == 0 {
+        return match elements.next() {
+            Some(bytes) => print_element(f, shape.element, bytes, true),
+            None => Ok(()),
+        };
+    }
+    // The open braces: how many members each has still to print.
+    let mut open: Vec<(i64, i64)> = Vec::new();
+    let count = |depth: usize| shape.dims.get(depth).copied().unwrap_or(0);
+    loop {
+        // Opens braces down to the innermost dimension.
+        while open.len() < rank {
+            let depth = open.len();
+            let members = count(depth);
+            let innermost = depth + 1 == rank;
+            f.write_str(if innermost || members == 0 { "{" } else { "{ " })?;
+            open.push((0, members));
+            if innermost {
+                for i in 0..members {
+                    let Some(bytes) = elements.next() else {
+                        break;
+                    };
+                    if i > 0 {
+                        f.write_str(", ")?;
+                    }
+                    print_element(f, shape.element, bytes, false)?;
+                }
+            } else if members > 0 {
+                number_member(f, rank, depth, 0)?;
+                continue;
+            }
+            break;
+        }
+        // Closes braces that are complete, then goes on to the next member.
+        loop {
+            let Some((printed, members)) = open.pop() else {
+                return Ok(());
+            };
+            let innermost = open.len() + 1 == rank;
+            if innermost || printed + 1 >= members {
+                f.write_str(if innermost || members == 0 { "}" } else { " }" })?;
+                if open.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            f.write_str(", ")?;
+            number_member(f, rank, open.len(), printed + 1)?;
+            open.push((printed + 1, members));
+            break;
+        }
+    }
+}
+
+fn number_member(f: &mut Formatter<'_>, rank: usize, depth: usize, member: i64) -> fmt::Result {
+    if depth + 2 < rank {
+        write!(f, "/*i{depth}={member}*/ ")?;
+    }
+    Ok(())
+}
+
+fn print_element(
+    f: &mut Formatter<'_>,
+    element: PrimitiveType,
+    bytes: &[u8],
+    scalar: bool,
+) -> fmt::Result {
+    use PrimitiveType as P;
+    if element.is_complex() {
+        let (re, im) = bytes.split_at(bytes.len() / 2);
+        let part = if element == P::C64 { P::F32 } else { P::F64 };
+        f.write_str("(")?;
+        print_element(f, part, re, scalar)?;
+        f.write_str(", ")?;
+        print_element(f, part, im, scalar)?;
+        return f.write_str(")");
+    }
+    let mut wide = [0u8; 8];
+    for (to, from) in wide.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    let word = u64::from_le_bytes(wide);
+    if element == P::Pred {
+        return match (scalar, word != 0) {
+            (true, truth) => write!(f, "{truth}"),
+            (false, truth) => write!(f, "{}", i32::from(truth)),
+        };
+    }
+    if element.is_unsigned_integer() {
+        return write!(f, "{word}");
+    }
+    if element.is_signed_integer() {
+        let shift = 64 - 8 * bytes.len() as u32;
+        return write!(f, "{}", ((word << shift) as i64) >> shift);
+    }
+    f.write_str(&float_text(element, word))
+}
+
+/// A float as XLA prints it: the fewest digits of two widths that read back as the same value.
+fn float_text(element: PrimitiveType, word: u64) -> String {
+    use PrimitiveType as P;
+    let (value, mantissa) = match element {
+        P::F64 => (f64::from_bits(word), 52),
+        P::F32 => (f64::from(f32::from_bits(word as u32)), 23),
+        P::F16 => (f16::from_bits(word as u16).to_f64(), 10),
+        P::BF16 => (bf16::from_bits(word as u16).to_f64(), 7),
+        P::F8E5M2 | P::F8E5M2FNUZ => (minifloat::decode(element, word as u8).unwrap_or(0.0), 2),
+        P::F8E3M4 => (minifloat::decode(element, word as u8).unwrap_or(0.0), 4),
+        P::F8E8M0FNU => (minifloat::decode(element, word as u8).unwrap_or(0.0), 0),
+        P::F4E2M1FN => (minifloat::decode(element, word as u8).unwrap_or(0.0), 1),
+        _ => (minifloat::decode(element, word as u8).unwrap_or(0.0), 3),
+    };
+    if value.is_nan() {
+        return nan_text(element, word, mantissa);
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    match element {
+        P::F64 => shortest(value, 15, 17, |s| s.parse::<f64>().ok() == Some(value)),
+        P::F32 => shortest(value, 6, 9, |s| {
+            s.parse::<f32>().ok().map(f64::from) == Some(value)
+        }),
+        _ => {
+            // The digits that tell any two neighbours apart.
+            let digits = (1.0 + f64::from(mantissa + 1) * std::f64::consts::LOG10_2).ceil();
+            general(value, digits as usize)
+        }
+    }
+}
+
+fn nan_text(element: PrimitiveType, word: u64, mantissa: u32) -> String {
+    use PrimitiveType as P;
+    let bits = element.bits();
+    let has_payload = matches!(
+        element,
+        P::F64 | P::F32 | P::F16 | P::BF16 | P::F8E5M2 | P::F8E4M3 | P::F8E3M4
+    );
+    let has_sign = has_payload || element == P::F8E4M3FN;
+    let sign = if has_sign && word >> (bits - 1) & 1 == 1 {
+        "-"
+    } else {
+        ""
+    };
+    let payload = word & ((1u64 << mantissa) - 1);
+    if has_payload && payload != 1 << (mantissa - 1) {
+        format!("{sign}nan({payload:#x})")
+    } else {
+        format!("{sign}nan")
+    }
+}
+
+/// `value` in `few` digits if those are enough, else in `many`.
+fn shortest(value: f64, few: usize, many: usize, enough: impl Fn(&str) -> bool) -> String {
+    let short = general(value, few);
+    if enough(&short) {
+        short
+    } else {
+        general(value, many)
+    }
+}
+
+/// C's `%.{digits}g`.
+pub(crate) fn general(value: f64, digits: usize) -> String {
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0" } else { "0" }.to_owned();
+    }
+    let digits = digits.max(1);
+    let scientific = format!("{value:.*e}", digits - 1);
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |s: &str| {
+        if s.contains('.') {
+            s.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            s.to_owned()
+        }
+    };
+    if exponent < -4 || exponent >= digits as i32 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{}e{sign}{:02}", trim(mantissa), exponent.abs())
+    } else {
+        let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
+        trim(&format!("{value:.decimals$}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn general_format_is_that_of_c() {
+        for (value, digits, text) in [
+            (0.1, 6, "0.1"),
+            (1e10, 6, "1e+10"),
+            (123456.0, 6, "123456"),
+            (1234567.0, 6, "1.23457e+06"),
+            (1.4013e-45, 6, "1.4013e-45"),
+            (-0.0, 6, "-0"),
+            (0.0001, 6, "0.0001"),
+            (0.00001, 6, "1e-05"),
+            (9.9999999, 6, "10"),
+        ] {
+            assert_eq!(general(value, digits), text);
+        }
+    }
+}
