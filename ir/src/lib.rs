@@ -7,11 +7,12 @@
 //! | IR | what it says |
 //! |---|---|
 //! | [`region`] | what is looked up, by what, combined how: iteration spaces, reads, combines |
-//! | `scf` | loops, loads, stores, arithmetic |
+//! | [`scf`] | loops, loads, stores, arithmetic |
 //! | [`slc`] | which loops and loads the access unit runs (streams), which code the execute unit runs (callbacks) |
 //! | [`dlc`] | the two programs, joined only by a control queue and a data queue |
 
 pub mod core;
 pub mod dlc;
 pub mod region;
+pub mod scf;
 pub mod slc;

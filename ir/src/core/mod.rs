@@ -14,6 +14,7 @@ pub mod scalar;
 pub mod text;
 pub mod types;
 pub mod typing;
+pub mod value;
 
 pub use array::{Array, ArrayError, Native};
 pub use buffer::{Buffer, BufferId, Init, Role};
@@ -24,3 +25,4 @@ pub use program::Ir;
 pub use scalar::Scalar;
 pub use types::{ElementType, ScalarType, Span};
 pub use typing::TypeError;
+pub use value::ValueData;

@@ -40,7 +40,9 @@
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar, ScalarType, Span};
+use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar};
+
+pub use crate::core::ValueData;
 
 /// A value of a nest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,17 +67,6 @@ pub struct Nest {
     pub values: PrimaryMap<Value, ValueData>,
     /// The statements, each value defined before it is used.
     pub body: Vec<Statement>,
-}
-
-/// Name, type and place of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ValueData {
-    /// Name without `%`, unique in the nest and distinct from the buffers'.
-    pub name: String,
-    /// Type of the value.
-    pub ty: ScalarType,
-    /// Where it is defined, or the HLO instruction that it stands for.
-    pub span: Span,
 }
 
 /// One line of a nest.
