@@ -7,6 +7,7 @@
 //! Reading order: [`shape`], [`module`], [`attribute`], then the parser.
 
 pub mod attribute;
+pub mod eval;
 pub mod literal;
 pub mod minifloat;
 pub mod module;

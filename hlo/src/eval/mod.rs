@@ -1,0 +1,117 @@
+//! The reference evaluator: a module's value, computed instruction by instruction.
+//!
+//! Semantics are XLA's. Where XLA leaves a choice, this evaluator is deterministic:
+//!
+//! - Every instruction's value is rounded to its element type. `f16`, `bf16` and the narrower
+//!   floats compute in `f32` and round once an instruction.
+//! - Reductions, windows and dots of floats accumulate in at least `f32` and round at the end.
+//!   Sums over a `reduce` run in `f64`, so that the value is the one that every order of summation
+//!   approximates.
+//! - Updates of a `scatter` apply in row-major order of the updates: with an overwriting combiner
+//!   the last one wins.
+//! - Integers wrap. Division by zero gives all ones, the remainder by zero the dividend.
+//!   Shifts by the width or more give 0 (or the sign). Conversions from float saturate, NaN becomes 0.
+//! - A value whose shape has dynamic dimensions has its sizes as dimensions.
+//! - One partition and one replica: collectives over a single participant are identities, over
+//!   more they are unsupported.
+//!
+//! The machine keeps its own stack, so that nesting in the module never becomes nesting of calls
+//! here, and drops a value after its last use, so that an update of a value that nobody else
+//! holds happens in place.
+
+mod array;
+mod domain;
+mod elementwise;
+mod error;
+mod kernel;
+mod limits;
+mod machine;
+mod movement;
+mod operation;
+mod strided;
+
+pub use error::{EvalError, Limit};
+
+use crate::literal::Literal;
+use crate::module::{ComputationId, InstructionId, Module};
+use crate::shape::PrimitiveType;
+
+/// How much an evaluation may take before it ends with [`EvalError::Limit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvalOptions {
+    /// Bytes of values that are alive at the same time, shared values counted once.
+    pub live_bytes: u64,
+    /// Elements computed or moved, summed over all instructions (a dot counts its multiplications).
+    pub element_operations: u64,
+    /// Instructions executed, those of every loop iteration counted again.
+    pub instructions: u64,
+    /// Calls, fusions, loops and branches inside one another.
+    pub call_depth: u64,
+    /// Tuples inside one another.
+    pub tuple_depth: u64,
+}
+
+impl Default for EvalOptions {
+    fn default() -> Self {
+        EvalOptions {
+            live_bytes: 16 << 30,
+            element_operations: 1 << 40,
+            instructions: 100_000_000,
+            call_depth: 10_000,
+            tuple_depth: 100,
+        }
+    }
+}
+
+/// Is told the value of every instruction as soon as it is known.
+pub trait Observer {
+    /// `instruction` has `value`. `call_path` lists the `call`, `fusion`, `while`, `conditional`
+    /// and `async-start` instructions through which its computation was entered, outermost first;
+    /// it is empty in the entry. In a loop the same instruction is reported in every iteration.
+    ///
+    /// The scalar computations that `reduce`, `scatter`, `sort` and `map` apply are not reported.
+    fn value(&mut self, call_path: &[InstructionId], instruction: InstructionId, value: &Literal);
+}
+
+/// Observes nothing.
+impl Observer for () {
+    fn value(&mut self, _: &[InstructionId], _: InstructionId, _: &Literal) {}
+}
+
+impl<F: FnMut(&[InstructionId], InstructionId, &Literal)> Observer for F {
+    fn value(&mut self, call_path: &[InstructionId], instruction: InstructionId, value: &Literal) {
+        self(call_path, instruction, value);
+    }
+}
+
+/// The value of `module`'s entry computation for `arguments`, one for each parameter.
+pub fn evaluate(
+    module: &Module,
+    arguments: &[Literal],
+    options: &EvalOptions,
+    observer: &mut dyn Observer,
+) -> Result<Literal, EvalError> {
+    evaluate_computation(module, module.entry, arguments, options, observer)
+}
+
+/// The value of any computation of `module`; otherwise as [`evaluate`].
+pub fn evaluate_computation(
+    module: &Module,
+    computation: ComputationId,
+    arguments: &[Literal],
+    options: &EvalOptions,
+    observer: &mut dyn Observer,
+) -> Result<Literal, EvalError> {
+    machine::run(module, computation, arguments, options, observer)
+}
+
+/// The elements of a real, integer or `pred` array as `f64`.
+pub(crate) fn widen(element: PrimitiveType, bytes: &[u8]) -> Option<Vec<f64>> {
+    if element.is_complex() {
+        return None;
+    }
+    let convert = elementwise::convert(element, PrimitiveType::F64).ok()?;
+    let mut wide = vec![0; bytes.len() / element.bytes() * 8];
+    convert(&[bytes], &mut wide);
+    Some(crate::literal::Native::read(&wide))
+}
