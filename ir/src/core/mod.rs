@@ -6,6 +6,7 @@
 pub mod arith;
 pub mod array;
 pub mod buffer;
+pub mod check;
 pub mod diag;
 pub mod memory;
 pub mod op;

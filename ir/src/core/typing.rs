@@ -169,3 +169,18 @@ impl Arith<ScalarType> {
         }
     }
 }
+
+impl<V> Arith<V> {
+    /// The type that a parser gives the result before the verifier looks at the operands: the
+    /// right one if the operation takes them, else that of the first operand that has one.
+    pub fn parsed_type(&self, ty: impl Fn(&V) -> Option<ScalarType>) -> ScalarType {
+        let types = self.try_map(|v| ty(v).ok_or(()));
+        let result = types
+            .as_ref()
+            .ok()
+            .and_then(|types| types.result_type().ok());
+        result
+            .or_else(|| self.operands().find_map(&ty))
+            .unwrap_or(ScalarType::Index)
+    }
+}

@@ -18,29 +18,53 @@
 //! }
 //! ```
 //!
+//! # Grammar
+//!
+//! ```text
+//! region    = "region" @NAME "{" buffer* nest* "}"
+//! nest      = "nest" "(" (%NAME "=" SIZE),* ")" "{" statement* "}"
+//! statement = "axis" %NAME "=" (SIZE | %BEGIN ".." %END)
+//!           | %NAME "=" arith
+//!           | %NAME "=" "index" %ELEMENT "{" ("wrap" SIZE ",")? MODE LO ".." HI "}"
+//!           | %NAME "=" "read" %BUFFER "[" %INDEX,* "]" ("{" "fill" SCALAR "}")?
+//!           | "combine" COMBINER %BUFFER "[" %INDEX,* "]" "," %VALUE
+//! MODE      = "clamp" | "fill" | "drop" | "promise"
+//! ```
+//!
+//! `buffer` and `arith` are those of [`crate::core::text`]. The dense axes that lead a nest are
+//! written in its header.
+//!
 //! # Semantics
 //!
-//! * `axis`: a dense axis counts `0..n`. A range axis counts `begin..end`, both `index` values
-//!   that depend on earlier axes only (where the bags of a CSR-like format start and end).
-//!   Dense axes that lead the nest are written in its header.
+//! * The nests run one after the other, and the statements of a nest one after the other; an `axis` runs
+//!   the statements behind it once for each of its positions. So the combines, which stand
+//!   behind all axes, are done for every point of the space, in lexicographic order of the axes.
+//! * A dense axis counts `0..n`. A range axis counts `begin..end`, both `index` values (where the bags
+//!   of a CSR-like format start and end); it is empty when `end <= begin`.
 //! * `index %v {wrap n, MODE lo..hi}` turns an integer element into an `index`. `wrap n` first
 //!   adds `n` to a negative value. The mode (bounds inclusive) says what happens to a value outside:
 //!   `clamp` moves it to the nearer bound (XLA's gather); `fill` marks it, and a `read` through a marked
 //!   index gives the read's fill value without touching memory; `drop` marks it, and a `combine`
 //!   through a marked index does nothing (XLA's scatter); `promise` states that the caller never
 //!   passes one, and evaluators report an error if he does.
-//!   Unsigned 64-bit values compare as unsigned; they are outside when above `hi`.
+//!   No value overflows on the way: unsigned 64-bit values are outside when above `hi`.
 //! * `read %buffer[indices] {fill c}` reads one element. Every index that is not marked must lie in
 //!   the buffer: an evaluator reports an error otherwise.
 //! * arithmetic is [`Arith`], on elements and on unmarked indices.
 //! * `combine op %buffer[indices], %v` replaces the element `e` by `op(e, v)`; `replace` by `v`.
 //!
-//! A marked index may be used by nothing but the `read` (for `fill`) or `combine` (for `drop`)
-//! that it is for. A buffer that a nest combines into is not read in the same nest.
+//! A marked index may be used by nothing but the `read`s (for `fill`) or `combine`s (for `drop`)
+//! that it is for. A buffer that a nest combines into is not read in the same nest. All rules
+//! stand in [`verify`].
+
+mod eval;
+mod parse;
+mod print;
+pub mod verify;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar};
+use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar, Span};
 
 pub use crate::core::ValueData;
 
@@ -86,6 +110,8 @@ pub enum Statement {
         indices: Vec<Value>,
         /// Of the buffer's element type.
         value: Value,
+        /// Where it is, or the HLO that it stands for.
+        span: Span,
     },
 }
 
