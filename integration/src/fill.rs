@@ -97,7 +97,9 @@ fn encode(number: Number, element: PrimitiveType, data: &mut Vec<u8>) -> Result<
     };
     let integer = |lo: i64, hi: i64| match number {
         Number::Integer(value) if (lo..=hi).contains(&value) => Ok(value),
-        Number::Integer(_) | Number::Real(_) => Err(miette!("{number:?} is not a value of {element}")),
+        Number::Integer(_) | Number::Real(_) => {
+            Err(miette!("{number:?} is not a value of {element}"))
+        }
     };
     match element {
         PrimitiveType::F64 => data.extend(real.to_le_bytes()),
@@ -196,7 +198,10 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
         let fill = Fill::Integers(0, 1000);
-        assert_eq!(integers(fill.clone(), &[8], 3), integers(fill.clone(), &[8], 3));
+        assert_eq!(
+            integers(fill.clone(), &[8], 3),
+            integers(fill.clone(), &[8], 3)
+        );
         assert_ne!(integers(fill.clone(), &[8], 3), integers(fill, &[8], 4));
     }
 

@@ -38,8 +38,7 @@ pub fn environment(build: &Path) -> Result<PathBuf> {
     let mut lock = RwLock::new(lock);
     let _held = lock.write().into_diagnostic()?;
 
-    if std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted)
-        && python.exists()
+    if std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) && python.exists()
     {
         return Ok(python);
     }
@@ -54,7 +53,12 @@ pub fn environment(build: &Path) -> Result<PathBuf> {
     let installed = run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--no-input"])
-            .args(["--disable-pip-version-check", "--timeout", "60", "--requirement"])
+            .args([
+                "--disable-pip-version-check",
+                "--timeout",
+                "60",
+                "--requirement",
+            ])
             .arg(&requirements),
         INSTALL_LIMIT,
     )?;
@@ -155,11 +159,7 @@ mod tests {
     #[test]
     fn a_command_past_its_limit_is_ended() {
         let start = Instant::now();
-        let error = run(
-            Command::new("sleep").arg("30"),
-            Duration::from_millis(100),
-        )
-        .unwrap_err();
+        let error = run(Command::new("sleep").arg("30"), Duration::from_millis(100)).unwrap_err();
         assert!(error.to_string().contains("did not end"));
         assert!(start.elapsed() < Duration::from_secs(10));
     }

@@ -1,4 +1,5 @@
 //! What the documentation says is so.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,9 +16,9 @@ fn table_rows<'a>(text: &'a str, header: &[&str]) -> Vec<Vec<&'a str>> {
         let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
         Some(inner.split('|').map(str::trim).collect())
     };
-    let mut lines = text.lines().skip_while(|line| {
-        cells(line).is_none_or(|found| !found.starts_with(header))
-    });
+    let mut lines = text
+        .lines()
+        .skip_while(|line| cells(line).is_none_or(|found| !found.starts_with(header)));
     lines.next();
     lines.skip(1).map_while(cells).collect()
 }
@@ -42,7 +43,13 @@ fn documented_edges() -> Edges {
 /// The crates and their siblings, as cargo has them; what only tests use does not count.
 fn actual_edges() -> Edges {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(workspace::root())
         .output()
         .unwrap();
@@ -74,7 +81,11 @@ fn crates_use_what_architecture_md_says() {
 
 /// Folders that a file name in a document may start from: the root, the document's own, and the crate's.
 fn bases(document: &Path) -> Vec<&Path> {
-    document.ancestors().skip(1).take_while(|folder| folder.starts_with(workspace::root())).collect()
+    document
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| folder.starts_with(workspace::root()))
+        .collect()
 }
 
 /// `a/{b,c}.rs` as `a/b.rs`, `a/c.rs`.
@@ -95,7 +106,8 @@ fn names_a_path(word: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || "/._-{},".contains(c));
     let mut parts = word.split('/');
     let first = parts.next().unwrap_or("");
-    let top_level = word.contains('/') && workspace::root().join(first).is_dir() && !first.is_empty();
+    let top_level =
+        word.contains('/') && workspace::root().join(first).is_dir() && !first.is_empty();
     let extensions = [".rs", ".md", ".toml", ".hlo", ".py", ".h", ".cc", ".sh"];
     let file = extensions
         .iter()
@@ -111,7 +123,9 @@ fn names_a_path(word: &str) -> bool {
 fn paths_named_in_documents_exist() {
     let mut missing = Vec::new();
     let documents = workspace::files().unwrap();
-    let documents = documents.iter().filter(|p| p.extension().is_some_and(|e| e == "md"));
+    let documents = documents
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "md"));
     for document in documents {
         let text = workspace::read(document).unwrap();
         let mut fenced = false;
@@ -120,7 +134,11 @@ fn paths_named_in_documents_exist() {
             if fenced {
                 continue;
             }
-            let quoted = line.split('`').skip(1).step_by(2).filter(|word| names_a_path(word));
+            let quoted = line
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|word| names_a_path(word));
             let linked = line
                 .split("](")
                 .skip(1)

@@ -1,4 +1,5 @@
 //! Rules that hold for every file of the project.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,9 @@ fn no_code_is_commented_out() {
     for (path, text) in texts(&["rs"]) {
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
-            let comment = line.strip_prefix("//").filter(|rest| !rest.starts_with(['/', '!']));
+            let comment = line
+                .strip_prefix("//")
+                .filter(|rest| !rest.starts_with(['/', '!']));
             if comment.is_some_and(|rest| rest.trim_end().ends_with([';', '{', '}'])) {
                 complaints.add(&path, number, "a comment that ends like code");
             }
@@ -170,7 +173,10 @@ fn every_crate_takes_the_workspace_lints() {
     for (path, text) in texts(&["toml"]) {
         if workspace::file_name(&path) == "Cargo.toml" && text.contains("[package]") {
             let name = workspace::display(&path);
-            assert!(text.contains("[lints]\nworkspace = true"), "{name} does not");
+            assert!(
+                text.contains("[lints]\nworkspace = true"),
+                "{name} does not"
+            );
         }
     }
 }
@@ -198,8 +204,14 @@ fn long_files_are_listed_with_a_reason() {
         .collect();
     let unlisted: Vec<_> = long.difference(&listed).collect();
     let stale: Vec<_> = listed.difference(&long).collect();
-    assert!(unlisted.is_empty(), "over {LONG} lines, split by noun: {unlisted:?}");
-    assert!(stale.is_empty(), "no longer over {LONG} lines, take off the list: {stale:?}");
+    assert!(
+        unlisted.is_empty(),
+        "over {LONG} lines, split by noun: {unlisted:?}"
+    );
+    assert!(
+        stale.is_empty(),
+        "no longer over {LONG} lines, take off the list: {stale:?}"
+    );
 }
 
 #[test]
