@@ -43,6 +43,16 @@
 //! * `load` and `store` go to an element that must lie in the buffer: an evaluator reports an error otherwise.
 //! * A value is visible from its definition to the end of its block, in nested blocks too. A name is distinct
 //!   from all names visible where it is defined, the buffers' included; blocks side by side may use the same names.
+//!
+//! All rules stand in [`verify`].
+
+mod build;
+mod eval;
+mod parse;
+mod print;
+pub mod verify;
+
+pub use build::{Builder, Visit};
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
