@@ -17,8 +17,10 @@
 //! missing stage file and an unknown key of `case.toml` are failures.
 
 pub mod case;
+pub mod exchange;
 pub mod fill;
 pub mod golden;
+pub mod harness;
 pub mod python;
 pub mod stage;
 pub mod workspace;

@@ -1,7 +1,7 @@
 //! The stages of the pipeline, each with the file that holds its result.
 
 use hlo2dae_hlo::{Module, parse_module};
-use miette::{Report, Result};
+use miette::{Report, Result, miette};
 
 use crate::case::{Case, INPUT};
 use crate::golden;
@@ -26,7 +26,7 @@ pub const STAGES: &[Stage] = &[Stage {
     make: graph,
 }];
 
-/// Checks, or rewrites, all files of a case; the errors of all stages are gathered.
+/// Checks, or rewrites, all stage files of a case, and that it holds no others; gathers what is wrong.
 pub fn check(case: &Case) -> Vec<Report> {
     let command = format!(
         "cargo test -p hlo2dae-integration --test cases -- {}",
@@ -42,6 +42,14 @@ pub fn check(case: &Case) -> Vec<Report> {
                 .err()
                 .map(|error| error.wrap_err(format!("{} from {}", stage.file, stage.source))),
         );
+    }
+    match case.orphans() {
+        Ok(orphans) => {
+            errors.extend(orphans.iter().map(|file| {
+                miette!("{file}: no stage makes this file; remove it, or list its stage")
+            }))
+        }
+        Err(error) => errors.push(error),
     }
     errors
 }
