@@ -17,10 +17,13 @@
 //! missing stage file and an unknown key of `case.toml` are failures.
 
 pub mod case;
+pub mod compare;
 pub mod exchange;
 pub mod fill;
 pub mod golden;
 pub mod harness;
+pub mod instance;
+pub mod programs;
 pub mod python;
 pub mod stage;
 pub mod workspace;

@@ -134,7 +134,11 @@ fn unsafe_code_stays_where_foreign_memory_is() {
         }
         for (number, line) in text.lines().enumerate() {
             if has_word(code(line), concat!("un", "safe")) {
-                complaints.add(&path, number, "only foreign memory and native kernels need this");
+                complaints.add(
+                    &path,
+                    number,
+                    "only foreign memory and native kernels need this",
+                );
             }
         }
     }
