@@ -1,0 +1,55 @@
+//! Why a program was not compiled.
+
+use hlo2dae_ir::core::Span;
+use miette::{Diagnostic, SourceSpan};
+use thiserror::Error;
+
+/// Why a program was not compiled.
+#[derive(Debug, Error, Diagnostic)]
+pub enum BackendError {
+    /// Our bug, unless the program was written by hand: it breaks a rule of DLC.
+    #[error("the DLC program is not valid")]
+    Invalid {
+        /// All broken rules.
+        #[related]
+        errors: Vec<hlo2dae_ir::dlc::VerifyError>,
+    },
+    /// Our limit: the target cannot take the program.
+    #[error("target {target} cannot take @{program}")]
+    Unsupported {
+        /// Name of the target.
+        target: &'static str,
+        /// Name of the program.
+        program: String,
+        /// All reasons.
+        #[related]
+        reasons: Vec<Unsupported>,
+    },
+}
+
+/// Something that a target cannot take.
+#[derive(Clone, Debug, Error, Diagnostic)]
+#[error("{what}: the target has {limit}, the program needs {needed}")]
+pub struct Unsupported {
+    /// The resource or operation.
+    pub what: String,
+    /// What the target has.
+    pub limit: String,
+    /// What the program needs.
+    pub needed: String,
+    /// Where the program needs it.
+    #[label("needs {needed}")]
+    pub span: SourceSpan,
+}
+
+impl Unsupported {
+    /// A reason found at `span`.
+    pub fn new(what: String, limit: String, needed: String, span: Span) -> Self {
+        Unsupported {
+            what,
+            limit,
+            needed,
+            span: span.into(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Scalar arithmetic on words, the emulator's native form of a value: the bits of the scalar in the low
+//! end of 64, the rest zero.
+//!
+//! What streams and reductions do all the time (integer and float sums and products, comparisons, integer
+//! conversions) is a function on words, chosen once when the program is decoded. The rest goes
+//! through [`Arith::evaluate`]'s operations; a property test holds both to the same results.
+
+use hlo2dae_ir::core::{
+    Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError, UnaryOp,
+};
+
+/// An operation on words of a file.
+#[derive(Clone, Debug)]
+pub(crate) enum Compute {
+    /// A function of one word.
+    Fast1(fn(u64) -> u64, u32),
+    /// A function of two words.
+    Fast2(fn(u64, u64) -> u64, u32, u32),
+    /// Condition, on true, on false.
+    Select(u32, u32, u32),
+    /// Any unary operation.
+    Unary(UnaryOp, ScalarType, u32),
+    /// Any binary operation.
+    Binary(BinaryOp, ScalarType, u32, u32),
+    /// Any comparison.
+    Compare(CompareOp, ScalarType, u32, u32),
+    /// Any conversion.
+    Convert(ScalarType, ScalarType, u32),
+}
+
+impl Compute {
+    /// Decodes an operation whose operands are places in the file, with their types. `Err` is the value of a
+    /// constant, which takes no operation.
+    pub(crate) fn decode(arith: &Arith<(u32, ScalarType)>) -> Result<Compute, Scalar> {
+        Ok(match *arith {
+            Arith::Constant(scalar) => return Err(scalar),
+            Arith::Unary(op, (a, ty)) => Compute::Unary(op, ty, a),
+            Arith::Binary(op, (a, ty), (b, _)) => match fast_binary(op, ty) {
+                Some(f) => Compute::Fast2(f, a, b),
+                None => Compute::Binary(op, ty, a, b),
+            },
+            Arith::Compare(op, (a, ty), (b, _)) => match fast_compare(op, ty) {
+                Some(f) => Compute::Fast2(f, a, b),
+                None => Compute::Compare(op, ty, a, b),
+            },
+            Arith::Select((condition, _), (a, _), (b, _)) => Compute::Select(condition, a, b),
+            Arith::Convert((a, from), to) => match fast_convert(from, to) {
+                Some(f) => Compute::Fast1(f, a),
+                None => Compute::Convert(from, to, a),
+            },
+        })
+    }
+
+    /// The result for the present words.
+    #[inline]
+    pub(crate) fn run(&self, words: &[u64]) -> Result<u64, TypeError> {
+        let at = |place: u32| words[place as usize];
+        Ok(match *self {
+            Compute::Fast1(f, a) => f(at(a)),
+            Compute::Fast2(f, a, b) => f(at(a), at(b)),
+            Compute::Select(condition, a, b) => at(if at(condition) != 0 { a } else { b }),
+            Compute::Unary(op, ty, a) => op.apply(Scalar::from_bits(ty, at(a)))?.bits(),
+            Compute::Binary(op, ty, a, b) => op
+                .apply(Scalar::from_bits(ty, at(a)), Scalar::from_bits(ty, at(b)))?
+                .bits(),
+            Compute::Compare(op, ty, a, b) => {
+                u64::from(op.apply(Scalar::from_bits(ty, at(a)), Scalar::from_bits(ty, at(b)))?)
+            }
+            Compute::Convert(from, to, a) => Scalar::from_bits(from, at(a)).convert(to).bits(),
+        })
+    }
+}
+
+/// A Rust type as a word.
+trait Word: Copy + PartialOrd {
+    fn get(word: u64) -> Self;
+    fn put(self) -> u64;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+}
+
+macro_rules! integer_words {
+    ($($t:ty, $unsigned:ty;)*) => {$(
+        impl Word for $t {
+            #[inline]
+            fn get(word: u64) -> $t {
+                word as $t
+            }
+            #[inline]
+            fn put(self) -> u64 {
+                self as $unsigned as u64
+            }
+            #[inline]
+            fn add(self, other: $t) -> $t {
+                self.wrapping_add(other)
+            }
+            #[inline]
+            fn sub(self, other: $t) -> $t {
+                self.wrapping_sub(other)
+            }
+            #[inline]
+            fn mul(self, other: $t) -> $t {
+                self.wrapping_mul(other)
+            }
+        }
+    )*};
+}
+
+integer_words! { i8, u8; i16, u16; i32, u32; i64, u64; u8, u8; u16, u16; u32, u32; u64, u64; }
+
+macro_rules! float_words {
+    ($($t:ty, $bits:ty;)*) => {$(
+        impl Word for $t {
+            #[inline]
+            fn get(word: u64) -> $t {
+                <$t>::from_bits(word as $bits)
+            }
+            #[inline]
+            fn put(self) -> u64 {
+                u64::from(self.to_bits())
+            }
+            #[inline]
+            fn add(self, other: $t) -> $t {
+                self + other
+            }
+            #[inline]
+            fn sub(self, other: $t) -> $t {
+                self - other
+            }
+            #[inline]
+            fn mul(self, other: $t) -> $t {
+                self * other
+            }
+        }
+    )*};
+}
+
+float_words! { f32, u32; f64, u64; }
+
+/// Calls `$call::<T>` for the word type of an element type; `None` for those without one.
+macro_rules! with_word {
+    ($ty:expr, $call:ident $(, $argument:expr)*) => {
+        match $ty {
+            ScalarType::Index => $call::<i64>($($argument),*),
+            ScalarType::Element(element) => match element {
+                ElementType::S8 => $call::<i8>($($argument),*),
+                ElementType::S16 => $call::<i16>($($argument),*),
+                ElementType::S32 => $call::<i32>($($argument),*),
+                ElementType::S64 => $call::<i64>($($argument),*),
+                ElementType::U8 => $call::<u8>($($argument),*),
+                ElementType::U16 => $call::<u16>($($argument),*),
+                ElementType::U32 => $call::<u32>($($argument),*),
+                ElementType::U64 => $call::<u64>($($argument),*),
+                ElementType::F32 => $call::<f32>($($argument),*),
+                ElementType::F64 => $call::<f64>($($argument),*),
+                ElementType::Bool | ElementType::F16 | ElementType::BF16 => None,
+            },
+        }
+    };
+}
+
+fn fast_binary(op: BinaryOp, ty: ScalarType) -> Option<fn(u64, u64) -> u64> {
+    fn of<T: Word>(op: BinaryOp) -> Option<fn(u64, u64) -> u64> {
+        match op {
+            BinaryOp::Add => Some(|a, b| T::get(a).add(T::get(b)).put()),
+            BinaryOp::Sub => Some(|a, b| T::get(a).sub(T::get(b)).put()),
+            BinaryOp::Mul => Some(|a, b| T::get(a).mul(T::get(b)).put()),
+            BinaryOp::Div
+            | BinaryOp::Rem
+            | BinaryOp::Min
+            | BinaryOp::Max
+            | BinaryOp::Pow
+            | BinaryOp::Atan2
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Xor
+            | BinaryOp::Shl
+            | BinaryOp::ShrArithmetic
+            | BinaryOp::ShrLogical => None,
+        }
+    }
+    // Minima and maxima of integers follow from their order; those of floats have rules of their own.
+    fn ordered<T: Word + Ord>(op: BinaryOp) -> Option<fn(u64, u64) -> u64> {
+        match op {
+            BinaryOp::Min => Some(|a, b| T::get(a).min(T::get(b)).put()),
+            BinaryOp::Max => Some(|a, b| T::get(a).max(T::get(b)).put()),
+            _ => None,
+        }
+    }
+    with_word!(ty, of, op).or_else(|| match ty {
+        ScalarType::Index | ScalarType::Element(ElementType::S64) => ordered::<i64>(op),
+        ScalarType::Element(ElementType::S32) => ordered::<i32>(op),
+        ScalarType::Element(_) => None,
+    })
+}
+
+fn fast_compare(op: CompareOp, ty: ScalarType) -> Option<fn(u64, u64) -> u64> {
+    fn of<T: Word>(op: CompareOp) -> Option<fn(u64, u64) -> u64> {
+        Some(match op {
+            CompareOp::Eq => |a, b| u64::from(T::get(a) == T::get(b)),
+            CompareOp::Ne => |a, b| u64::from(T::get(a) != T::get(b)),
+            CompareOp::Lt => |a, b| u64::from(T::get(a) < T::get(b)),
+            CompareOp::Le => |a, b| u64::from(T::get(a) <= T::get(b)),
+            CompareOp::Gt => |a, b| u64::from(T::get(a) > T::get(b)),
+            CompareOp::Ge => |a, b| u64::from(T::get(a) >= T::get(b)),
+        })
+    }
+    with_word!(ty, of, op)
+}
+
+/// Conversions among integers and `index`: extend by the sign of the source, cut to the width of the target.
+fn fast_convert(from: ScalarType, to: ScalarType) -> Option<fn(u64) -> u64> {
+    fn extended(from: ScalarType) -> Option<fn(u64) -> u64> {
+        match from {
+            ScalarType::Index => Some(|a| a),
+            ScalarType::Element(element) => match element {
+                ElementType::S8 => Some(|a| i64::from(a as i8) as u64),
+                ElementType::S16 => Some(|a| i64::from(a as i16) as u64),
+                ElementType::S32 => Some(|a| i64::from(a as i32) as u64),
+                ElementType::S64
+                | ElementType::U8
+                | ElementType::U16
+                | ElementType::U32
+                | ElementType::U64
+                | ElementType::Bool => Some(|a| a),
+                ElementType::F16 | ElementType::BF16 | ElementType::F32 | ElementType::F64 => None,
+            },
+        }
+    }
+    match to {
+        ScalarType::Index
+        | ScalarType::Element(ElementType::S64)
+        | ScalarType::Element(ElementType::U64) => extended(from),
+        ScalarType::Element(_) => None,
+    }
+}
