@@ -19,7 +19,7 @@
 
 use std::fmt;
 
-use cranelift_entity::{EntityRef, PrimaryMap, entity_impl};
+use cranelift_entity::{PrimaryMap, entity_impl};
 use hlo2dae_ir::core::{Arith, Buffer, BufferId, ScalarType, Span};
 use hlo2dae_ir::dlc::Event;
 
@@ -190,8 +190,7 @@ impl Text<'_> {
                     Some(case) => write!(f, "@{}", case.name)?,
                     None => write!(f, "{}", callback.case)?,
                 }
-                let operands: Vec<String> =
-                    callback.operands.iter().map(Slot::to_string).collect();
+                let operands: Vec<String> = callback.operands.iter().map(Slot::to_string).collect();
                 writeln!(f, "({})", operands.join(", "))?;
             }
         }
@@ -205,12 +204,5 @@ impl fmt::Display for Bound {
             Bound::Constant(value) => write!(f, "{value}"),
             Bound::Slot(slot) => write!(f, "{slot}"),
         }
-    }
-}
-
-impl Program {
-    /// The slot numbered `index`; for programs written by hand.
-    pub fn slot(index: usize) -> Slot {
-        Slot::new(index)
     }
 }

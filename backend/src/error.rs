@@ -1,19 +1,16 @@
 //! Why a program was not compiled.
 
-use hlo2dae_ir::core::Span;
+use hlo2dae_ir::core::{Diagnostics, Span};
 use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
 /// Why a program was not compiled.
 #[derive(Debug, Error, Diagnostic)]
 pub enum BackendError {
-    /// Our bug, unless the program was written by hand: it breaks a rule of DLC.
-    #[error("the DLC program is not valid")]
-    Invalid {
-        /// All broken rules.
-        #[related]
-        errors: Vec<hlo2dae_ir::dlc::VerifyError>,
-    },
+    /// The program breaks a rule of DLC: your input if you wrote it, our bug if a lowering did.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Invalid(#[from] Diagnostics),
     /// Our limit: the target cannot take the program.
     #[error("target {target} cannot take @{program}")]
     Unsupported {

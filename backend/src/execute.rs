@@ -100,12 +100,12 @@ pub enum Instruction {
         /// A `bool`.
         condition: Reg,
         /// A later instruction, or the end of the list.
-        target: u32,
+        target: usize,
     },
     /// Goes on at instruction `target`.
     Jump {
         /// A later instruction, or the end of the list.
-        target: u32,
+        target: usize,
     },
 }
 
@@ -176,6 +176,24 @@ impl Text<'_> {
         }
         writeln!(f)
     }
+}
+
+/// `add r3, r2`.
+pub(crate) fn write_arith<V: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    arith: &Arith<V>,
+) -> fmt::Result {
+    f.write_str(arith.name())?;
+    if let Arith::Constant(scalar) = arith {
+        write!(f, " {scalar}")?;
+    }
+    for (n, operand) in arith.operands().enumerate() {
+        write!(f, "{}{operand}", if n > 0 { ", " } else { " " })?;
+    }
+    if let Arith::Convert(_, to) = arith {
+        write!(f, " to {to}")?;
+    }
+    Ok(())
 }
 
 /// `%out[r0, r1]`.

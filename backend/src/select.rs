@@ -165,14 +165,14 @@ fn block(statements: &[Statement], code: &mut Vec<Instruction>) {
                     target: 0,
                 });
                 block(then, code);
-                if !otherwise.is_empty() {
+                if otherwise.is_empty() {
+                    land(code, branch);
+                } else {
                     let jump = code.len();
                     code.push(Instruction::Jump { target: 0 });
                     land(code, branch);
                     block(otherwise, code);
                     land(code, jump);
-                } else {
-                    land(code, branch);
                 }
             }
         }
@@ -181,12 +181,10 @@ fn block(statements: &[Statement], code: &mut Vec<Instruction>) {
 
 /// Makes the jump at `from` go to the end of what there is of the list.
 fn land(code: &mut [Instruction], from: usize) {
-    // Lists are bounded by the program's text, whose spans are 32 bits wide.
-    let here = u32::try_from(code.len()).unwrap_or(u32::MAX);
-    match code.get_mut(from) {
-        Some(Instruction::BranchUnless { target, .. } | Instruction::Jump { target }) => {
-            *target = here;
-        }
-        Some(_) | None => {}
+    let here = code.len();
+    if let Some(Instruction::BranchUnless { target, .. } | Instruction::Jump { target }) =
+        code.get_mut(from)
+    {
+        *target = here;
     }
 }

@@ -1,5 +1,6 @@
 //! What a machine can take.
 
+use hlo2dae_ir::core::{Array, Ir, text};
 use hlo2dae_ir::dlc;
 
 use crate::artifact::Artifact;
@@ -24,26 +25,15 @@ impl Target for Unbounded {
     const NAME: &'static str = "unbounded";
 
     fn check(&self, program: &dlc::Program) -> Vec<Unsupported> {
-        let addressable = isize::MAX as u64;
         program
             .buffers
             .values()
-            .filter_map(|buffer| {
-                let bytes = buffer
-                    .element_count()
-                    .and_then(|n| n.checked_mul(buffer.element.bytes() as u64));
-                match bytes {
-                    Some(bytes) if bytes <= addressable => None,
-                    Some(_) | None => Some(Unsupported::new(
-                        format!("bytes of buffer %{}", buffer.name),
-                        format!("{addressable}"),
-                        match bytes {
-                            Some(bytes) => format!("{bytes}"),
-                            None => format!("more than {}", u64::MAX),
-                        },
-                        buffer.span,
-                    )),
-                }
+            .filter(|buffer| Array::byte_size(buffer.element, &buffer.dims).is_none())
+            .map(|buffer| {
+                let what = format!("size of buffer %{}", buffer.name);
+                let limit = format!("{} bytes", isize::MAX);
+                let needed = text::shape(buffer.element, &buffer.dims);
+                Unsupported::new(what, limit, needed, buffer.span)
             })
             .collect()
     }
@@ -51,7 +41,7 @@ impl Target for Unbounded {
 
 /// Verifies the program, asks the target, and selects.
 pub fn compile<T: Target>(target: &T, program: &dlc::Program) -> Result<Artifact, BackendError> {
-    dlc::verify(program).map_err(|errors| BackendError::Invalid { errors })?;
+    program.verify()?;
     let reasons = target.check(program);
     if !reasons.is_empty() {
         return Err(BackendError::Unsupported {

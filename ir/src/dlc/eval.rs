@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use cranelift_entity::SecondaryMap;
 
 use super::{
-    Access, AccessOp, Bound, Callback, CaseId, Event, Expr, Program, Statement, Stream,
-    StreamExpr, Tu, Value,
+    Access, AccessOp, Bound, Callback, CaseId, Event, Expr, Program, Statement, Stream, StreamExpr,
+    Tu, Value,
 };
 use crate::core::{EvalError, Limits, Memory, Scalar, Span, Steps};
 

@@ -74,9 +74,18 @@
 //! rejects programs for which that would not hold. The access program reads inputs only, which nobody
 //! writes: how far it runs ahead cannot be observed.
 
+mod eval;
+mod parse;
+mod print;
+mod verify;
+
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use crate::core::{Arith, Buffer, BufferId, ScalarType, Span};
+pub use verify::MAX_DEPTH;
+
+use crate::core::{
+    Arith, Buffer, BufferId, Diagnostics, EvalError, Ir, Limits, Memory, ScalarType, Span,
+};
 
 /// A traversal unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -313,6 +322,27 @@ pub enum Expr {
         /// One `index` for each dimension of the buffer, each inside.
         indices: Vec<Value>,
     },
+}
+
+impl Ir for Program {
+    const NAME: &'static str = "dlc";
+    const KEYWORD: &'static str = "dlc.program";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn buffers(&self) -> &PrimaryMap<BufferId, Buffer> {
+        &self.buffers
+    }
+
+    fn verify(&self) -> Result<(), Diagnostics> {
+        verify::verify(self)
+    }
+
+    fn execute(&self, memory: &mut Memory<'_>, limits: &Limits) -> Result<(), EvalError> {
+        eval::execute(self, memory, limits)
+    }
 }
 
 impl Access {

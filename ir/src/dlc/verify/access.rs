@@ -1,6 +1,6 @@
 //! Rules 3 to 8: the access program.
 
-use cranelift_entity::{EntityRef, EntitySet, SecondaryMap};
+use cranelift_entity::{EntitySet, SecondaryMap};
 
 use super::{Errors, MAX_DEPTH};
 use crate::core::{Problem, Role, ScalarType, Span};
@@ -73,7 +73,10 @@ impl Verifier<'_> {
                 self.errors.broken(
                     4,
                     data.span,
-                    format!("%{} is the {depth}th unit of a nest, at most {MAX_DEPTH} are taken", data.name),
+                    format!(
+                        "%{} is the {depth}th unit of a nest, at most {MAX_DEPTH} are taken",
+                        data.name
+                    ),
                 );
             }
         }
@@ -239,11 +242,11 @@ impl Verifier<'_> {
         }
         let of = |tu: Tu| units.get(tu).map_or("?", |data| data.name.as_str());
         let whose = match reach {
-            Reach::Own => "that unit or an ancestor of it",
-            Reach::Ancestors => "an ancestor of it: outside its iterations a unit has no values",
+            Reach::Own => "that unit or of an ancestor",
+            Reach::Ancestors => "an ancestor: outside its iterations a unit has no values",
         };
         let sentence = format!(
-            "%{}, a stream of %{}, is used in %{}, where it must be one of {whose}",
+            "%{}, a stream of %{}, is used in %{}, where it must be a stream of {whose}",
             data.name,
             of(data.unit),
             of(unit)

@@ -23,11 +23,10 @@
 
 mod access;
 mod execute;
+mod names;
 
-use hashbrown::HashSet;
-
-use super::{Access, Case, Program};
-use crate::core::{Arith, Diagnostics, Problem, Rule, ScalarType, Span};
+use super::Program;
+use crate::core::{Arith, Diagnostics, Init, Problem, Role, Rule, ScalarType, Span, text};
 
 /// How deep units, and `if`s in a case, may nest. Our limit.
 pub const MAX_DEPTH: usize = 64;
@@ -35,10 +34,54 @@ pub const MAX_DEPTH: usize = 64;
 /// Checks all rules; the error has everything that breaks one.
 pub fn verify(program: &Program) -> Result<(), Diagnostics> {
     let mut errors = Errors::default();
-    errors.buffers(program);
+    buffers(program, &mut errors);
+    names::verify(program, &mut errors);
     access::verify(program, &mut errors);
     execute::verify(program, &mut errors);
     errors.0.finish()
+}
+
+/// Rule 1.
+fn buffers(program: &Program, errors: &mut Errors) {
+    for buffer in program.buffers.values() {
+        if buffer.element_count().is_none() {
+            errors.push(1, buffer.span, Problem::TooLarge(buffer.name.clone()));
+        }
+        let init = match &buffer.role {
+            Role::Input => continue,
+            Role::Output(init) | Role::Temp(init) => init,
+        };
+        let wrong = |init: String, reason: &str| Problem::Init {
+            buffer: buffer.name.clone(),
+            init,
+            reason: reason.to_owned(),
+        };
+        match init {
+            Init::Undefined => {}
+            Init::Splat(value) => {
+                if value.ty() != ScalarType::from(buffer.element) {
+                    let init = format!("{value}: {}", value.ty());
+                    errors.push(1, buffer.span, wrong(init, "the types differ"));
+                }
+            }
+            Init::Copy(from) => match program.buffers.get(*from) {
+                None => errors.push(1, buffer.span, Problem::Dangling(from.to_string())),
+                Some(from) => {
+                    let name = format!("%{}", from.name);
+                    if from.is_written() {
+                        errors.push(1, buffer.span, wrong(name, "that is not an input"));
+                    } else if from.element != buffer.element || from.dims != buffer.dims {
+                        let reason = format!(
+                            "that is {}, not {}",
+                            text::shape(from.element, &from.dims),
+                            text::shape(buffer.element, &buffer.dims)
+                        );
+                        errors.push(1, buffer.span, wrong(name, &reason));
+                    }
+                }
+            },
+        }
+    }
 }
 
 /// The errors so far.
@@ -77,12 +120,7 @@ impl Errors {
     }
 
     /// The type of an operation on operands of the given types.
-    fn arith(
-        &mut self,
-        number: u32,
-        span: Span,
-        arith: &Arith<ScalarType>,
-    ) -> Option<ScalarType> {
+    fn arith(&mut self, number: u32, span: Span, arith: &Arith<ScalarType>) -> Option<ScalarType> {
         match arith.result_type() {
             Ok(ty) => Some(ty),
             Err(error) => {
