@@ -86,8 +86,31 @@ pub struct Expectation {
 pub struct ExpectedRegion {
     /// The name of the operation, such as `embedding_bag`.
     pub kind: String,
-    /// `computation/instruction` of everything that touches the table.
-    pub access: Vec<String>,
+    /// How many operations the entry stands for.
+    #[serde(default = "one")]
+    pub count: u64,
+    /// Everything that touches the table.
+    pub access: Vec<Access>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// An instruction that touches a table; `computation/instruction` in `case.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "String")]
+pub struct Access {
+    /// `computation/instruction`.
+    pub path: String,
+    /// At how many places of the inlined model it stands: more than one in a computation that is called more than once.
+    pub places: u64,
+}
+
+impl From<String> for Access {
+    fn from(path: String) -> Self {
+        Access { path, places: 1 }
+    }
 }
 
 /// A case folder.

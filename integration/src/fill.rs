@@ -17,7 +17,7 @@ pub enum Fill {
     Sorted(i64, i64),
     /// As `sorted`, from the low end to the high one: where bags start in a flat list, and its length.
     Offsets(i64, i64),
-    /// Different integers.
+    /// Integers that do not repeat along the last axis.
     Distinct(i64, i64),
     /// Exactly these, in row-major order.
     Values(Vec<Number>),
@@ -81,7 +81,13 @@ fn numbers(fill: &Fill, count: usize, row: usize, random: &mut Random) -> Result
             }
             integers(values)
         }
-        Fill::Distinct(low, high) => integers(random.distinct(*low, *high, count)?),
+        Fill::Distinct(low, high) => {
+            let mut values = Vec::with_capacity(count);
+            while values.len() < count {
+                values.extend(random.distinct(*low, *high, row.min(count))?);
+            }
+            integers(values)
+        }
         Fill::Values(values) if values.len() == count => values.clone(),
         Fill::Values(values) => {
             return Err(miette!("{} values for {count} elements", values.len()));

@@ -18,6 +18,7 @@
 
 pub mod case;
 pub mod compare;
+pub mod engines;
 pub mod exchange;
 pub mod fill;
 pub mod golden;
@@ -26,4 +27,5 @@ pub mod instance;
 pub mod programs;
 pub mod python;
 pub mod stage;
+pub mod survey;
 pub mod workspace;

@@ -1,0 +1,171 @@
+//! What is found in a model, against what whoever wrote the model says is there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use hlo2dae_frontend::{Match, Matches, Options, ValueRef, find_regions};
+use hlo2dae_hlo::{ComputationId, Literal, Module};
+use miette::{Report, Result, WrapErr, miette};
+
+use crate::case::{Case, ExpectedRegion, INPUT};
+use crate::engines;
+use crate::fill::{self, Fill};
+use crate::stage;
+
+/// A model with what is known about it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// HLO text.
+    pub text: String,
+    /// One description for each parameter of the entry computation.
+    pub arguments: Vec<Fill>,
+    /// The embedding operations in it.
+    pub expected: Vec<ExpectedRegion>,
+    /// `computation/instruction` of gathers and scatters that are no embedding operations.
+    pub decoys: Vec<String>,
+}
+
+/// For each name of an operation, how many there are and how many of them are covered by regions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(pub BTreeMap<String, (u64, u64)>);
+
+impl Tally {
+    /// Counts another model's operations too.
+    pub fn add(&mut self, other: &Tally) {
+        for (kind, (expected, found)) in &other.0 {
+            let sum = self.0.entry(kind.clone()).or_default();
+            *sum = (sum.0 + expected, sum.1 + found);
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts = self
+            .0
+            .iter()
+            .map(|(kind, (expected, found))| format!("{kind} {found}/{expected}"));
+        f.write_str(&counts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Subject {
+    /// A case folder as a subject, if it says what is to be found.
+    pub fn from_case(case: &Case) -> Result<Option<Subject>> {
+        let Some(expected) = &case.spec.expect else {
+            return Ok(None);
+        };
+        Ok(Some(Subject {
+            name: case.name.clone(),
+            text: case.text(INPUT)?,
+            arguments: case
+                .spec
+                .arguments
+                .iter()
+                .map(|argument| argument.fill.clone())
+                .collect(),
+            expected: expected.regions.clone(),
+            decoys: Vec::new(),
+        }))
+    }
+
+    /// Reads, prints, searches and runs the model; errors are what must never happen, the tally what was found.
+    pub fn survey(&self) -> Result<Tally> {
+        let module = stage::module(&self.text)?;
+        self.reprint(&module)?;
+        let matches = find_regions(&module, &Options::default())
+            .map_err(|error| Report::new(error).with_source_code(self.text.clone()))?;
+        covered_once(&module, &matches)?;
+        let arguments = self.literals(&module)?;
+        engines::check(&module, &matches.regions, &arguments)?;
+        Ok(self.tally(&module, &matches))
+    }
+
+    /// The print is read back as a module with the same print.
+    fn reprint(&self, module: &Module) -> Result<()> {
+        let text = module.to_string();
+        let again = stage::module(&text).wrap_err("what is printed is not read back")?;
+        miette::ensure!(again.to_string() == text, "the print of the print differs");
+        Ok(())
+    }
+
+    fn literals(&self, module: &Module) -> Result<Vec<Literal>> {
+        let parameters = &module.entry().parameters;
+        miette::ensure!(
+            parameters.len() == self.arguments.len(),
+            "{} parameters, {} descriptions",
+            parameters.len(),
+            self.arguments.len()
+        );
+        let both = parameters.iter().zip(&self.arguments);
+        both.enumerate()
+            .map(|(number, (&parameter, fill))| {
+                let shape = module.instructions[parameter]
+                    .array()
+                    .ok_or_else(|| miette!("parameter {number} is not an array"))?;
+                fill::literal(fill, shape, 1, number as u64)
+            })
+            .collect()
+    }
+
+    /// An operation counts as found when every place at which its accesses are reached lies in a region.
+    fn tally(&self, module: &Module, matches: &Matches) -> Tally {
+        let mut places: HashMap<String, u64> = HashMap::new();
+        for value in matches.regions.iter().flat_map(|found| &found.accesses) {
+            *places.entry(module.path(value.instruction)).or_default() += 1;
+        }
+        let mut tally = Tally::default();
+        for region in &self.expected {
+            let found = region.access.iter().all(|access| {
+                places
+                    .get(&access.path)
+                    .is_some_and(|&n| n >= access.places)
+            });
+            let counts = tally.0.entry(region.kind.clone()).or_default();
+            counts.0 += region.count;
+            counts.1 += if found { region.count } else { 0 };
+        }
+        if !self.decoys.is_empty() {
+            let taken = self
+                .decoys
+                .iter()
+                .filter(|decoy| places.contains_key(*decoy))
+                .count();
+            tally.0.insert(
+                "decoy".to_string(),
+                (self.decoys.len() as u64, taken as u64),
+            );
+        }
+        tally
+    }
+}
+
+/// No access is covered by two regions, and every candidate is either covered or a miss, not both.
+fn covered_once(module: &Module, matches: &Matches) -> Result<()> {
+    let mut covered: BTreeSet<(ComputationId, &ValueRef)> = BTreeSet::new();
+    for Match {
+        region,
+        computation,
+        accesses,
+        ..
+    } in &matches.regions
+    {
+        for access in accesses {
+            miette::ensure!(
+                covered.insert((*computation, access)),
+                "{} is in @{} and in another region",
+                module.path(access.instruction),
+                region.name
+            );
+        }
+    }
+    for miss in &matches.misses {
+        miette::ensure!(
+            !covered.contains(&(miss.computation, &miss.value)),
+            "{} is in a region and is a miss",
+            module.path(miss.value.instruction)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Every engine agrees with the reference: on every case, every set of its inputs, several seeds.
+
+use std::process::ExitCode;
+
+use hlo2dae_frontend::{Options, find_regions};
+use hlo2dae_integration::case::{Case, INPUT};
+use hlo2dae_integration::{engines, harness, stage};
+use miette::{Report, Result, WrapErr};
+
+/// Seeds for each set of inputs, after the case's own.
+const SEEDS: u64 = 4;
+
+fn main() -> ExitCode {
+    harness::each_case(|case| match run(case) {
+        Ok(errors) => errors,
+        Err(error) => vec![error],
+    })
+}
+
+fn run(case: &Case) -> Result<Vec<Report>> {
+    let text = case.text(INPUT)?;
+    let module = stage::module(&text)?;
+    let matches = find_regions(&module, &Options::default())
+        .map_err(|error| Report::new(error).with_source_code(text.clone()))?;
+    let mut errors = Vec::new();
+    for set in case.input_sets() {
+        for seed in case.spec.seed..=case.spec.seed.saturating_add(SEEDS) {
+            let checked = case
+                .arguments(&module, set, seed)
+                .and_then(|arguments| engines::check(&module, &matches.regions, &arguments))
+                .wrap_err_with(|| format!("inputs `{set}`, seed {seed}"));
+            errors.extend(checked.err());
+        }
+    }
+    Ok(errors)
+}
