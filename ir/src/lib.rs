@@ -13,6 +13,7 @@
 
 pub mod core;
 pub mod dlc;
+pub mod lower;
 pub mod region;
 pub mod scf;
 pub mod slc;
