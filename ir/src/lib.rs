@@ -11,6 +11,7 @@
 //! | [`slc`] | which loops and loads the access unit runs (streams), which code the execute unit runs (callbacks) |
 //! | [`dlc`] | the two programs, joined only by a control queue and a data queue |
 
+pub mod analysis;
 pub mod core;
 pub mod dlc;
 pub mod lower;

@@ -21,7 +21,7 @@
 //!           %x_0 = slc.from_stream %x
 //!           %old = load %out[%b_0, %d_0]
 //!           %new = add %old, %x_0
-//!           store %out[%b_0, %d_0], %new
+//!           store %new, %out[%b_0, %d_0]
 //!         }
 //!       }
 //!     }
@@ -39,7 +39,7 @@
 //! loop      = "slc.for" %s "=" bound "to" bound "step" integer "{" body "}"        bound = integer | %s
 //! callback  = "slc.callback" "{" statement* "}"
 //! statement = %v "=" "slc.from_stream" %s  |  %v "=" arithmetic  |  %v "=" "load" %buffer "[" %v,* "]"
-//!           | "store" %buffer "[" %v,* "]" "," %v  |  "if" %v "{" statement* "}" ["else" "{" statement* "}"]
+//!           | "store" %v "," %buffer "[" %v,* "]"  |  "scf.if" %v "{" statement* "}" ("else" "{" statement* "}")?
 //! ```
 //!
 //! A body states its streams first, then its steps: all streams of a body advance together.
@@ -52,7 +52,7 @@
 //! * **Streams.** In each iteration the induction variable takes the next position, then every stream
 //!   of the body advances by exactly one element, in textual order, each from the current elements of
 //!   its operands, and all before the first step of the iteration. In the inner loops the stream keeps its
-//!   element. Streams read inputs only, which nobody writes (rule 6): the access unit may be any
+//!   element. Streams read inputs only, which nobody writes (rule 7): the access unit may be any
 //!   number of iterations ahead of the execute unit, and nobody can tell.
 //! * **Steps** happen in textual order, so siblings run one after the other. A loop's step is over when
 //!   the loop has ended.
@@ -68,24 +68,31 @@
 //!
 //! `verify` checks that
 //!
-//! 1. names are unique: those of buffers and streams in the function, those of values in their
-//!    callback, where they differ from buffers' and streams' too;
-//! 2. every stream and value is defined once, before its uses, and used in its scope: a stream in
+//! 1. names can be read back, and what is visible in one place has different names: buffers, streams
+//!    and values alike;
+//! 2. buffers can be allocated and start as declared;
+//! 3. every stream and value is defined once, before its uses, and used in its scope: a stream in
 //!    the rest of its body and everything inside (an induction variable: in the body of its loop), a value in
 //!    the rest of its statement list and everything inside;
-//! 3. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, what is
+//! 4. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, what is
 //!    loaded, stored or streamed has the buffer's element type, a condition is `bool`;
-//! 4. an access has one `index` for each dimension of its buffer;
-//! 5. bounds are `index`, steps positive;
-//! 6. `slc.mem_stream` reads an input, `store` writes an output or temporary;
-//! 7. no two callbacks stand side by side: one event, one callback;
-//! 8. `slc.from_stream` stands outside `if`: what a callback takes does not depend on data;
-//! 9. loops and guards are nested at most [`MAX_DEPTH`] deep.
+//! 5. an access has one `index` for each dimension of its buffer;
+//! 6. bounds are `index`, steps positive;
+//! 7. `slc.mem_stream` reads an input, `store` writes an output or temporary;
+//! 8. no two callbacks stand side by side: one event, one callback;
+//! 9. `slc.from_stream` stands outside `scf.if`: what a callback takes does not depend on data;
+//! 10. loops and guards are nested at most [`MAX_DEPTH`] deep.
+
+mod eval;
+mod parse;
+mod print;
+mod verify;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use crate::core::{Arith, Buffer, BufferId, Span};
-use crate::region::ValueData;
+use crate::core::{
+    Arith, Buffer, BufferId, Diagnostics, EvalError, Ir, Limits, Memory, Span, ValueData,
+};
 
 /// Deepest nesting of loops and guards.
 pub const MAX_DEPTH: usize = 64;
@@ -196,7 +203,7 @@ pub struct Callback {
 pub enum Statement {
     /// Defines a value.
     Let(Value, Expr),
-    /// `store %buffer[%i, %j], %value`.
+    /// `store %value, %buffer[%i, %j]`.
     Store {
         /// An output or temporary.
         buffer: BufferId,
@@ -207,7 +214,7 @@ pub enum Statement {
         /// Where the statement is.
         span: Span,
     },
-    /// `if %condition { statements } else { statements }`.
+    /// `scf.if %condition { statements } else { statements }`.
     If {
         /// A `bool`.
         condition: Value,
@@ -256,5 +263,26 @@ impl Body {
             _ if is_loop(at + 1) => Event::Begin(at + 1),
             _ => Event::Iterate,
         }
+    }
+}
+
+impl Ir for Func {
+    const NAME: &'static str = "slc";
+    const KEYWORD: &'static str = "slc.func";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn buffers(&self) -> &PrimaryMap<BufferId, Buffer> {
+        &self.buffers
+    }
+
+    fn verify(&self) -> Result<(), Diagnostics> {
+        verify::verify(self)
+    }
+
+    fn execute(&self, memory: &mut Memory<'_>, limits: &Limits) -> Result<(), EvalError> {
+        eval::run(self, memory, limits)
     }
 }
