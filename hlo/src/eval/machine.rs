@@ -573,10 +573,3 @@ fn depth(value: &Literal) -> usize {
         Literal::Array { .. } | Literal::Elided(_) | Literal::Token => 0,
     }
 }
-
-fn tuple_index(instruction: &Instruction) -> Outcome<usize> {
-    instruction
-        .integer("index")
-        .and_then(|index| usize::try_from(index).ok())
-        .ok_or_else(|| Fault::malformed("a get-tuple-element without an index"))
-}

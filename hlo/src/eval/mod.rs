@@ -20,14 +20,20 @@
 //! holds happens in place.
 
 mod array;
+mod combine;
 mod domain;
+mod dot;
 mod elementwise;
 mod error;
+mod indexed;
 mod kernel;
 mod limits;
 mod machine;
 mod movement;
 mod operation;
+mod program;
+mod reduce;
+mod sort;
 mod strided;
 
 pub use error::{EvalError, Limit};
