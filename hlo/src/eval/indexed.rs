@@ -1,6 +1,6 @@
 //! `gather` and `scatter`: windows whose starts are read from an array.
 
-use super::array::{Array, count, dims_of, others, positions, size, strides};
+use super::array::{Array, count, others, positions, size, strides};
 use super::combine::{Combiner, Precision};
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
@@ -120,11 +120,18 @@ pub(super) fn gather(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         .gather_dims()
         .ok_or_else(|| Fault::malformed("dimension numbers are missing"))?;
     let rank = operand.rank();
-    let sizes = attributes
+    let mut sizes = attributes
         .slice_sizes
         .iter()
         .map(|&s| size("a slice size", s))
         .collect::<Outcome<Vec<_>>>()?;
+    // A slice of a whole dynamic dimension is as large as that dimension is.
+    let declared = op.operand_shape(0)?;
+    for (d, (wanted, &actual)) in sizes.iter_mut().zip(&operand.dims).enumerate() {
+        if declared.dynamic.get(d) == Some(&true) {
+            *wanted = actual.min(*wanted);
+        }
+    }
     if sizes.len() != rank || sizes.iter().zip(&operand.dims).any(|(s, d)| s > d) {
         return Err(Fault::expected(
             format_args!("slice sizes within {:?}", operand.dims),
@@ -166,7 +173,8 @@ pub(super) fn gather(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     }
     op.meter.work(count(&dims)?)?;
     let mut out = Array::zeroed(operand.element, dims)?;
-    if out.count() == 0 {
+    // A dropped dimension of an empty operand has an empty slice: there is nothing to read.
+    if out.count() == 0 || sizes.contains(&0) {
         return Ok(out);
     }
     let (source, target) = (operand.strides(), out.strides());

@@ -21,6 +21,8 @@
 
 mod array;
 mod combine;
+mod convolution;
+mod custom_call;
 mod domain;
 mod dot;
 mod elementwise;
@@ -31,10 +33,12 @@ mod limits;
 mod machine;
 mod movement;
 mod operation;
+mod passing;
 mod program;
 mod reduce;
 mod sort;
 mod strided;
+mod window;
 
 pub use error::{EvalError, Limit};
 

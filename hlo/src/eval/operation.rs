@@ -3,7 +3,9 @@
 use super::array::{Array, dims_of};
 use super::error::{Fault, Outcome};
 use super::limits::Meter;
-use super::{dot, elementwise, indexed, movement, reduce, sort};
+use super::{
+    convolution, custom_call, dot, elementwise, indexed, movement, passing, reduce, sort, window,
+};
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
 use crate::module::{ComputationId, Instruction, Module};
@@ -39,6 +41,15 @@ impl<'a> Operation<'a, '_> {
         self.instruction
             .array()
             .ok_or_else(|| Fault::malformed("the result is not declared as an array"))
+    }
+
+    /// The declared array shape of an operand.
+    pub(super) fn operand_shape(&self, operand: usize) -> Outcome<&'a ArrayShape> {
+        self.instruction
+            .operands
+            .get(operand)
+            .and_then(|&id| self.module.instructions[id].array())
+            .ok_or_else(|| Fault::malformed(format!("operand {operand} is not an array")))
     }
 
     /// The declared element type and dimensions of the result.
@@ -122,10 +133,34 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
     use Opcode as O;
     let op = &mut operation;
     let array = match &op.instruction.opcode {
+        O::AddDependency | O::AsyncUpdate | O::AllReduceDone | O::Domain | O::OptBarrier => {
+            return passing::first(op);
+        }
+        O::Copy if !matches!(op.operands[..], [Literal::Array { .. }]) => {
+            return passing::identity(op);
+        }
+        O::AfterAll => return Ok(Literal::Token),
+        O::AllGather
+        | O::AllReduce
+        | O::AllReduceStart
+        | O::AllToAll
+        | O::CollectiveBroadcast
+        | O::ReduceScatter => return passing::collective(op),
+        O::AllGatherStart => return passing::collective_start(op),
+        O::CollectivePermute => return passing::permute(op),
+        O::CollectivePermuteStart => return passing::permute_start(op),
+        O::CopyStart => return passing::copy_start(op),
+        O::CopyDone => return passing::done(op, 0),
+        O::AllGatherDone | O::AsyncDone | O::CollectivePermuteDone => {
+            return passing::done(op, 1);
+        }
+        O::CustomCall => return custom_call::custom_call(op),
+        O::PartitionId | O::ReplicaId => passing::identifier(op)?,
         O::Bitcast => movement::bitcast(op)?,
         O::BitcastConvert => movement::bitcast_convert(op)?,
         O::Broadcast => movement::broadcast(op)?,
         O::Concatenate => movement::concatenate(op)?,
+        O::Convolution => convolution::convolution(op)?,
         O::Dot => dot::dot(op)?,
         O::DynamicSlice => movement::dynamic_slice(op)?,
         O::DynamicUpdateSlice => movement::dynamic_update_slice(op)?,
@@ -138,6 +173,11 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
             let results = reduce::reduce(op)?;
             return op.tupled(results);
         }
+        O::ReduceWindow => {
+            let results = window::reduce_window(op)?;
+            return op.tupled(results);
+        }
+        O::SelectAndScatter => window::select_and_scatter(op)?,
         O::Reshape | O::DynamicReshape => movement::reshape(op)?,
         O::Reverse => movement::reverse(op)?,
         O::Scatter => {
