@@ -23,10 +23,28 @@ pub struct Engine {
 }
 
 /// All engines but the reference, in the order of the pipeline.
-pub const ENGINES: &[Engine] = &[Engine {
-    name: "region",
-    run: |region, inputs| run(region, inputs),
-}];
+pub const ENGINES: &[Engine] = &[
+    Engine {
+        name: region::Region::NAME,
+        run: |region, inputs| run(region, inputs),
+    },
+    Engine {
+        name: scf::Func::NAME,
+        run: |region, inputs| run(&to_scf(region)?, inputs),
+    },
+    Engine {
+        name: slc::Func::NAME,
+        run: |region, inputs| run(&to_slc(region)?, inputs),
+    },
+    Engine {
+        name: dlc::Program::NAME,
+        run: |region, inputs| run(&to_dlc(region)?, inputs),
+    },
+    Engine {
+        name: "emulator",
+        run: |region, inputs| emulate(&artifact(region)?, inputs),
+    },
+];
 
 fn run<I: Ir>(program: &I, inputs: &[Array]) -> Result<Vec<Array>> {
     program
@@ -55,16 +73,21 @@ impl Check {
     }
 }
 
-/// Runs all engines on all regions that the model enters.
-pub fn checks(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<Vec<Check>> {
+/// Runs all engines on all regions: for each region a check for each engine, none where the model never enters the region.
+pub fn checks(
+    module: &Module,
+    matches: &[Match],
+    arguments: &[Literal],
+) -> Result<Vec<Vec<Check>>> {
     let instances = instances(module, matches, arguments)?;
-    let mut checks = Vec::new();
-    for (found, instance) in matches.iter().zip(&instances) {
-        if let Some(instance) = instance {
-            checks.extend(region_checks(&found.region, instance)?);
-        }
-    }
-    Ok(checks)
+    matches
+        .iter()
+        .zip(&instances)
+        .map(|(found, instance)| match instance {
+            Some(instance) => region_checks(&found.region, instance),
+            None => Ok(Vec::new()),
+        })
+        .collect()
 }
 
 fn region_checks(region: &Region, instance: &Instance) -> Result<Vec<Check>> {
@@ -112,6 +135,7 @@ fn region_checks(region: &Region, instance: &Instance) -> Result<Vec<Check>> {
 pub fn check(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<()> {
     let failed: Vec<String> = checks(module, matches, arguments)?
         .iter()
+        .flatten()
         .filter(|check| !check.ok())
         .map(|check| {
             let differences: Vec<String> = check
