@@ -7,8 +7,10 @@
 use hlo2dae_frontend::Match;
 use hlo2dae_hlo::{Literal, Module};
 use hlo2dae_ir::core::{Array, Ir, Limits};
-use hlo2dae_ir::region::Region;
-use miette::{Report, Result, WrapErr, miette};
+use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::region::{self, Region};
+use hlo2dae_ir::{dlc, scf, slc};
+use miette::{Diagnostic, Report, Result, WrapErr, miette};
 
 use crate::case::Tolerance;
 use crate::compare::{self, Difference};
@@ -40,16 +42,34 @@ pub const ENGINES: &[Engine] = &[
         name: dlc::Program::NAME,
         run: |region, inputs| run(&to_dlc(region)?, inputs),
     },
-    Engine {
-        name: "emulator",
-        run: |region, inputs| emulate(&artifact(region)?, inputs),
-    },
 ];
 
 fn run<I: Ir>(program: &I, inputs: &[Array]) -> Result<Vec<Array>> {
     program
         .evaluate(inputs, &Limits::default())
         .map_err(|error| Report::new(error).with_source_code(program.to_string()))
+}
+
+fn to_scf(region: &Region) -> Result<scf::Func> {
+    lowered(region, region_to_scf)
+}
+
+fn to_slc(region: &Region) -> Result<slc::Func> {
+    lowered(&to_scf(region)?, scf_to_slc)
+}
+
+fn to_dlc(region: &Region) -> Result<dlc::Program> {
+    lowered(&to_slc(region)?, slc_to_dlc)
+}
+
+/// A program, lowered; errors show the text of what was lowered.
+pub fn lowered<From: Ir, To, E>(program: &From, lower: fn(&From) -> Result<To, E>) -> Result<To>
+where
+    E: Diagnostic + Send + Sync + 'static,
+{
+    lower(program)
+        .map_err(|error| Report::new(error).with_source_code(program.to_string()))
+        .wrap_err_with(|| format!("{} @{} is not lowered", From::NAME, program.name()))
 }
 
 /// What one engine made of one region.
@@ -70,6 +90,17 @@ impl Check {
         self.differences
             .iter()
             .all(|difference| difference.within(self.tolerance))
+    }
+
+    /// The result in a word.
+    pub fn verdict(&self) -> &'static str {
+        if self.differences.iter().all(|d| *d == Difference::None) {
+            "equal"
+        } else if self.ok() {
+            "within"
+        } else {
+            "WRONG"
+        }
     }
 }
 

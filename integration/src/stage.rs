@@ -7,10 +7,9 @@ use hlo2dae_hlo::{Module, parse_module};
 use hlo2dae_ir::core::Ir;
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, region, scf, slc};
-use miette::{Diagnostic, IntoDiagnostic, Report, Result, WrapErr, miette};
+use miette::{Diagnostic, IntoDiagnostic, Report, Result, miette};
 
-use crate::case::{Case, DECLARED, INPUT};
-use crate::instance::{Instance, instances};
+use crate::case::{Case, INPUT};
 use crate::{compare, engines, golden, programs};
 
 /// One stage: what it reads, what it writes.
@@ -27,14 +26,9 @@ pub struct Stage {
 
 const GRAPH: &str = "10-graph.hlo";
 const REGIONS: &str = "20-regions.region";
-const MISSES: &str = "21-misses.txt";
 const LOOPS: &str = "30-loops.scf";
 const STREAMS: &str = "40-streams.slc";
 const DECOUPLED: &str = "60-decoupled.dlc";
-const ACCESS: &str = "70-access.txt";
-const EXECUTE: &str = "71-execute.txt";
-const STREAM: &str = "75-stream.txt";
-const VERIFY: &str = "90-verify.txt";
 
 /// All stages, in the order of the pipeline.
 pub const STAGES: &[Stage] = &[
@@ -51,7 +45,7 @@ pub const STAGES: &[Stage] = &[
         make: regions,
     },
     Stage {
-        file: MISSES,
+        file: "21-misses.txt",
         source: GRAPH,
         summary: true,
         make: misses,
@@ -75,25 +69,19 @@ pub const STAGES: &[Stage] = &[
         make: |_, text| lowered::<slc::Func, dlc::Program, _>(text, slc_to_dlc),
     },
     Stage {
-        file: ACCESS,
+        file: "70-access.txt",
         source: DECOUPLED,
         summary: false,
         make: |_, text| each_artifact(text, |artifact| artifact.access_text().to_string()),
     },
     Stage {
-        file: EXECUTE,
+        file: "71-execute.txt",
         source: DECOUPLED,
         summary: false,
         make: |_, text| each_artifact(text, |artifact| artifact.execute_text().to_string()),
     },
     Stage {
-        file: STREAM,
-        source: DECOUPLED,
-        summary: false,
-        make: stream,
-    },
-    Stage {
-        file: VERIFY,
+        file: "90-verify.txt",
         source: GRAPH,
         summary: true,
         make: verify,
@@ -118,9 +106,11 @@ pub fn check(case: &Case) -> Vec<Report> {
         );
     }
     match case.orphans() {
-        Ok(orphans) => errors.extend(orphans.iter().map(|file| {
-            miette!("{file}: no stage makes this file; remove it, or list its stage")
-        })),
+        Ok(orphans) => {
+            errors.extend(orphans.iter().map(|file| {
+                miette!("{file}: no stage makes this file; remove it, or list its stage")
+            }))
+        }
         Err(error) => errors.push(error),
     }
     errors
@@ -171,20 +161,13 @@ fn misses(_: &Case, text: &str) -> Result<String> {
 }
 
 /// All programs of a text, each lowered by `lower`.
-fn lowered<From: Ir, To: Ir, E>(
-    text: &str,
-    lower: fn(&From) -> std::result::Result<To, E>,
-) -> Result<String>
+fn lowered<From: Ir, To: Ir, E>(text: &str, lower: fn(&From) -> Result<To, E>) -> Result<String>
 where
     E: Diagnostic + Send + Sync + 'static,
 {
     let lowered = programs::read::<From>(text)?
         .iter()
-        .map(|program| {
-            lower(program)
-                .map_err(|error| shown(error, &program.to_string()))
-                .wrap_err_with(|| format!("@{} is not lowered to {}", program.name(), To::NAME))
-        })
+        .map(|program| engines::lowered(program, lower))
         .collect::<Result<Vec<To>>>()?;
     programs::print(&lowered)
 }
@@ -192,43 +175,15 @@ where
 fn artifacts(text: &str) -> Result<Vec<hlo2dae_backend::Artifact>> {
     programs::read::<dlc::Program>(text)?
         .iter()
-        .map(|program| {
-            hlo2dae_backend::compile(program).map_err(|error| shown(error, &program.to_string()))
-        })
+        .map(|program| engines::lowered(program, hlo2dae_backend::compile))
         .collect()
 }
 
-fn each_artifact(
-    text: &str,
-    print: fn(&hlo2dae_backend::Artifact) -> String,
-) -> Result<String> {
+fn each_artifact(text: &str, print: fn(&hlo2dae_backend::Artifact) -> String) -> Result<String> {
     let texts: Vec<String> = artifacts(text)?
         .iter()
         .map(|artifact| print(artifact).trim_end().to_string() + "\n")
         .collect();
-    Ok(texts.join("\n"))
-}
-
-/// What the access unit sends for the declared inputs, program by program.
-fn stream(case: &Case, text: &str) -> Result<String> {
-    let graph = case.text(GRAPH)?;
-    let module = module(&graph)?;
-    let found = matches(&module, &graph)?.regions;
-    let arguments = case.arguments(&module, DECLARED, case.spec.seed)?;
-    let instances = instances(&module, &found, &arguments)?;
-    let artifacts = artifacts(text)?;
-    miette::ensure!(
-        artifacts.len() == instances.len(),
-        "{} programs for {} regions",
-        artifacts.len(),
-        instances.len()
-    );
-    let mut texts = Vec::new();
-    for (artifact, instance) in artifacts.iter().zip(instances) {
-        let Instance { inputs, .. } =
-            instance.ok_or_else(|| miette!("@{} is never entered", artifact.name))?;
-        texts.push(engines::stream_text(artifact, &inputs)?);
-    }
     Ok(texts.join("\n"))
 }
 
