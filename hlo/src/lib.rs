@@ -9,6 +9,7 @@
 pub mod attribute;
 pub mod eval;
 pub mod literal;
+pub mod metadata;
 pub mod minifloat;
 pub mod module;
 pub mod opcode;
@@ -20,6 +21,7 @@ pub use attribute::{
     Attribute, AttributeValue, ConvolutionDims, DotDims, GatherDims, ScatterDims, WindowDim,
 };
 pub use literal::Literal;
+pub use metadata::SourceLine;
 pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
 pub use opcode::Opcode;
 pub use parse::error::{ParseError, ParseErrors, line_column};

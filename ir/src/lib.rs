@@ -12,9 +12,12 @@
 //! | [`dlc`] | the two programs, joined only by a control queue and a data queue |
 
 pub mod analysis;
+pub mod any;
 pub mod core;
 pub mod dlc;
 pub mod lower;
 pub mod region;
 pub mod scf;
 pub mod slc;
+
+pub use any::Program;
