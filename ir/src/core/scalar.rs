@@ -233,3 +233,47 @@ impl PartialEq for Scalar {
 }
 
 impl Eq for Scalar {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_scalar_is_read_back_to_the_bit(bits: u64, of in 0usize..14) {
+            let ty = ElementType::ALL.get(of).map_or(ScalarType::Index, |&e| e.into());
+            let scalar = Scalar::from_bits(ty, bits);
+            prop_assert_eq!(Scalar::parse(&scalar.to_string(), ty), Some(scalar));
+        }
+
+        #[test]
+        fn a_half_is_read_back_to_the_bit(bits: u16) {
+            for element in [ElementType::F16, ElementType::BF16] {
+                let scalar = Scalar::from_bits(element.into(), bits.into());
+                prop_assert_eq!(Scalar::parse(&scalar.to_string(), element.into()), Some(scalar));
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_other_types_are_refused() {
+        let parse = |text: &str, element: ElementType| Scalar::parse(text, element.into());
+        assert_eq!(parse("128", ElementType::S8), None);
+        assert_eq!(parse("-1", ElementType::U64), None);
+        assert_eq!(parse("1.5", ElementType::S32), None);
+        assert_eq!(parse("1", ElementType::Bool), None);
+        assert_eq!(
+            parse("nan(0x1)", ElementType::F32),
+            None,
+            "these bits are no NaN"
+        );
+        assert_eq!(
+            parse("nan(0x1ffffffff)", ElementType::F32),
+            None,
+            "too many bits"
+        );
+        assert_eq!(parse("1", ElementType::F32), Some(Scalar::F32(1.0)));
+        assert_eq!(parse("nan", ElementType::F64), Some(Scalar::F64(f64::NAN)));
+    }
+}

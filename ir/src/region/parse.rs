@@ -66,7 +66,7 @@ impl<'t> Parser<'t> {
             let (name, span) = self.cursor.value_name()?;
             self.cursor.expect("=")?;
             let size = self.cursor.integer("the size of the axis")?;
-            let axis = self.define(&mut nest, name, span, ScalarType::Index)?;
+            let axis = self.define(&mut nest, (name, span), span, ScalarType::Index)?;
             nest.body.push(Statement::Axis(axis, Extent::Dense(size)));
         }
         self.cursor.expect("{")?;
@@ -83,7 +83,7 @@ impl<'t> Parser<'t> {
         match self.cursor.peek().kind {
             TokenKind::Word("axis") => {
                 self.cursor.advance();
-                let (name, _) = self.cursor.value_name()?;
+                let name = self.cursor.value_name()?;
                 self.cursor.expect("=")?;
                 let extent = match self.cursor.peek().kind {
                     TokenKind::Value(_) => {
@@ -119,8 +119,8 @@ impl<'t> Parser<'t> {
                     span: self.cursor.since(start),
                 })
             }
-            TokenKind::Value(name) => {
-                self.cursor.advance();
+            TokenKind::Value(_) => {
+                let name = self.cursor.value_name()?;
                 self.cursor.expect("=")?;
                 let (expr, ty) = self.expr(nest)?;
                 let span = self.cursor.since(start);
@@ -199,12 +199,12 @@ impl<'t> Parser<'t> {
     fn define(
         &mut self,
         nest: &mut Nest,
-        name: &'t str,
+        (name, name_span): (&'t str, Span),
         span: Span,
         ty: ScalarType,
     ) -> Result<Value, ParseError> {
         let value = nest.values.next_key();
-        self.scope.declare(name, span, Name::Value(value))?;
+        self.scope.declare(name, name_span, Name::Value(value))?;
         Ok(nest.values.push(ValueData {
             name: name.to_owned(),
             ty,

@@ -117,16 +117,26 @@ pub fn case(choices: &[u16], data: &[u16]) -> Case {
     for _ in 0..=generator.choices.below(2) {
         generator.nest();
     }
+    let inputs = filled(&generator.region, &generator.promises, data);
+    Case {
+        region: generator.region,
+        inputs,
+    }
+}
+
+/// Arrays for the inputs of a region; the numbers are used over and over.
+pub fn inputs(region: &Region, data: &[u16]) -> Vec<Array> {
+    filled(region, &[], data)
+}
+
+fn filled(region: &Region, promises: &[(BufferId, (i64, i64))], data: &[u16]) -> Vec<Array> {
     let mut data = Choices(Box::new(data.iter().cycle()));
     let mut inputs = Vec::new();
-    for (id, buffer) in &generator.region.buffers {
+    for (id, buffer) in &region.buffers {
         if buffer.role != Role::Input {
             continue;
         }
-        let promise = generator
-            .promises
-            .iter()
-            .find(|(promised, _)| *promised == id);
+        let promise = promises.iter().find(|(promised, _)| *promised == id);
         let count = buffer.element_count().expect("small");
         let scalars: Vec<_> = (0..count)
             .map(|_| match promise {
@@ -141,10 +151,7 @@ pub fn case(choices: &[u16], data: &[u16]) -> Case {
         let array = Array::from_scalars(buffer.element, &buffer.dims, scalars);
         inputs.push(array.expect("the sizes agree"));
     }
-    Case {
-        region: generator.region,
-        inputs,
-    }
+    inputs
 }
 
 /// Whether two results are the same; one NaN is as good as another.
