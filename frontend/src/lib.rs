@@ -10,10 +10,20 @@
 //! through producers and consumers while those maps compose, and is written down as iteration
 //! spaces, reads through maps and combines.
 
+mod candidates;
 pub mod classify;
+mod compose;
 pub mod error;
+mod extract;
+mod graph;
+mod grow;
+mod index_map;
+mod legality;
 pub mod matches;
 pub mod miss;
+mod names;
+mod op_maps;
+mod pull;
 
 pub use classify::{Facts, Kind, Mode, Pooling, Table};
 pub use error::FrontendError;
@@ -28,6 +38,51 @@ use hlo2dae_hlo::Module;
 /// fusions are seen through. Every gather, scatter, dynamic slice and one-hot dot ends either in
 /// exactly one region or in a [`Miss`].
 pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, FrontendError> {
-    let _ = (module, options);
-    Ok(Matches::default())
+    let mut matches = Matches::default();
+    let mut names = names::Names::default();
+    for computation in graph::computations(module) {
+        let graph = graph::Graph::build(module, computation, options.max_nodes)?;
+        let maps = op_maps::Maps::of(&graph);
+        let candidates = candidates::Candidates::of(&graph, &maps);
+        let (mut grown, refused) =
+            grow::Grower::run(&graph, &maps, candidates, options.max_region);
+        grown.sort_by_key(|grown| grown.plan.outputs.first().copied());
+        for grown in grown {
+            matches.regions.push(named(&graph, grown, &mut names));
+        }
+        for (node, reason) in refused {
+            matches.misses.push(Miss {
+                value: graph.value_ref(node),
+                computation,
+                opcode: graph.opcode(node),
+                reason,
+                span: graph.span(node),
+            });
+        }
+    }
+    Ok(matches)
+}
+
+/// The match for a grown region: its form, with the name and the facts read off it.
+fn named(graph: &graph::Graph, grown: grow::Grown, names: &mut names::Names) -> Match {
+    let grow::Grown { plan, extracted, accesses, owned } = grown;
+    let refs = |nodes: &[graph::NodeId]| nodes.iter().map(|&n| graph.value_ref(n)).collect::<Vec<_>>();
+    let mut region = extracted.region;
+    let inputs = refs(&extracted.inputs);
+    let outputs = refs(&extracted.outputs);
+    let (kind, facts) = classify::classify(&region, &inputs, &outputs);
+    region.name = names.fresh(kind.name());
+    let mut instructions: Vec<_> = plan.inline.iter().chain(&owned).copied().collect();
+    instructions.sort_unstable();
+    instructions.dedup();
+    Match {
+        region,
+        kind,
+        facts,
+        computation: graph.computation,
+        inputs,
+        outputs,
+        instructions: refs(&instructions),
+        accesses: refs(&accesses),
+    }
 }

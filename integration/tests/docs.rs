@@ -122,12 +122,8 @@ fn names_a_path(word: &str) -> bool {
 #[test]
 fn paths_named_in_documents_exist() {
     let mut missing = Vec::new();
-    let files = workspace::files().unwrap();
-    let names: BTreeSet<_> = files
-        .iter()
-        .map(|path| workspace::file_name(path))
-        .collect();
-    let documents = files
+    let documents = workspace::files().unwrap();
+    let documents = documents
         .iter()
         .filter(|p| p.extension().is_some_and(|e| e == "md"));
     for document in documents {
@@ -149,10 +145,7 @@ fn paths_named_in_documents_exist() {
                 .filter_map(|rest| rest.split([')', '#']).next())
                 .filter(|target| !target.is_empty() && !target.contains("://"));
             for path in quoted.chain(linked).flat_map(expanded) {
-                // A bare file name may be that of any file.
-                let known = names.contains(path.as_str())
-                    || bases(document).iter().any(|base| base.join(&path).exists());
-                if !known {
+                if !bases(document).iter().any(|base| base.join(&path).exists()) {
                     missing.push(format!("{}: {path}", workspace::display(document)));
                 }
             }

@@ -9,7 +9,6 @@ use super::array::Array;
 use super::error::{EvalError, Fault, Outcome};
 use super::limits::Meter;
 use super::operation::{Operation, apply};
-use super::passing;
 use super::{EvalOptions, Observer};
 use crate::attribute::AttributeValue;
 use crate::literal::{Literal, spelled};
@@ -67,7 +66,7 @@ fn check_arguments(
 
 /// Whether a value may stand where `shape` is declared: the same element types and dimensions,
 /// dynamic ones up to their bound, and as many bytes as they take.
-pub(super) fn has_shape(value: &Literal, shape: &Shape) -> bool {
+fn has_shape(value: &Literal, shape: &Shape) -> bool {
     let mut pending = vec![(value, shape)];
     while let Some((value, shape)) = pending.pop() {
         let fits = match (value, shape) {
@@ -115,8 +114,6 @@ pub(super) fn describe(shape: &Shape) -> String {
 enum Return {
     /// It is the value of the instruction that called.
     Value,
-    /// It is the result of an `async-start` with these operands.
-    Started(Vec<Literal>),
     /// It decides whether the loop with this state goes on.
     Condition(Vec<Literal>),
     /// It is the loop's next state.
@@ -223,10 +220,6 @@ impl<'m> Machine<'m, '_> {
         let instruction = &self.module.instructions[caller];
         let next = match frame.returns {
             Return::Value => Ok(Next::Value(result)),
-            Return::Started(operands) => {
-                let operands = Literal::Tuple(operands);
-                passing::started(&instruction.shape, operands, result, false).map(Next::Value)
-            }
             Return::Condition(state) => truth(result).and_then(|go_on| {
                 if go_on {
                     let body = callee(instruction, "body")?;
@@ -391,7 +384,7 @@ impl<'m> Machine<'m, '_> {
         let mut bytes = 0;
         let held = self.frames.iter().flat_map(|frame| {
             let state: &[Literal] = match &frame.returns {
-                Return::Condition(values) | Return::Started(values) => values,
+                Return::Condition(state) => state,
                 Return::Value | Return::Body => &[],
             };
             let values = frame.values.iter().chain(&frame.arguments).flatten();
@@ -436,11 +429,7 @@ impl<'m> Machine<'m, '_> {
                 };
                 let callee = callee(instruction, attribute)?;
                 let operands = self.operands(instruction)?;
-                let returns = match instruction.opcode {
-                    Opcode::AsyncStart => Return::Started(operands.clone()),
-                    _ => Return::Value,
-                };
-                return self.call(callee, operands, returns);
+                return self.call(callee, operands);
             }
             Opcode::While => {
                 let condition = callee(instruction, "condition")?;
@@ -466,15 +455,10 @@ impl<'m> Machine<'m, '_> {
         Ok(Next::Value(value))
     }
 
-    fn call(
-        &self,
-        callee: ComputationId,
-        operands: Vec<Literal>,
-        returns: Return,
-    ) -> Outcome<Next> {
+    fn call(&mut self, callee: ComputationId, operands: Vec<Literal>) -> Outcome<Next> {
         let expected = self.module.computations[callee].parameters.len();
         if expected == operands.len() {
-            Ok(Next::Enter(callee, operands, returns))
+            Ok(Next::Enter(callee, operands, Return::Value))
         } else {
             Err(Fault::expected(
                 format_args!("{expected} operands"),
@@ -509,7 +493,7 @@ impl<'m> Machine<'m, '_> {
         };
         match listed.get(chosen) {
             Some(&callee) if chosen < operands.len() => {
-                self.call(callee, vec![operands.swap_remove(chosen)], Return::Value)
+                self.call(callee, vec![operands.swap_remove(chosen)])
             }
             _ => Err(Fault::malformed(format!(
                 "branch {chosen} of {}, with {} operands",
@@ -588,4 +572,11 @@ fn depth(value: &Literal) -> usize {
         Literal::Tuple(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
         Literal::Array { .. } | Literal::Elided(_) | Literal::Token => 0,
     }
+}
+
+fn tuple_index(instruction: &Instruction) -> Outcome<usize> {
+    instruction
+        .integer("index")
+        .and_then(|index| usize::try_from(index).ok())
+        .ok_or_else(|| Fault::malformed("a get-tuple-element without an index"))
 }

@@ -1,0 +1,259 @@
+//! Which accesses are worth a region, before anything grows.
+//!
+//! A candidate is a gather, scatter or dynamic slice. It is refused here if
+//!
+//! * its indices are known at compile time: XLA turns it into a copy;
+//! * it takes one element from every row (a label from its logits): no row is shared, nothing is
+//!   streamed;
+//! * it moves single integers that only serve as further indices: sorting and counting, not data;
+//! * it takes one window in one execution: there is nothing to run ahead of.
+
+use hashbrown::{HashMap, HashSet};
+
+use hlo2dae_hlo::{Opcode, PrimitiveType};
+
+use crate::compose::{Composer, SliceIndices, Start};
+use crate::graph::{Graph, NodeId};
+use crate::index_map::{Axis, Expr, ExprId};
+use crate::miss::MissReason;
+use crate::op_maps::{Map, Maps};
+use crate::pull::Puller;
+
+/// Most nodes looked at to learn what a value is for.
+const MAX_LOOKAHEAD: usize = 400;
+
+/// The accesses of a graph, each accepted or refused.
+#[derive(Default)]
+pub(crate) struct Candidates {
+    /// Accepted gathers, ascending.
+    pub(crate) gathers: Vec<NodeId>,
+    /// Accepted scatters, ascending.
+    pub(crate) scatters: Vec<NodeId>,
+    /// The others, and why.
+    pub(crate) refused: Vec<(NodeId, MissReason)>,
+}
+
+impl Candidates {
+    /// Looks at every access.
+    pub(crate) fn of(graph: &Graph, maps: &Maps) -> Self {
+        let mut candidates = Candidates::default();
+        for node in graph.nodes.keys() {
+            let opcode = graph.opcode(node);
+            let refusal = match opcode {
+                Opcode::Gather | Opcode::Scatter => screen(graph, maps, node),
+                Opcode::DynamicSlice => screen_slice(graph, maps, node),
+                Opcode::Dot if is_one_hot_dot(graph, maps, node) => Some(MissReason::OneHot),
+                _ => continue,
+            };
+            match (refusal, opcode) {
+                (Some(reason), _) => candidates.refused.push((node, reason)),
+                (None, Opcode::Gather) => candidates.gathers.push(node),
+                (None, Opcode::Scatter) => candidates.scatters.push(node),
+                (None, _) => {}
+            }
+        }
+        candidates
+    }
+}
+
+/// Why a gather or scatter is refused; `None` if it is accepted.
+fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
+    let opcode = graph.opcode(node);
+    if !graph.is_live[node] {
+        return Some(MissReason::Unused);
+    }
+    let map = match maps.get(node) {
+        Ok(map) => map,
+        Err(why) => return Some(MissReason::NoMap { opcode, why: why.0 }),
+    };
+    let (starts, slices) = match map {
+        Map::Gather(dims) => (
+            SliceIndices {
+                window_dims: &dims.offset_dims,
+                missing_dims: &dims.collapsed_slice_dims,
+                operand_batching: &dims.operand_batching_dims,
+                indices_batching: &dims.start_indices_batching_dims,
+                index_map: &dims.start_index_map,
+                index_vector_dim: dims.index_vector_dim as usize,
+            },
+            node,
+        ),
+        Map::Scatter(dims, _) => (
+            SliceIndices {
+                window_dims: &dims.update_window_dims,
+                missing_dims: &dims.inserted_window_dims,
+                operand_batching: &dims.input_batching_dims,
+                indices_batching: &dims.scatter_indices_batching_dims,
+                index_map: &dims.scatter_dims_to_operand_dims,
+                index_vector_dim: dims.index_vector_dim as usize,
+            },
+            *graph.nodes[node].operands.get(2)?,
+        ),
+        _ => return None,
+    };
+    let operand_rank = graph.array(*graph.nodes[node].operands.first()?)?.rank();
+    let slice_dims = &graph.array(slices)?.dims;
+    let window: i64 = starts.window_dims.iter().map(|&d| slice_dims[d as usize]).product();
+
+    let mut inline = HashSet::new();
+    let puller = Puller { graph, maps, fed: &HashSet::new() };
+    puller.indices(*graph.nodes[node].operands.get(1)?, &mut inline);
+    let mut composer = Composer::new(graph, maps, &inline);
+    let axes: Vec<(Axis, ExprId)> = slice_dims.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+    let o: Vec<_> = axes.iter().map(|&(_, position)| position).collect();
+    let parts = match composer.slice_parts(node, 1, &starts, operand_rank, &o) {
+        Ok(parts) => parts,
+        Err(refusal) => {
+            return Some(MissReason::NoMap { opcode: graph.opcode(refusal.node), why: refusal.why.0 });
+        }
+    };
+    // Along which axes do indices read from memory vary, and along which the place itself?
+    let (mut read, mut varying, mut direct) = (false, HashSet::new(), HashSet::new());
+    for part in &parts {
+        let element = match part.start {
+            Start::Element(element) => element,
+            Start::Position(position) => {
+                direct.extend(axes_below(&composer, position));
+                continue;
+            }
+            Start::Zero => continue,
+        };
+        match composer.arena.as_converted_position(element) {
+            Some(position) => direct.extend(axes_below(&composer, position)),
+            None => {
+                read |= reads_memory(&composer, element);
+                varying.extend(axes_below(&composer, element));
+            }
+        }
+    }
+    if !read {
+        return Some(MissReason::ConstantIndices);
+    }
+    let varies: HashSet<Axis> = varying
+        .into_iter()
+        .filter(|&axis| composer.arena.extent(axis) > 1)
+        .collect();
+    if varies.is_empty() {
+        return Some(MissReason::OneWindow);
+    }
+    if window == 1 && !direct.is_empty() && varies.is_subset(&direct) {
+        return Some(MissReason::OneElementPerRow);
+    }
+    if window == 1 && is_bookkeeping(graph, node) {
+        return Some(MissReason::Bookkeeping);
+    }
+    None
+}
+
+fn axes_below(composer: &Composer, id: ExprId) -> Vec<Axis> {
+    let mut axes = Vec::new();
+    composer.arena.postorder(&[id], |id| {
+        if let Expr::Axis(axis) = composer.arena.expr(id) {
+            axes.push(*axis);
+        }
+    });
+    axes
+}
+
+/// Whether an element depends on more than literals and axes.
+fn reads_memory(composer: &Composer, id: ExprId) -> bool {
+    let mut reads = false;
+    composer.arena.postorder(&[id], |id| {
+        if let Expr::Read(read) = composer.arena.expr(id) {
+            reads |= !composer.maps.is(read.node, |map| matches!(map, Map::Constant(_)));
+        }
+    });
+    reads
+}
+
+/// Whether an integer value serves only as, or on the way to, further indices.
+fn is_bookkeeping(graph: &Graph, node: NodeId) -> bool {
+    let is_integer = |node| {
+        graph.array(node).is_none_or(|array| {
+            array.element.is_integer() || array.element == PrimitiveType::Pred
+        })
+    };
+    if !is_integer(node) {
+        return false;
+    }
+    let mut seen: HashMap<NodeId, ()> = HashMap::new();
+    let mut stack = vec![node];
+    let mut reached_indices = false;
+    while let Some(at) = stack.pop() {
+        if seen.insert(at, ()).is_some() {
+            continue;
+        }
+        if seen.len() > MAX_LOOKAHEAD {
+            return false;
+        }
+        if graph.is_result[at] {
+            // The state of a loop may become an index in the next round; the result of the
+            // module is somebody's data.
+            if graph.computation == graph.module.entry {
+                return false;
+            }
+            reached_indices = true;
+        }
+        for &user in &graph.users[at] {
+            let operands = &graph.nodes[user].operands;
+            let is_index = match graph.opcode(user) {
+                Opcode::Gather | Opcode::Scatter => operands.get(1) == Some(&at),
+                Opcode::DynamicSlice | Opcode::DynamicUpdateSlice => {
+                    operands.first() != Some(&at) && is_scalar(graph, at)
+                }
+                _ => false,
+            };
+            if is_index {
+                reached_indices = true;
+            } else if is_integer(user) {
+                stack.push(user);
+            } else if graph.opcode(user) != Opcode::Select {
+                return false;
+            }
+        }
+    }
+    reached_indices
+}
+
+fn is_scalar(graph: &Graph, node: NodeId) -> bool {
+    graph.array(node).is_some_and(|array| array.rank() == 0)
+}
+
+/// Why a dynamic slice is refused: always, but for different reasons.
+fn screen_slice(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
+    if !graph.is_live[node] {
+        return Some(MissReason::Unused);
+    }
+    let mut inline = HashSet::new();
+    let puller = Puller { graph, maps, fed: &HashSet::new() };
+    for &start in graph.nodes[node].operands.iter().skip(1) {
+        puller.indices(start, &mut inline);
+    }
+    let mut composer = Composer::new(graph, maps, &inline);
+    let known = graph.nodes[node].operands.iter().skip(1).all(|&start| {
+        composer.element(start, &[]).is_ok_and(|element| composer.arena.as_constant(element).is_some())
+    });
+    Some(if known { MissReason::ConstantIndices } else { MissReason::OneWindow })
+}
+
+/// Whether an operand of a dot is a comparison with an `iota`, as numbers.
+fn is_one_hot_dot(graph: &Graph, maps: &Maps, node: NodeId) -> bool {
+    let through = |mut node: NodeId, skip: &dyn Fn(&Map) -> bool| {
+        for _ in 0..16 {
+            match (maps.is(node, skip), graph.nodes[node].operands.first()) {
+                (true, Some(&operand)) => node = operand,
+                _ => break,
+            }
+        }
+        node
+    };
+    graph.nodes[node].operands.iter().any(|&operand| {
+        let compare = through(operand, &|map| {
+            map.is_view() || matches!(map, Map::Convert(_) | Map::Select)
+        });
+        graph.opcode(compare) == Opcode::Compare
+            && graph.nodes[compare].operands.iter().any(|&side| {
+                graph.opcode(through(side, &|map| map.is_view() || matches!(map, Map::Convert(_)))) == Opcode::Iota
+            })
+    })
+}

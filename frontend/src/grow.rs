@@ -1,0 +1,688 @@
+//! Regions grow from lookups through producers and consumers.
+//!
+//! # Growth
+//!
+//! 1. Accepted gathers *feed* what is computed from their rows by views and arithmetic.
+//! 2. A *sink* combines fed values: a reduce, a scatter, or a dot whose other operand has no free
+//!    dimension. Sinks and the gathers that feed them form clusters: a gather that feeds several
+//!    sinks joins them.
+//! 3. A cluster grows sink by sink, as long as it stays convex and pays. A sink that would close a
+//!    cycle takes what is materialised anyway as an input instead.
+//! 4. Behind a sink follows its *epilogue*: division by a count, scaling by what is constant along
+//!    the row, the conversion back, the selects that guard them. The count, if a combine of its
+//!    own, comes along.
+//! 5. Scatters that no gather feeds, then gathers that feed no sink, become regions of their own; a
+//!    gather takes the select that fills it.
+//!
+//! # Cost
+//!
+//! The model counts bytes of intermediates. A sink *saves* writing and reading every fed value
+//! that nothing else uses, and reading again those that others use. It *costs* reading the rows
+//! again in a nest of another shape, and what it recomputes; producers are only taken in where
+//! that is next to nothing (see `pull`). So:
+//!
+//! * combining along looked-up axes (pooling, segments) always pays: the result is smaller than
+//!   the rows by the bag's length, and the rows pass by anyway;
+//! * combining along the row (dot products) pays if the rows are needed for nothing else; if they
+//!   are, they are materialised, and XLA reads them as fast;
+//! * a dot that uses a row many times is a matrix product and stays XLA's;
+//! * arithmetic on plain rows stays XLA's: its fusion reads the gathered rows once in any case.
+
+use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use hlo2dae_hlo::Opcode;
+use hlo2dae_ir::core::BinaryOp;
+
+use crate::candidates::Candidates;
+use crate::compose::Composer;
+use crate::extract::{Extracted, Plan, constant_of, extract};
+use crate::graph::{Graph, NodeId};
+use crate::index_map::{Axis, Expr};
+use crate::legality::Dependences;
+use crate::miss::MissReason;
+use crate::op_maps::{Map, Maps};
+use crate::pull::Puller;
+
+/// Longest chain of operations between a lookup and its sink.
+const MAX_CHAIN: u32 = 48;
+/// Most operations of an epilogue, and of one scale in it.
+const MAX_EPILOGUE: usize = 48;
+
+/// A grown region.
+pub(crate) struct Grown {
+    pub(crate) plan: Plan,
+    pub(crate) extracted: Extracted,
+    /// The gathers and scatters that it covers.
+    pub(crate) accesses: Vec<NodeId>,
+    /// All that it alone computes, ascending.
+    pub(crate) owned: Vec<NodeId>,
+}
+
+/// A set of nodes that is becoming a region.
+#[derive(Clone, Default)]
+struct Growing {
+    plan: Plan,
+    /// Nodes that the region alone computes: lookups, what they feed, combines, epilogues.
+    owned: BTreeSet<NodeId>,
+    inputs: Vec<NodeId>,
+}
+
+impl Growing {
+    fn members(&self) -> HashSet<NodeId> {
+        self.plan.inline.iter().chain(&self.plan.combines).copied().collect()
+    }
+}
+
+/// Grows the regions of one graph.
+pub(crate) struct Grower<'a, 'm> {
+    graph: &'a Graph<'m>,
+    maps: &'a Maps,
+    dependences: Dependences,
+    max_region: usize,
+    gathers: HashSet<NodeId>,
+    scatters: HashSet<NodeId>,
+    fed: HashSet<NodeId>,
+    /// Accesses that a region covers, and combines that one accumulates.
+    claimed: HashSet<NodeId>,
+    refused: HashMap<NodeId, MissReason>,
+    grown: Vec<Grown>,
+}
+
+impl<'a, 'm> Grower<'a, 'm> {
+    /// Grows all regions. Every candidate is then in one of them or among the refused.
+    pub(crate) fn run(
+        graph: &'a Graph<'m>,
+        maps: &'a Maps,
+        candidates: Candidates,
+        max_region: usize,
+    ) -> (Vec<Grown>, Vec<(NodeId, MissReason)>) {
+        let mut grower = Grower {
+            graph,
+            maps,
+            dependences: Dependences::of(graph),
+            max_region,
+            gathers: candidates.gathers.iter().copied().collect(),
+            scatters: candidates.scatters.iter().copied().collect(),
+            fed: HashSet::new(),
+            claimed: HashSet::new(),
+            refused: candidates.refused.into_iter().collect(),
+            grown: Vec::new(),
+        };
+        grower.feed();
+        for cluster in grower.clusters() {
+            grower.grow_cluster(cluster);
+        }
+        for &scatter in &candidates.scatters {
+            if !grower.claimed.contains(&scatter) {
+                grower.grow_scatter(scatter);
+            }
+        }
+        for &gather in &candidates.gathers {
+            if !grower.claimed.contains(&gather) {
+                grower.grow_gather(gather);
+            }
+        }
+        let mut refused: Vec<_> = grower
+            .refused
+            .into_iter()
+            .filter(|(node, _)| !grower.claimed.contains(node))
+            .collect();
+        refused.sort_unstable_by_key(|&(node, _)| node);
+        (grower.grown, refused)
+    }
+
+    fn puller(&self) -> Puller<'_, 'm> {
+        Puller {
+            graph: self.graph,
+            maps: self.maps,
+            fed: &self.fed,
+        }
+    }
+
+    fn operands(&self, node: NodeId) -> &'a [NodeId] {
+        &self.graph.nodes[node].operands
+    }
+
+    /// Marks what is computed from looked-up rows by views and arithmetic.
+    fn feed(&mut self) {
+        let mut hops: HashMap<NodeId, u32> = HashMap::new();
+        for node in self.graph.nodes.keys() {
+            if self.gathers.contains(&node) {
+                hops.insert(node, 0);
+                self.fed.insert(node);
+                continue;
+            }
+            if !self.graph.is_live[node] || !self.maps.is(node, |map| self.passes_rows(node, map)) {
+                continue;
+            }
+            let chain = self.operands(node).iter().filter_map(|o| hops.get(o)).max();
+            if let Some(&chain) = chain
+                && chain < MAX_CHAIN
+            {
+                hops.insert(node, chain + 1);
+                self.fed.insert(node);
+            }
+        }
+    }
+
+    fn passes_rows(&self, node: NodeId, map: &Map) -> bool {
+        match map {
+            Map::Dot(_) => self.is_scaling(node),
+            Map::Concatenate(_) => self.operands(node).len() <= 2 && self.joins_units(node, map),
+            map => map.is_view() || map.is_elementwise(),
+        }
+    }
+
+    /// Whether a concatenation interleaves: its operands have size 1 along its dimension.
+    fn joins_units(&self, node: NodeId, map: &Map) -> bool {
+        let Map::Concatenate(d) = map else {
+            return false;
+        };
+        self.operands(node)
+            .iter()
+            .all(|&operand| self.graph.array(operand).is_some_and(|array| array.dims[*d] == 1))
+    }
+
+    /// Whether a dot only multiplies: nothing is summed, and neither operand is used repeatedly.
+    fn is_scaling(&self, node: NodeId) -> bool {
+        let products = self.operands(node).iter().map(|&o| self.graph.elements(o)).max();
+        self.summed_elements(node) == Some(1) && products == Some(self.graph.elements(node))
+    }
+
+    /// Products that one element of a dot's result sums.
+    fn summed_elements(&self, node: NodeId) -> Option<i64> {
+        let Ok(Map::Dot(dims)) = self.maps.get(node) else {
+            return None;
+        };
+        let lhs = self.graph.array(*self.operands(node).first()?)?;
+        Some(dims.lhs_contracting.iter().map(|&d| lhs.dims[d as usize]).product())
+    }
+
+    /// The operands of a sink that are combined, if the node is one.
+    fn sink_data(&self, node: NodeId) -> Option<&'a [NodeId]> {
+        let operands = self.operands(node);
+        let data = match self.maps.get(node).ok()? {
+            Map::Reduce(..) => operands.get(..1)?,
+            Map::Scatter(..) if self.scatters.contains(&node) => operands.get(2..3)?,
+            Map::Dot(dims) if !self.fed.contains(&node) => {
+                // The elements that are used more than once are those of the operand that the
+                // other has free dimensions beside.
+                let result = self.graph.elements(node);
+                let summed = self.summed_elements(node)?.unsigned_abs();
+                let uses = |operand: NodeId| (result * summed) / self.graph.elements(operand).max(1);
+                let (lhs, rhs) = (*operands.first()?, *operands.get(1)?);
+                let fed = |operand| self.fed.contains(&operand);
+                let once = (fed(lhs) && uses(lhs) == 1) || (fed(rhs) && uses(rhs) == 1);
+                (once && !dims.lhs_contracting.is_empty()).then_some(operands)?
+            }
+            _ => return None,
+        };
+        data.iter().any(|operand| self.fed.contains(operand)).then_some(data)
+    }
+
+    /// The fed nodes that a sink's data is computed from, gathers included; `stop` are left out.
+    fn closure(&self, sink: NodeId, stop: impl Fn(NodeId) -> bool) -> Option<BTreeSet<NodeId>> {
+        let mut closure = BTreeSet::new();
+        let mut stack: Vec<NodeId> = self.sink_data(sink)?.to_vec();
+        while let Some(node) = stack.pop() {
+            if !self.fed.contains(&node) || stop(node) || !closure.insert(node) {
+                continue;
+            }
+            if closure.len() > self.max_region {
+                return None;
+            }
+            if !self.gathers.contains(&node) {
+                stack.extend(self.operands(node));
+            }
+        }
+        closure.iter().any(|node| self.gathers.contains(node)).then_some(closure)
+    }
+
+    /// Sinks that share gathers, each cluster ascending.
+    fn clusters(&self) -> Vec<Vec<NodeId>> {
+        let mut sets = petgraph::unionfind::UnionFind::<usize>::new(self.graph.len());
+        let index = |node: NodeId| node.as_u32() as usize;
+        let mut sinks = Vec::new();
+        for sink in self.graph.nodes.keys() {
+            if !self.graph.is_live[sink] {
+                continue;
+            }
+            if let Some(closure) = self.closure(sink, |_| false) {
+                sinks.push(sink);
+                for node in closure {
+                    if self.gathers.contains(&node) {
+                        sets.union(index(sink), index(node));
+                    }
+                }
+            }
+        }
+        let mut clusters: Vec<Vec<NodeId>> = Vec::new();
+        let mut places: HashMap<usize, usize> = HashMap::new();
+        for sink in sinks {
+            let place = *places.entry(sets.find(index(sink))).or_insert_with(|| {
+                clusters.push(Vec::new());
+                clusters.len() - 1
+            });
+            clusters[place].push(sink);
+        }
+        clusters
+    }
+
+    fn grow_cluster(&mut self, sinks: Vec<NodeId>) {
+        let sinks = self.paying(sinks);
+        let mut growing = Growing::default();
+        for &sink in &sinks {
+            let whole = |_: NodeId| false;
+            if let Some(next) = self.with_sink(&growing, sink, whole) {
+                growing = next;
+                continue;
+            }
+            // What others use anyway is materialised: take it as an input.
+            let members: HashSet<_> = self
+                .closure(sink, whole)
+                .into_iter()
+                .flatten()
+                .chain(sinks.iter().copied())
+                .collect();
+            let graph = self.graph;
+            let escapes = |node: NodeId| graph.escapes(node, &members);
+            if let Some(next) = self.with_sink(&growing, sink, escapes) {
+                growing = next;
+            }
+        }
+        if growing.owned.is_empty() {
+            return;
+        }
+        for sink in growing.plan.combines.clone() {
+            growing = self.with_epilogue(growing, sink);
+        }
+        self.accept(growing);
+    }
+
+    /// The sinks that pay, by the cost model.
+    fn paying(&self, sinks: Vec<NodeId>) -> Vec<NodeId> {
+        let mut kept: Vec<(NodeId, BTreeSet<NodeId>, bool)> = Vec::new();
+        for sink in sinks {
+            let Some(closure) = self.closure(sink, |_| false) else {
+                continue;
+            };
+            match self.combines_rows(sink, &closure) {
+                Some(along_row) => kept.push((sink, closure, along_row)),
+                None => continue,
+            }
+        }
+        // Combining along the row pays only where the rows are needed for nothing else; leaving
+        // one sink out may make rows needed that others counted on.
+        loop {
+            let inside: HashSet<NodeId> = kept
+                .iter()
+                .flat_map(|(sink, closure, _)| closure.iter().chain([sink]))
+                .copied()
+                .collect();
+            let before = kept.len();
+            kept.retain(|(_, closure, along_row)| {
+                !along_row || !closure.iter().any(|&node| self.graph.escapes(node, &inside))
+            });
+            if kept.len() == before {
+                return kept.into_iter().map(|(sink, ..)| sink).collect();
+            }
+        }
+    }
+
+    /// Whether a sink combines along rows (`true`) or along looked-up axes (`false`); `None` if
+    /// along both, or if that cannot be told.
+    fn combines_rows(&self, sink: NodeId, closure: &BTreeSet<NodeId>) -> Option<bool> {
+        let mut inline: HashSet<NodeId> = closure.iter().copied().collect();
+        for &node in closure {
+            if self.gathers.contains(&node) {
+                self.puller().indices(*self.operands(node).get(1)?, &mut inline);
+            }
+        }
+        let mut composer = Composer::new(self.graph, self.maps, &inline);
+        let looked_up = |composer: &Composer, roots: &[crate::index_map::ExprId]| {
+            let arena = &composer.arena;
+            let mut indices = Vec::new();
+            arena.postorder(roots, |id| {
+                if let Expr::Index(_) = arena.expr(id) {
+                    indices.push(id);
+                }
+            });
+            let mut axes: HashSet<Axis> = HashSet::new();
+            arena.postorder(&indices, |id| {
+                if let Expr::Axis(axis) = arena.expr(id) {
+                    axes.insert(*axis);
+                }
+            });
+            axes
+        };
+        let (combined, found) = match self.maps.get(sink).ok()? {
+            Map::Scatter(..) => return Some(false),
+            Map::Reduce(over, _) => {
+                let sizes = composer.operand_dims(sink, 0).ok()?;
+                let axes: Vec<_> = sizes.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+                let o: Vec<_> = axes.iter().map(|&(_, position)| position).collect();
+                let value = composer.operand(sink, 0, &o).ok()?;
+                let combined: Vec<Axis> = over.iter().map(|&d| axes[d].0).collect();
+                (combined, looked_up(&composer, &[value]))
+            }
+            Map::Dot(_) => {
+                let (positions, summed) = composer.dot_axes(sink).ok()?;
+                let result = &self.graph.array(sink)?.dims;
+                let kept: Vec<_> = result.iter().map(|&n| composer.arena.axis(n as u64).1).collect();
+                let summed: Vec<_> = summed.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+                let over: Vec<_> = summed.iter().map(|&(_, position)| position).collect();
+                let (lhs, rhs) = positions.place(&kept, &over);
+                let a = composer.operand(sink, 0, &lhs).ok()?;
+                let b = composer.operand(sink, 1, &rhs).ok()?;
+                let combined = summed.into_iter().map(|(axis, _)| axis).collect();
+                (combined, looked_up(&composer, &[a, b]))
+            }
+            _ => return None,
+        };
+        let combined: Vec<Axis> = combined
+            .into_iter()
+            .filter(|&axis| composer.arena.extent(axis) > 1)
+            .collect();
+        if combined.iter().all(|axis| found.contains(axis)) {
+            Some(false)
+        } else if combined.iter().any(|axis| found.contains(axis)) {
+            None
+        } else {
+            Some(true)
+        }
+    }
+
+    /// The region with one more sink, if it stays legal. Fed nodes for which `stop` holds become
+    /// inputs.
+    fn with_sink(&mut self, growing: &Growing, sink: NodeId, stop: impl Fn(NodeId) -> bool) -> Option<Growing> {
+        let closure = self.closure(sink, |node| stop(node) && !growing.owned.contains(&node))?;
+        // Another region may have a gather already; then its rows are there to be read.
+        if closure.iter().any(|node| self.claimed.contains(node)) {
+            return None;
+        }
+        let mut next = growing.clone();
+        next.owned.extend(&closure);
+        next.owned.insert(sink);
+        next.plan.inline.extend(&closure);
+        next.plan.combines.insert(sink);
+        self.complete(&mut next).then_some(next)
+    }
+
+    /// Takes in cheap producers and works out inputs and outputs; whether the result is legal.
+    fn complete(&mut self, growing: &mut Growing) -> bool {
+        let owned = growing.owned.clone();
+        // Data goes from the last member to the first, so that a producer's users are known.
+        for &node in owned.iter().rev() {
+            let operands = self.operands(node);
+            let is_gather = self.gathers.contains(&node);
+            let is_scatter = matches!(self.maps.get(node), Ok(Map::Scatter(..)));
+            for (k, &operand) in operands.iter().enumerate() {
+                if growing.owned.contains(&operand) {
+                    continue;
+                }
+                let members = growing.members();
+                let inline = &mut growing.plan.inline;
+                match (is_gather, is_scatter, k) {
+                    (true, _, 0) => self.puller().table(operand, inline),
+                    (true, ..) | (_, true, 1) => self.puller().indices(operand, inline),
+                    (_, true, 0) => {}
+                    _ => self.puller().data(operand, &members, inline),
+                }
+            }
+        }
+        let members = growing.members();
+        if members.len() > self.max_region {
+            return false;
+        }
+        let outputs: Vec<NodeId> = growing
+            .owned
+            .iter()
+            .copied()
+            .filter(|&node| self.graph.escapes(node, &members))
+            .collect();
+        let mut inputs: Vec<NodeId> = members
+            .iter()
+            .flat_map(|&node| self.operands(node))
+            .filter(|operand| !members.contains(*operand))
+            .copied()
+            .collect();
+        inputs.sort_unstable();
+        inputs.dedup();
+        growing.plan.outputs = outputs.iter().copied().collect();
+        growing.inputs = inputs;
+        self.dependences.is_convex(&growing.inputs, &outputs)
+    }
+
+    /// Adds what normalises the value of a sink.
+    fn with_epilogue(&mut self, growing: Growing, sink: NodeId) -> Growing {
+        let mut growing = growing;
+        // (last node taken, views and conversions since then)
+        let mut work: Vec<(NodeId, Vec<NodeId>)> = vec![(sink, Vec::new())];
+        let mut steps = 0;
+        while let Some((at, pending)) = work.pop() {
+            for &user in self.graph.users[at].iter() {
+                steps += 1;
+                if steps > MAX_EPILOGUE {
+                    return growing;
+                }
+                if growing.owned.contains(&user) || self.fed.contains(&user) {
+                    continue;
+                }
+                match self.epilogue_step(&growing, at, user) {
+                    Some(Step::Carry) => {
+                        let mut pending = pending.clone();
+                        pending.push(user);
+                        work.push((user, pending));
+                    }
+                    Some(Step::Take { scales }) => {
+                        let mut next = growing.clone();
+                        next.owned.extend(pending.iter().chain([&user]));
+                        next.plan.inline.extend(pending.iter().chain([&user]));
+                        for scale in scales {
+                            if self.is_combine(scale) {
+                                next.plan.combines.insert(scale);
+                                next.owned.insert(scale);
+                            } else {
+                                next.plan.inline.insert(scale);
+                            }
+                        }
+                        if self.complete(&mut next) {
+                            growing = next;
+                            work.push((user, Vec::new()));
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        growing
+    }
+
+    fn is_combine(&self, node: NodeId) -> bool {
+        self.maps.is(node, Map::is_combine)
+    }
+
+    /// What an epilogue does with a user of its value.
+    fn epilogue_step(&self, growing: &Growing, value: NodeId, user: NodeId) -> Option<Step> {
+        let map = self.maps.get(user).ok()?;
+        let operands = self.operands(user);
+        let bytes = |node| self.graph.bytes(node);
+        match map {
+            Map::Convert(_) if bytes(user) < bytes(value) => Some(Step::Take { scales: Vec::new() }),
+            Map::Convert(_) if bytes(user) == bytes(value) => Some(Step::Carry),
+            Map::Broadcast(_) | Map::Slice(_) => None,
+            map if map.is_view() => Some(Step::Carry),
+            Map::Binary(BinaryOp::Div) if operands.first() == Some(&value) => {
+                let scales = self.scale(growing, value, *operands.get(1)?)?;
+                Some(Step::Take { scales })
+            }
+            Map::Binary(BinaryOp::Mul) => {
+                let other = *operands.iter().find(|&&operand| operand != value)?;
+                let scales = self.scale(growing, value, other)?;
+                Some(Step::Take { scales })
+            }
+            Map::Select => {
+                // One branch is the value, the other a constant, and the condition a scale.
+                let (&condition, branches) = operands.split_first()?;
+                let other = *branches.iter().find(|&&branch| branch != value)?;
+                constant_of(self.graph, self.maps, other)?;
+                let scales = self.scale(growing, value, condition)?;
+                Some(Step::Take { scales: [scales, vec![other]].concat() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The nodes to take in for a factor of the epilogue: cheap arithmetic on constants, on arrays
+    /// smaller than the value, and on combines that may come along. `None` if it is none of that.
+    fn scale(&self, growing: &Growing, value: NodeId, root: NodeId) -> Option<Vec<NodeId>> {
+        let mut taken = BTreeSet::new();
+        let mut stack = vec![root];
+        let limit = self.graph.elements(value);
+        while let Some(node) = stack.pop() {
+            if growing.owned.contains(&node) || taken.contains(&node) || node == value {
+                continue;
+            }
+            let smaller = self.graph.elements(node) < limit;
+            let map = self.maps.get(node).ok();
+            let arithmetic = map.is_some_and(|map| {
+                (map.is_elementwise() || map.is_view()) && !map.is_expensive()
+            });
+            if constant_of(self.graph, self.maps, node).is_some() || (arithmetic && !self.fed.contains(&node)) {
+                taken.insert(node);
+                stack.extend(self.operands(node));
+            } else if map.is_some_and(|map| self.is_count(node, map, limit)) {
+                taken.insert(node);
+            } else if !smaller {
+                return None;
+            }
+            if taken.len() > MAX_EPILOGUE {
+                return None;
+            }
+        }
+        Some(taken.into_iter().collect())
+    }
+
+    /// Whether a combine may come along for an epilogue: it is nobody else's, it is no lookup, and
+    /// what it combines is not larger than what the epilogue scales, or all the same.
+    fn is_count(&self, node: NodeId, map: &Map, limit: u64) -> bool {
+        if self.claimed.contains(&node) || self.graph.elements(node) > limit {
+            return false;
+        }
+        let data = match map {
+            Map::Reduce(..) => self.operands(node).first(),
+            Map::Scatter(..) if self.scatters.contains(&node) => self.operands(node).get(2),
+            _ => None,
+        };
+        data.is_some_and(|&data| {
+            !self.fed.contains(&data)
+                && (constant_of(self.graph, self.maps, data).is_some() || self.graph.elements(data) <= limit)
+        })
+    }
+
+    /// A scatter of values that no lookup feeds.
+    fn grow_scatter(&mut self, scatter: NodeId) {
+        let mut growing = Growing::default();
+        growing.owned.insert(scatter);
+        growing.plan.combines.insert(scatter);
+        if !self.complete(&mut growing) {
+            self.refused.insert(scatter, MissReason::NotConvex);
+            return;
+        }
+        let starts_constant = self
+            .operands(scatter)
+            .first()
+            .is_some_and(|&operand| constant_of(self.graph, self.maps, operand).is_some());
+        if starts_constant {
+            growing = self.with_epilogue(growing, scatter);
+        }
+        self.accept(growing);
+    }
+
+    /// A gather that feeds no sink, with the select that fills it.
+    fn grow_gather(&mut self, gather: NodeId) {
+        let mut growing = Growing::default();
+        growing.owned.insert(gather);
+        growing.plan.inline.insert(gather);
+        if !self.complete(&mut growing) {
+            self.refused.insert(gather, MissReason::NotConvex);
+            return;
+        }
+        if let Some(filled) = self.with_fill(&growing, gather) {
+            growing = filled;
+        }
+        self.accept(growing);
+    }
+
+    /// The gather with its only user, if that selects between the row and a constant by nothing
+    /// but whether the index is inside.
+    fn with_fill(&mut self, growing: &Growing, gather: NodeId) -> Option<Growing> {
+        let &[select] = self.graph.users[gather].as_slice() else {
+            return None;
+        };
+        if self.graph.opcode(select) != Opcode::Select || self.graph.is_result[gather] {
+            return None;
+        }
+        let mut next = growing.clone();
+        next.owned.insert(select);
+        next.plan.inline.insert(select);
+        let condition = *self.operands(select).first()?;
+        self.puller().indices(condition, &mut next.plan.inline);
+        if !self.complete(&mut next) {
+            return None;
+        }
+        let mut composer = Composer::new(self.graph, self.maps, &next.plan.inline);
+        let o: Vec<_> = self
+            .graph
+            .array(select)?
+            .dims
+            .iter()
+            .map(|&n| composer.arena.axis(n as u64).1)
+            .collect();
+        let value = composer.element(select, &o).ok()?;
+        let is_read = matches!(composer.arena.expr(value), Expr::Read(read) if read.fill.is_some());
+        is_read.then_some(next)
+    }
+
+    /// Makes a region of what has grown, or refuses its accesses.
+    fn accept(&mut self, growing: Growing) {
+        let accesses: Vec<NodeId> = growing
+            .owned
+            .iter()
+            .copied()
+            .filter(|node| self.gathers.contains(node) || self.scatters.contains(node))
+            .collect();
+        let extracted = match extract(self.graph, self.maps, &growing.plan, "region") {
+            Ok(extracted) => extracted,
+            Err(refusal) => {
+                let reason = MissReason::NoMap {
+                    opcode: self.graph.opcode(refusal.node),
+                    why: refusal.why.0,
+                };
+                for access in accesses {
+                    self.refused.insert(access, reason.clone());
+                }
+                return;
+            }
+        };
+        let outputs: Vec<_> = growing.plan.outputs.iter().copied().collect();
+        self.dependences.contract(&growing.inputs, &outputs);
+        self.claimed.extend(&accesses);
+        self.claimed.extend(&growing.plan.combines);
+        self.grown.push(Grown {
+            plan: growing.plan,
+            extracted,
+            accesses,
+            owned: growing.owned.into_iter().collect(),
+        });
+    }
+}
+
+/// What an epilogue does with a user of its value.
+enum Step {
+    /// Comes along if something behind it does.
+    Carry,
+    /// Comes along with these factors.
+    Take { scales: Vec<NodeId> },
+}
