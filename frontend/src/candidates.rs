@@ -93,18 +93,32 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
     };
     let operand_rank = graph.array(*graph.nodes[node].operands.first()?)?.rank();
     let slice_dims = &graph.array(slices)?.dims;
-    let window: i64 = starts.window_dims.iter().map(|&d| slice_dims[d as usize]).product();
+    let window: i64 = starts
+        .window_dims
+        .iter()
+        .map(|&d| slice_dims[d as usize])
+        .product();
 
     let mut inline = HashSet::new();
-    let puller = Puller { graph, maps, fed: &HashSet::new() };
+    let puller = Puller {
+        graph,
+        maps,
+        fed: &HashSet::new(),
+    };
     puller.indices(*graph.nodes[node].operands.get(1)?, &mut inline);
     let mut composer = Composer::new(graph, maps, &inline);
-    let axes: Vec<(Axis, ExprId)> = slice_dims.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+    let axes: Vec<(Axis, ExprId)> = slice_dims
+        .iter()
+        .map(|&n| composer.arena.axis(n as u64))
+        .collect();
     let o: Vec<_> = axes.iter().map(|&(_, position)| position).collect();
     let parts = match composer.slice_parts(node, 1, &starts, operand_rank, &o) {
         Ok(parts) => parts,
         Err(refusal) => {
-            return Some(MissReason::NoMap { opcode: graph.opcode(refusal.node), why: refusal.why.0 });
+            return Some(MissReason::NoMap {
+                opcode: graph.opcode(refusal.node),
+                why: refusal.why.0,
+            });
         }
     };
     // Along which axes do indices read from memory vary, and along which the place itself?
@@ -160,7 +174,9 @@ fn reads_memory(composer: &Composer, id: ExprId) -> bool {
     let mut reads = false;
     composer.arena.postorder(&[id], |id| {
         if let Expr::Read(read) = composer.arena.expr(id) {
-            reads |= !composer.maps.is(read.node, |map| matches!(map, Map::Constant(_)));
+            reads |= !composer
+                .maps
+                .is(read.node, |map| matches!(map, Map::Constant(_)));
         }
     });
     reads
@@ -169,9 +185,9 @@ fn reads_memory(composer: &Composer, id: ExprId) -> bool {
 /// Whether an integer value serves only as, or on the way to, further indices.
 fn is_bookkeeping(graph: &Graph, node: NodeId) -> bool {
     let is_integer = |node| {
-        graph.array(node).is_none_or(|array| {
-            array.element.is_integer() || array.element == PrimitiveType::Pred
-        })
+        graph
+            .array(node)
+            .is_none_or(|array| array.element.is_integer() || array.element == PrimitiveType::Pred)
     };
     if !is_integer(node) {
         return false;
@@ -225,15 +241,25 @@ fn screen_slice(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> 
         return Some(MissReason::Unused);
     }
     let mut inline = HashSet::new();
-    let puller = Puller { graph, maps, fed: &HashSet::new() };
+    let puller = Puller {
+        graph,
+        maps,
+        fed: &HashSet::new(),
+    };
     for &start in graph.nodes[node].operands.iter().skip(1) {
         puller.indices(start, &mut inline);
     }
     let mut composer = Composer::new(graph, maps, &inline);
     let known = graph.nodes[node].operands.iter().skip(1).all(|&start| {
-        composer.element(start, &[]).is_ok_and(|element| composer.arena.as_constant(element).is_some())
+        composer
+            .element(start, &[])
+            .is_ok_and(|element| composer.arena.as_constant(element).is_some())
     });
-    Some(if known { MissReason::ConstantIndices } else { MissReason::OneWindow })
+    Some(if known {
+        MissReason::ConstantIndices
+    } else {
+        MissReason::OneWindow
+    })
 }
 
 /// Whether an operand of a dot is a comparison with an `iota`, as numbers.
@@ -253,7 +279,9 @@ fn is_one_hot_dot(graph: &Graph, maps: &Maps, node: NodeId) -> bool {
         });
         graph.opcode(compare) == Opcode::Compare
             && graph.nodes[compare].operands.iter().any(|&side| {
-                graph.opcode(through(side, &|map| map.is_view() || matches!(map, Map::Convert(_)))) == Opcode::Iota
+                graph.opcode(through(side, &|map| {
+                    map.is_view() || matches!(map, Map::Convert(_))
+                })) == Opcode::Iota
             })
     })
 }

@@ -194,7 +194,10 @@ impl NestFacts {
                         merge(&mut facts.lookups[*value], &lookups);
                         merge(&mut facts.buffers[*value], &buffers);
                     }
-                    if let Expr::Read { buffer, indices, .. } = expr {
+                    if let Expr::Read {
+                        buffer, indices, ..
+                    } = expr
+                    {
                         merge(&mut facts.buffers[*value], &[*buffer]);
                         if indices.iter().any(|&i| facts.index_below(i).is_some()) {
                             // The lookup itself; those that its index came from are its own.
@@ -270,7 +273,11 @@ struct Form {
 }
 
 /// The name of a region, and what reports say about it.
-pub(crate) fn classify(region: &Region, inputs: &[ValueRef], outputs: &[ValueRef]) -> (Kind, Facts) {
+pub(crate) fn classify(
+    region: &Region,
+    inputs: &[ValueRef],
+    outputs: &[ValueRef],
+) -> (Kind, Facts) {
     let form = Form::of(region);
     let kind = form.kind(region);
     let buffer_value = |buffer: BufferId| {
@@ -335,11 +342,19 @@ impl Form {
     fn nest(&mut self, region: &Region, nest: &Nest) {
         let facts = NestFacts::of(nest);
         let count = |axes: &[Value]| {
-            axes.iter().fold(1u64, |n, axis| n.saturating_mul(facts.extents.get(axis).copied().unwrap_or(1)))
+            axes.iter().fold(1u64, |n, axis| {
+                n.saturating_mul(facts.extents.get(axis).copied().unwrap_or(1))
+            })
         };
         let mut looked_up: Vec<Value> = Vec::new();
         for statement in &nest.body {
-            let Statement::Let(value, Expr::Read { buffer, indices, .. }) = statement else {
+            let Statement::Let(
+                value,
+                Expr::Read {
+                    buffer, indices, ..
+                },
+            ) = statement
+            else {
                 continue;
             };
             if facts.lookups[*value] != [*value] {
@@ -369,7 +384,8 @@ impl Form {
                 }
                 // A window of several rows: an axis of its own beside the index.
                 let window = facts.axes[position].iter().any(|axis| {
-                    !facts.axes[index].contains(axis) && facts.extents.get(axis).is_some_and(|&n| n > 1)
+                    !facts.axes[index].contains(axis)
+                        && facts.extents.get(axis).is_some_and(|&n| n > 1)
                 });
                 let row_axes = indices
                     .iter()
@@ -380,7 +396,14 @@ impl Form {
             }
         }
         for statement in &nest.body {
-            let Statement::Combine { op, buffer, indices, value, .. } = statement else {
+            let Statement::Combine {
+                op,
+                buffer,
+                indices,
+                value,
+                ..
+            } = statement
+            else {
                 continue;
             };
             let lookups = &facts.lookups[*value];
@@ -389,8 +412,12 @@ impl Form {
             for &i in indices {
                 merge(&mut placed, &facts.axes[i]);
             }
-            let combined: Vec<Value> =
-                facts.extents.keys().filter(|axis| !placed.contains(axis)).copied().collect();
+            let combined: Vec<Value> = facts
+                .extents
+                .keys()
+                .filter(|axis| !placed.contains(axis))
+                .copied()
+                .collect();
             if let Some(segment) = segment {
                 if self.by_segment.is_none() || !lookups.is_empty() {
                     self.by_segment = Some(*buffer);
@@ -405,7 +432,8 @@ impl Form {
             } else if *op != CombineOp::Replace && !lookups.is_empty() {
                 if self.by_segment.is_none() && self.pooled.is_none() {
                     self.pooled = Some(*op);
-                    self.along_row = !combined.is_empty() && combined.iter().all(|axis| !looked_up.contains(axis));
+                    self.along_row = !combined.is_empty()
+                        && combined.iter().all(|axis| !looked_up.contains(axis));
                 }
             } else if *op == CombineOp::Replace {
                 self.is_mean |= divides(region, &facts, *value);
@@ -428,15 +456,27 @@ impl Form {
                 let is_reduce = self.pooled != Some(CombineOp::Replace)
                     && starts_equal
                     && rows(buffer).is_some_and(|segments| segments < self.values);
-                if is_reduce { Kind::SegmentReduce } else { Kind::ScatterUpdate }
+                if is_reduce {
+                    Kind::SegmentReduce
+                } else {
+                    Kind::ScatterUpdate
+                }
             }
             ([table, ..], Some(buffer)) if rows(*table) == rows(buffer) => {
                 let is_plain = self.messages <= 1 && region.buffers[*table].dims.len() <= 2;
-                if is_plain { Kind::Spmm } else { Kind::MessagePassing }
+                if is_plain {
+                    Kind::Spmm
+                } else {
+                    Kind::MessagePassing
+                }
             }
             (_, Some(_)) => Kind::EmbeddingBag,
             (tables, None) if self.along_row => {
-                if self.messages >= 3 || tables.len() >= 3 { Kind::KgLookup } else { Kind::Sddmm }
+                if self.messages >= 3 || tables.len() >= 3 {
+                    Kind::KgLookup
+                } else {
+                    Kind::Sddmm
+                }
             }
             (_, None) if self.pooled.is_some() => Kind::EmbeddingBag,
             (_, None) if self.is_block => Kind::BlockGather,

@@ -59,8 +59,12 @@ impl<'a, 'm> Composer<'a, 'm> {
         if let Some(&expr) = self.memo.get(&key) {
             return Ok(expr);
         }
-        let refuse = |why| Refusal { node, why: NoMap(why) };
-        let (element, dims) = buffer_shape(self.graph, node).map_err(|why| Refusal { node, why })?;
+        let refuse = |why| Refusal {
+            node,
+            why: NoMap(why),
+        };
+        let (element, dims) =
+            buffer_shape(self.graph, node).map_err(|why| Refusal { node, why })?;
         if dims.len() != indices.len() {
             return Err(refuse("its operands and its shape do not fit"));
         }
@@ -68,7 +72,9 @@ impl<'a, 'm> Composer<'a, 'm> {
             return Err(refuse("what it computes takes too many expressions"));
         }
         if self.nesting >= MAX_NESTING {
-            return Err(refuse("it stands at the end of too long a chain of operations"));
+            return Err(refuse(
+                "it stands at the end of too long a chain of operations",
+            ));
         }
         let expr = if self.inline.contains(&node) {
             self.nesting += 1;
@@ -83,7 +89,9 @@ impl<'a, 'm> Composer<'a, 'm> {
             }
         };
         if self.arena.depth(expr) > MAX_DEPTH {
-            return Err(refuse("it stands at the end of too long a chain of operations"));
+            return Err(refuse(
+                "it stands at the end of too long a chain of operations",
+            ));
         }
         self.arena.set_origin(expr, node);
         self.memo.insert(key, expr);
@@ -127,7 +135,11 @@ impl<'a, 'm> Composer<'a, 'm> {
                 }
             }
             Map::Clamp => {
-                let (lo, x, hi) = (self.same(node, 0, o)?, self.same(node, 1, o)?, self.same(node, 2, o)?);
+                let (lo, x, hi) = (
+                    self.same(node, 0, o)?,
+                    self.same(node, 1, o)?,
+                    self.same(node, 2, o)?,
+                );
                 let above = self.arena.binary(BinaryOp::Max, x, lo);
                 Ok(self.arena.binary(BinaryOp::Min, above, hi))
             }
@@ -164,7 +176,9 @@ impl<'a, 'm> Composer<'a, 'm> {
                 let indices: Vec<_> = slices
                     .iter()
                     .zip(o)
-                    .map(|(&(start, stride), &position)| self.arena.linear(&[(position, stride)], start))
+                    .map(|(&(start, stride), &position)| {
+                        self.arena.linear(&[(position, stride)], start)
+                    })
                     .collect();
                 self.operand(node, 0, &indices)
             }
@@ -173,13 +187,19 @@ impl<'a, 'm> Composer<'a, 'm> {
             Map::Gather(gather) => self.gather(node, gather, o),
             Map::DynamicSlice => self.dynamic_slice(node, dims, o),
             Map::Reduce(over, op) => {
-                let op = op.binary().ok_or(Refusal { node, why: NoMap("its combiner is no operation") })?;
+                let op = op.binary().ok_or(Refusal {
+                    node,
+                    why: NoMap("its combiner is no operation"),
+                })?;
                 self.unrolled(node, over, op, o)
             }
             Map::Dot(_) => {
                 let (positions, sizes) = self.dot_axes(node)?;
                 if sizes.iter().product::<i64>() != 1 {
-                    return Err(Refusal { node, why: NoMap("it sums over more than one product") });
+                    return Err(Refusal {
+                        node,
+                        why: NoMap("it sums over more than one product"),
+                    });
                 }
                 let zero = self.arena.position(0);
                 let (lhs, rhs) = positions.place(o, &vec![zero; sizes.len()]);
@@ -200,16 +220,25 @@ impl<'a, 'm> Composer<'a, 'm> {
     }
 
     /// An operand's element.
-    pub(crate) fn operand(&mut self, node: NodeId, operand: usize, indices: &[ExprId]) -> Result<ExprId, Refusal> {
+    pub(crate) fn operand(
+        &mut self,
+        node: NodeId,
+        operand: usize,
+        indices: &[ExprId],
+    ) -> Result<ExprId, Refusal> {
         let id = self.operand_id(node, operand)?;
         self.element(id, indices)
     }
 
     fn operand_id(&self, node: NodeId, operand: usize) -> Result<NodeId, Refusal> {
-        self.graph.nodes[node].operands.get(operand).copied().ok_or(Refusal {
-            node,
-            why: NoMap("it lacks an operand"),
-        })
+        self.graph.nodes[node]
+            .operands
+            .get(operand)
+            .copied()
+            .ok_or(Refusal {
+                node,
+                why: NoMap("it lacks an operand"),
+            })
     }
 
     /// Sizes of an operand.
@@ -274,7 +303,11 @@ impl<'a, 'm> Composer<'a, 'm> {
             let mut group = Vec::new();
             let mut rest = linear;
             for d in (t0..t).rev() {
-                group.push(if d == t0 { rest } else { self.arena.rem(rest, to[d]) });
+                group.push(if d == t0 {
+                    rest
+                } else {
+                    self.arena.rem(rest, to[d])
+                });
                 rest = self.arena.div(rest, to[d]);
             }
             indices.extend(group.into_iter().rev());
@@ -294,7 +327,12 @@ impl<'a, 'm> Composer<'a, 'm> {
         self.arena.compare(op, position, constant)
     }
 
-    fn pad(&mut self, node: NodeId, padding: &[(i64, i64)], o: &[ExprId]) -> Result<ExprId, Refusal> {
+    fn pad(
+        &mut self,
+        node: NodeId,
+        padding: &[(i64, i64)],
+        o: &[ExprId],
+    ) -> Result<ExprId, Refusal> {
         let dims = self.operand_dims(node, 0)?;
         let mut inside = self.arena.bool(true);
         let mut indices = Vec::with_capacity(o.len());
@@ -345,7 +383,10 @@ impl<'a, 'm> Composer<'a, 'm> {
             start += n;
         }
         let mut parts = parts.into_iter().rev();
-        let (_, mut value) = parts.next().ok_or(Refusal { node, why: NoMap("it has no operands") })?;
+        let (_, mut value) = parts.next().ok_or(Refusal {
+            node,
+            why: NoMap("it has no operands"),
+        })?;
         for (condition, part) in parts {
             value = self.arena.select(condition, part, value);
         }
@@ -353,7 +394,12 @@ impl<'a, 'm> Composer<'a, 'm> {
     }
 
     /// The index of a component of the start indices, from the batch part of a slice's index.
-    fn component(batch: &[ExprId], vector_dim: usize, component: ExprId, indices_rank: usize) -> Vec<ExprId> {
+    fn component(
+        batch: &[ExprId],
+        vector_dim: usize,
+        component: ExprId,
+        indices_rank: usize,
+    ) -> Vec<ExprId> {
         let mut index = batch.to_vec();
         if vector_dim < indices_rank {
             index.insert(vector_dim.min(index.len()), component);
@@ -387,12 +433,19 @@ impl<'a, 'm> Composer<'a, 'm> {
         self.operand(node, 0, &indices)
     }
 
-    fn dynamic_slice(&mut self, node: NodeId, dims: &[i64], o: &[ExprId]) -> Result<ExprId, Refusal> {
+    fn dynamic_slice(
+        &mut self,
+        node: NodeId,
+        dims: &[i64],
+        o: &[ExprId],
+    ) -> Result<ExprId, Refusal> {
         let operand = self.operand_dims(node, 0)?;
         let mut indices = Vec::with_capacity(operand.len());
         for d in 0..operand.len() {
             let value = self.operand(node, 1 + d, &[])?;
-            let start = self.arena.index(value, IndexMode::Clamp, 0, operand[d] - dims[d]);
+            let start = self
+                .arena
+                .index(value, IndexMode::Clamp, 0, operand[d] - dims[d]);
             indices.push(self.arena.linear(&[(start, 1), (o[d], 1)], 0));
         }
         self.operand(node, 0, &indices)
@@ -409,7 +462,10 @@ impl<'a, 'm> Composer<'a, 'm> {
         o: &[ExprId],
     ) -> Result<Vec<Part>, Refusal> {
         let is_window = |d: &usize| dims.window_dims.contains(&(*d as i64));
-        let batch: Vec<_> = (0..o.len()).filter(|d| !is_window(d)).map(|d| o[d]).collect();
+        let batch: Vec<_> = (0..o.len())
+            .filter(|d| !is_window(d))
+            .map(|d| o[d])
+            .collect();
         let indices_rank = self.operand_dims(node, indices_operand)?.len();
         let zero = self.arena.position(0);
         let mut windows = dims.window_dims.iter();
@@ -436,12 +492,21 @@ impl<'a, 'm> Composer<'a, 'm> {
         Ok(parts)
     }
 
-    fn unrolled(&mut self, node: NodeId, over: &[usize], op: BinaryOp, o: &[ExprId]) -> Result<ExprId, Refusal> {
+    fn unrolled(
+        &mut self,
+        node: NodeId,
+        over: &[usize],
+        op: BinaryOp,
+        o: &[ExprId],
+    ) -> Result<ExprId, Refusal> {
         let operand = self.operand_dims(node, 0)?;
         let sizes: Vec<_> = over.iter().map(|&d| operand[d]).collect();
         let total: i64 = sizes.iter().product();
         if total > MAX_UNROLL {
-            return Err(Refusal { node, why: NoMap("it reduces over too many elements to unroll") });
+            return Err(Refusal {
+                node,
+                why: NoMap("it reduces over too many elements to unroll"),
+            });
         }
         let mut value = self.operand(node, 1, &[])?;
         for mut linear in 0..total {
@@ -450,7 +515,10 @@ impl<'a, 'm> Composer<'a, 'm> {
                 *position = linear % n;
                 linear /= n;
             }
-            let reduced: Vec<_> = reduced.into_iter().map(|p| self.arena.position(p)).collect();
+            let reduced: Vec<_> = reduced
+                .into_iter()
+                .map(|p| self.arena.position(p))
+                .collect();
             let index = interleave(operand.len(), over, &reduced, o);
             let element = self.operand(node, 0, &index)?;
             value = self.arena.binary(op, value, element);
@@ -462,7 +530,12 @@ impl<'a, 'm> Composer<'a, 'm> {
     pub(crate) fn dot_axes(&self, node: NodeId) -> Result<(DotPositions, Vec<i64>), Refusal> {
         let dims = match self.maps.get(node) {
             Ok(Map::Dot(dims)) => dims,
-            _ => return Err(Refusal { node, why: NoMap("it is not a dot") }),
+            _ => {
+                return Err(Refusal {
+                    node,
+                    why: NoMap("it is not a dot"),
+                });
+            }
         };
         let (lhs, rhs) = (self.operand_dims(node, 0)?, self.operand_dims(node, 1)?);
         let part = |rank: usize, batch: &[i64], contracting: &[i64], first_free: usize| {
@@ -483,9 +556,18 @@ impl<'a, 'm> Composer<'a, 'm> {
         let lhs_free = lhs.len() - batches - dims.lhs_contracting.len();
         let positions = DotPositions {
             lhs: part(lhs.len(), &dims.lhs_batch, &dims.lhs_contracting, batches),
-            rhs: part(rhs.len(), &dims.rhs_batch, &dims.rhs_contracting, batches + lhs_free),
+            rhs: part(
+                rhs.len(),
+                &dims.rhs_batch,
+                &dims.rhs_contracting,
+                batches + lhs_free,
+            ),
         };
-        let sizes = dims.lhs_contracting.iter().map(|&d| lhs[d as usize]).collect();
+        let sizes = dims
+            .lhs_contracting
+            .iter()
+            .map(|&d| lhs[d as usize])
+            .collect();
         Ok((positions, sizes))
     }
 }
@@ -534,7 +616,11 @@ pub(crate) struct DotPositions {
 
 impl DotPositions {
     /// The operands' indices for an index of the result and contracting positions.
-    pub(crate) fn place(&self, result: &[ExprId], contracting: &[ExprId]) -> (Vec<ExprId>, Vec<ExprId>) {
+    pub(crate) fn place(
+        &self,
+        result: &[ExprId],
+        contracting: &[ExprId],
+    ) -> (Vec<ExprId>, Vec<ExprId>) {
         let side = |positions: &[DotPosition]| {
             positions
                 .iter()
@@ -549,7 +635,12 @@ impl DotPositions {
 }
 
 /// An index of `rank` dimensions: `reduced` at the dimensions `over`, `kept` at the others.
-pub(crate) fn interleave(rank: usize, over: &[usize], reduced: &[ExprId], kept: &[ExprId]) -> Vec<ExprId> {
+pub(crate) fn interleave(
+    rank: usize,
+    over: &[usize],
+    reduced: &[ExprId],
+    kept: &[ExprId],
+) -> Vec<ExprId> {
     let mut kept = kept.iter();
     (0..rank)
         .filter_map(|d| match over.iter().position(|&r| r == d) {

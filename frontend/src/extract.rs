@@ -73,7 +73,12 @@ struct Group {
 }
 
 /// Builds the region of a plan.
-pub(crate) fn extract(graph: &Graph, maps: &Maps, plan: &Plan, name: &str) -> Result<Extracted, Refusal> {
+pub(crate) fn extract(
+    graph: &Graph,
+    maps: &Maps,
+    plan: &Plan,
+    name: &str,
+) -> Result<Extracted, Refusal> {
     let mut spaces = Spaces {
         composer: Composer::new(graph, maps, &plan.inline),
         shared: HashMap::new(),
@@ -223,8 +228,15 @@ impl Spaces<'_, '_> {
         let (element, result) = self.sizes(node)?;
         let map = maps.get(node).map_err(|why| Refusal { node, why })?;
         let wide = is_narrow(element)
-            && matches!(map, Map::Dot(_) | Map::Reduce(_, CombineOp::Add | CombineOp::Mul));
-        let target = if wide { Target::Wide(node) } else { Target::Node(node) };
+            && matches!(
+                map,
+                Map::Dot(_) | Map::Reduce(_, CombineOp::Add | CombineOp::Mul)
+            );
+        let target = if wide {
+            Target::Wide(node)
+        } else {
+            Target::Node(node)
+        };
         let task = match map {
             Map::Reduce(over, op) => {
                 let sizes = self.composer.operand_dims(node, 0)?;
@@ -290,11 +302,16 @@ impl Spaces<'_, '_> {
                     .map(|d| {
                         let missing = dims.inserted_window_dims.contains(&d)
                             || dims.input_batching_dims.contains(&d);
-                        if missing { 1 } else { windows.next().map_or(1, |&w| sizes[w as usize]) }
+                        if missing {
+                            1
+                        } else {
+                            windows.next().map_or(1, |&w| sizes[w as usize])
+                        }
                     })
                     .collect();
                 self.over(&sizes, |composer, space| {
-                    let parts = composer.slice_parts(node, 1, &starts, result.len(), &space.positions)?;
+                    let parts =
+                        composer.slice_parts(node, 1, &starts, result.len(), &space.positions)?;
                     let mut place = Vec::with_capacity(result.len());
                     for (d, part) in parts.into_iter().enumerate() {
                         let hi = result[d] - window_sizes[d];
@@ -303,8 +320,11 @@ impl Spaces<'_, '_> {
                                 let start = composer.arena.index(value, IndexMode::Drop, 0, hi);
                                 let marked = is_marked(composer, start);
                                 if marked && window_sizes[d] > 1 {
-                                    let value = composer.arena.window_value(value, 0, hi, part.window);
-                                    composer.arena.index(value, IndexMode::Drop, 0, result[d] - 1)
+                                    let value =
+                                        composer.arena.window_value(value, 0, hi, part.window);
+                                    composer
+                                        .arena
+                                        .index(value, IndexMode::Drop, 0, result[d] - 1)
                                 } else {
                                     composer.arena.linear(&[(start, 1), (part.window, 1)], 0)
                                 }
@@ -324,7 +344,10 @@ impl Spaces<'_, '_> {
                 })?
             }
             _ => {
-                return Err(Refusal { node, why: NoMap("it is not a combine") });
+                return Err(Refusal {
+                    node,
+                    why: NoMap("it is not a combine"),
+                });
             }
         };
         tasks.push(task);
@@ -389,16 +412,19 @@ fn group(composer: &Composer, tasks: Vec<Task>) -> Vec<Group> {
             .iter()
             .rposition(|(group, _)| group.tasks.iter().any(|t| read.contains(&t.target)))
             .map_or(0, |last| last + 1);
-        let joined = groups[after..].iter_mut().find(|(group, shared)| {
-            group.axes == task.axes && !shared.is_disjoint(&lookups)
-        });
+        let joined = groups[after..]
+            .iter_mut()
+            .find(|(group, shared)| group.axes == task.axes && !shared.is_disjoint(&lookups));
         match joined {
             Some((group, shared)) => {
                 shared.extend(lookups);
                 group.tasks.push(task);
             }
             None => groups.push((
-                Group { axes: task.axes.clone(), tasks: vec![task] },
+                Group {
+                    axes: task.axes.clone(),
+                    tasks: vec![task],
+                },
                 lookups,
             )),
         }
@@ -437,7 +463,12 @@ impl Group {
             }
             below.insert(id, axes);
         });
-        let dense: Vec<_> = self.axes.iter().copied().filter(|&a| arena.extent(a) > 1).collect();
+        let dense: Vec<_> = self
+            .axes
+            .iter()
+            .copied()
+            .filter(|&a| arena.extent(a) > 1)
+            .collect();
         let is_ordered = self.tasks.iter().any(|t| t.is_ordered);
         let (mut outer, mut inner): (Vec<Axis>, Vec<Axis>) = match is_ordered {
             true => (dense, Vec::new()),
@@ -456,7 +487,10 @@ impl Group {
             inner.push(axis);
         }
         outer.append(&mut inner);
-        outer.into_iter().map(|a| (a, looked_up.contains(&a))).collect()
+        outer
+            .into_iter()
+            .map(|a| (a, looked_up.contains(&a)))
+            .collect()
     }
 }
 
@@ -475,10 +509,14 @@ fn has_index(composer: &Composer, position: ExprId) -> bool {
 fn unit_axis(composer: &Composer, position: ExprId) -> Option<Axis> {
     match composer.arena.expr(position) {
         Expr::Axis(axis) => Some(*axis),
-        Expr::Linear(terms, _) => terms.iter().find_map(|&(term, factor)| match *composer.arena.expr(term) {
-            Expr::Axis(axis) if factor == 1 => Some(axis),
-            _ => None,
-        }),
+        Expr::Linear(terms, _) => {
+            terms
+                .iter()
+                .find_map(|&(term, factor)| match *composer.arena.expr(term) {
+                    Expr::Axis(axis) if factor == 1 => Some(axis),
+                    _ => None,
+                })
+        }
         _ => None,
     }
 }
@@ -493,7 +531,11 @@ struct Emitter<'e, 'a, 'm> {
 }
 
 impl Emitter<'_, '_, '_> {
-    fn region(mut self, stored: &BTreeSet<NodeId>, groups: Vec<Group>) -> Result<Extracted, Refusal> {
+    fn region(
+        mut self,
+        stored: &BTreeSet<NodeId>,
+        groups: Vec<Group>,
+    ) -> Result<Extracted, Refusal> {
         let arena = &self.composer.arena;
         // Inputs, in the order of their first use.
         let tasks: Vec<_> = groups.iter().flat_map(|g| &g.tasks).collect();
@@ -507,7 +549,10 @@ impl Emitter<'_, '_, '_> {
                 read.push(r.node);
             }
         });
-        let sorted: HashSet<NodeId> = tasks.iter().filter_map(|t| self.sorted_segments(t)).collect();
+        let sorted: HashSet<NodeId> = tasks
+            .iter()
+            .filter_map(|t| self.sorted_segments(t))
+            .collect();
         for node in read {
             self.input(node, sorted.contains(&node))?;
         }
@@ -519,8 +564,16 @@ impl Emitter<'_, '_, '_> {
                 outputs.push(node);
             }
             let is_wide = tasks.iter().any(|t| t.target == Target::Wide(node));
-            let own = if is_wide { Init::Undefined } else { init.clone() };
-            let role = if is_output { Role::Output(own) } else { Role::Temp(own) };
+            let own = if is_wide {
+                Init::Undefined
+            } else {
+                init.clone()
+            };
+            let role = if is_output {
+                Role::Output(own)
+            } else {
+                Role::Temp(own)
+            };
             self.buffer(Target::Node(node), role, false)?;
             if is_wide {
                 self.buffer(Target::Wide(node), Role::Temp(widened(init)), false)?;
@@ -585,10 +638,16 @@ impl Emitter<'_, '_, '_> {
             return Ok(Init::Splat(scalar));
         }
         if matches!(self.composer.maps.get(node), Ok(Map::Reduce(..))) {
-            return Err(Refusal { node, why: NoMap("its initial value is not a constant") });
+            return Err(Refusal {
+                node,
+                why: NoMap("its initial value is not a constant"),
+            });
         }
         if stored.contains(&operand) || self.plan.inline.contains(&operand) {
-            return Err(Refusal { node, why: NoMap("it updates an array that the region itself computes") });
+            return Err(Refusal {
+                node,
+                why: NoMap("it updates an array that the region itself computes"),
+            });
         }
         let buffer = match self.buffers.get(&Target::Node(operand)) {
             Some(&buffer) => buffer,
@@ -622,7 +681,8 @@ impl Emitter<'_, '_, '_> {
                 matches!(arena.expr(*first), Expr::Axis(axis)
                     if Some(arena.extent(*axis)) == first_size(self.composer.graph, read.node))
                     && rest.iter().all(|&r| arena.as_position(r) == Some(0))
-                    && self.composer.graph.elements(read.node) == first_size(self.composer.graph, read.node)?
+                    && self.composer.graph.elements(read.node)
+                        == first_size(self.composer.graph, read.node)?
             }
             None => false,
         };
@@ -664,7 +724,8 @@ impl Emitter<'_, '_, '_> {
                 span: Span::default(),
             });
             by_axis.insert(axis, value);
-            nest.body.push(Statement::Axis(value, Extent::Dense(arena.extent(axis))));
+            nest.body
+                .push(Statement::Axis(value, Extent::Dense(arena.extent(axis))));
         }
         let roots: Vec<_> = group.tasks.iter().flat_map(Task::roots).collect();
         let mut order = Vec::new();
@@ -685,7 +746,10 @@ impl Emitter<'_, '_, '_> {
         }
         for task in &group.tasks {
             let (Target::Node(node) | Target::Wide(node)) = task.target;
-            let missing = Refusal { node, why: NoMap("its place has no value") };
+            let missing = Refusal {
+                node,
+                why: NoMap("its place has no value"),
+            };
             nest.body.push(Statement::Combine {
                 span: span(graph, node),
                 op: task.op,
@@ -715,15 +779,22 @@ impl Emitter<'_, '_, '_> {
         let arena = &self.composer.arena;
         let origin = arena.origin(id);
         let refuse = |why| Refusal {
-            node: origin.or_else(|| self.plan.outputs.first().copied()).unwrap_or(NodeId::from_u32(0)),
+            node: origin
+                .or_else(|| self.plan.outputs.first().copied())
+                .unwrap_or(NodeId::from_u32(0)),
             why: NoMap(why),
         };
         let value = |operand: &ExprId| {
-            values.get(operand).copied().ok_or(refuse("an operand has no value"))
+            values
+                .get(operand)
+                .copied()
+                .ok_or(refuse("an operand has no value"))
         };
         // Marked positions take part in nothing but the access that they are for.
         let unmarked = |operand: &ExprId| match is_marked(self.composer, *operand) {
-            true => Err(refuse("a position that may be outside takes part in arithmetic")),
+            true => Err(refuse(
+                "a position that may be outside takes part in arithmetic",
+            )),
             false => value(operand),
         };
         let mut define = |nest: &mut Nest, name: &str, ty, expr| {
@@ -747,11 +818,21 @@ impl Emitter<'_, '_, '_> {
                     let mut value = unmarked(term)?;
                     if *factor != 1 {
                         let by = define(nest, "c", index, number(*factor));
-                        value = define(nest, "mul", index, arith(Arith::Binary(BinaryOp::Mul, value, by)));
+                        value = define(
+                            nest,
+                            "mul",
+                            index,
+                            arith(Arith::Binary(BinaryOp::Mul, value, by)),
+                        );
                     }
                     sum = Some(match sum {
                         None => value,
-                        Some(sum) => define(nest, "pos", index, arith(Arith::Binary(BinaryOp::Add, sum, value))),
+                        Some(sum) => define(
+                            nest,
+                            "pos",
+                            index,
+                            arith(Arith::Binary(BinaryOp::Add, sum, value)),
+                        ),
                     });
                 }
                 match sum {
@@ -759,7 +840,12 @@ impl Emitter<'_, '_, '_> {
                     Some(sum) if *constant == 0 => sum,
                     Some(sum) => {
                         let by = define(nest, "c", index, number(*constant));
-                        define(nest, "pos", index, arith(Arith::Binary(BinaryOp::Add, sum, by)))
+                        define(
+                            nest,
+                            "pos",
+                            index,
+                            arith(Arith::Binary(BinaryOp::Add, sum, by)),
+                        )
                     }
                 }
             }
@@ -784,31 +870,60 @@ impl Emitter<'_, '_, '_> {
                     hi: i.hi,
                 },
             ),
-            Expr::Constant(constant) => define(nest, "k", ty, arith(Arith::Constant(constant.scalar()))),
+            Expr::Constant(constant) => {
+                define(nest, "k", ty, arith(Arith::Constant(constant.scalar())))
+            }
             Expr::Read(read) => {
                 let target = match read.wide {
                     true => Target::Wide(read.node),
                     false => Target::Node(read.node),
                 };
-                let buffer = *self.buffers.get(&target).ok_or(refuse("a read has no buffer"))?;
+                let buffer = *self
+                    .buffers
+                    .get(&target)
+                    .ok_or(refuse("a read has no buffer"))?;
                 let indices = match read.fill {
                     Some(_) => read.indices.iter().map(value).collect::<Result<_, _>>()?,
-                    None => read.indices.iter().map(unmarked).collect::<Result<_, _>>()?,
+                    None => read
+                        .indices
+                        .iter()
+                        .map(unmarked)
+                        .collect::<Result<_, _>>()?,
                 };
                 let fill = read.fill.map(|fill| fill.scalar());
-                define(nest, role.unwrap_or("x"), ty, RegionExpr::Read { buffer, indices, fill })
+                define(
+                    nest,
+                    role.unwrap_or("x"),
+                    ty,
+                    RegionExpr::Read {
+                        buffer,
+                        indices,
+                        fill,
+                    },
+                )
             }
             Expr::Unary(op, a) => define(nest, op.name(), ty, arith(Arith::Unary(*op, value(a)?))),
-            Expr::Binary(op, a, b) => {
-                define(nest, op.name(), ty, arith(Arith::Binary(*op, value(a)?, value(b)?)))
+            Expr::Binary(op, a, b) => define(
+                nest,
+                op.name(),
+                ty,
+                arith(Arith::Binary(*op, value(a)?, value(b)?)),
+            ),
+            Expr::Compare(op, a, b) => define(
+                nest,
+                op.name(),
+                ty,
+                arith(Arith::Compare(*op, unmarked(a)?, unmarked(b)?)),
+            ),
+            Expr::Select(c, a, b) => define(
+                nest,
+                "select",
+                ty,
+                arith(Arith::Select(value(c)?, value(a)?, value(b)?)),
+            ),
+            Expr::Convert(a, _) => {
+                define(nest, "convert", ty, arith(Arith::Convert(unmarked(a)?, ty)))
             }
-            Expr::Compare(op, a, b) => {
-                define(nest, op.name(), ty, arith(Arith::Compare(*op, unmarked(a)?, unmarked(b)?)))
-            }
-            Expr::Select(c, a, b) => {
-                define(nest, "select", ty, arith(Arith::Select(value(c)?, value(a)?, value(b)?)))
-            }
-            Expr::Convert(a, _) => define(nest, "convert", ty, arith(Arith::Convert(unmarked(a)?, ty))),
         })
     }
 }
@@ -857,7 +972,10 @@ fn axes_of(composer: &Composer, id: ExprId) -> Vec<Axis> {
 
 fn span(graph: &Graph, node: NodeId) -> Span {
     let span = graph.span(node);
-    Span { start: span.start, end: span.end }
+    Span {
+        start: span.start,
+        end: span.end,
+    }
 }
 
 fn first_size(graph: &Graph, node: NodeId) -> Option<u64> {
@@ -881,7 +999,12 @@ pub(crate) fn constant_of(graph: &Graph, maps: &Maps, node: NodeId) -> Option<Sc
         match maps.get(at).ok()? {
             Map::Constant(splat) => {
                 let scalar = (*splat)?;
-                return Some(conversions.iter().rev().fold(scalar, |s: Scalar, &to| s.convert(to)));
+                return Some(
+                    conversions
+                        .iter()
+                        .rev()
+                        .fold(scalar, |s: Scalar, &to| s.convert(to)),
+                );
             }
             Map::Convert(to) => conversions.push(ScalarType::Element(*to)),
             map if map.is_view() => {}

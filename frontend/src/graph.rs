@@ -169,7 +169,11 @@ impl<'m> Graph<'m> {
             let Some(&id) = body.instructions.get(top.next) else {
                 // The computation is done: its root is the call's value.
                 let result = top.values.get(&body.root).cloned().ok_or_else(|| {
-                    FrontendError::malformed(module, body.root, "the root is not in its computation")
+                    FrontendError::malformed(
+                        module,
+                        body.root,
+                        "the root is not in its computation",
+                    )
                 })?;
                 let call = top.call;
                 stack.pop();

@@ -70,7 +70,12 @@ struct Growing {
 
 impl Growing {
     fn members(&self) -> HashSet<NodeId> {
-        self.plan.inline.iter().chain(&self.plan.combines).copied().collect()
+        self.plan
+            .inline
+            .iter()
+            .chain(&self.plan.combines)
+            .copied()
+            .collect()
     }
 }
 
@@ -179,14 +184,20 @@ impl<'a, 'm> Grower<'a, 'm> {
         let Map::Concatenate(d) = map else {
             return false;
         };
-        self.operands(node)
-            .iter()
-            .all(|&operand| self.graph.array(operand).is_some_and(|array| array.dims[*d] == 1))
+        self.operands(node).iter().all(|&operand| {
+            self.graph
+                .array(operand)
+                .is_some_and(|array| array.dims[*d] == 1)
+        })
     }
 
     /// Whether a dot only multiplies: nothing is summed, and neither operand is used repeatedly.
     fn is_scaling(&self, node: NodeId) -> bool {
-        let products = self.operands(node).iter().map(|&o| self.graph.elements(o)).max();
+        let products = self
+            .operands(node)
+            .iter()
+            .map(|&o| self.graph.elements(o))
+            .max();
         self.summed_elements(node) == Some(1) && products == Some(self.graph.elements(node))
     }
 
@@ -196,7 +207,12 @@ impl<'a, 'm> Grower<'a, 'm> {
             return None;
         };
         let lhs = self.graph.array(*self.operands(node).first()?)?;
-        Some(dims.lhs_contracting.iter().map(|&d| lhs.dims[d as usize]).product())
+        Some(
+            dims.lhs_contracting
+                .iter()
+                .map(|&d| lhs.dims[d as usize])
+                .product(),
+        )
     }
 
     /// The operands of a sink that are combined, if the node is one.
@@ -210,7 +226,8 @@ impl<'a, 'm> Grower<'a, 'm> {
                 // other has free dimensions beside.
                 let result = self.graph.elements(node);
                 let summed = self.summed_elements(node)?.unsigned_abs();
-                let uses = |operand: NodeId| (result * summed) / self.graph.elements(operand).max(1);
+                let uses =
+                    |operand: NodeId| (result * summed) / self.graph.elements(operand).max(1);
                 let (lhs, rhs) = (*operands.first()?, *operands.get(1)?);
                 let fed = |operand| self.fed.contains(&operand);
                 let once = (fed(lhs) && uses(lhs) == 1) || (fed(rhs) && uses(rhs) == 1);
@@ -218,7 +235,9 @@ impl<'a, 'm> Grower<'a, 'm> {
             }
             _ => return None,
         };
-        data.iter().any(|operand| self.fed.contains(operand)).then_some(data)
+        data.iter()
+            .any(|operand| self.fed.contains(operand))
+            .then_some(data)
     }
 
     /// The fed nodes that a sink's data is computed from, gathers included; `stop` are left out.
@@ -236,7 +255,10 @@ impl<'a, 'm> Grower<'a, 'm> {
                 stack.extend(self.operands(node));
             }
         }
-        closure.iter().any(|node| self.gathers.contains(node)).then_some(closure)
+        closure
+            .iter()
+            .any(|node| self.gathers.contains(node))
+            .then_some(closure)
     }
 
     /// Sinks that share gathers, each cluster ascending.
@@ -322,7 +344,10 @@ impl<'a, 'm> Grower<'a, 'm> {
                 .collect();
             let before = kept.len();
             kept.retain(|(_, closure, along_row)| {
-                !along_row || !closure.iter().any(|&node| self.graph.escapes(node, &inside))
+                !along_row
+                    || !closure
+                        .iter()
+                        .any(|&node| self.graph.escapes(node, &inside))
             });
             if kept.len() == before {
                 return kept.into_iter().map(|(sink, ..)| sink).collect();
@@ -336,7 +361,8 @@ impl<'a, 'm> Grower<'a, 'm> {
         let mut inline: HashSet<NodeId> = closure.iter().copied().collect();
         for &node in closure {
             if self.gathers.contains(&node) {
-                self.puller().indices(*self.operands(node).get(1)?, &mut inline);
+                self.puller()
+                    .indices(*self.operands(node).get(1)?, &mut inline);
             }
         }
         let mut composer = Composer::new(self.graph, self.maps, &inline);
@@ -360,7 +386,10 @@ impl<'a, 'm> Grower<'a, 'm> {
             Map::Scatter(..) => return Some(false),
             Map::Reduce(over, _) => {
                 let sizes = composer.operand_dims(sink, 0).ok()?;
-                let axes: Vec<_> = sizes.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+                let axes: Vec<_> = sizes
+                    .iter()
+                    .map(|&n| composer.arena.axis(n as u64))
+                    .collect();
                 let o: Vec<_> = axes.iter().map(|&(_, position)| position).collect();
                 let value = composer.operand(sink, 0, &o).ok()?;
                 let combined: Vec<Axis> = over.iter().map(|&d| axes[d].0).collect();
@@ -369,8 +398,14 @@ impl<'a, 'm> Grower<'a, 'm> {
             Map::Dot(_) => {
                 let (positions, summed) = composer.dot_axes(sink).ok()?;
                 let result = &self.graph.array(sink)?.dims;
-                let kept: Vec<_> = result.iter().map(|&n| composer.arena.axis(n as u64).1).collect();
-                let summed: Vec<_> = summed.iter().map(|&n| composer.arena.axis(n as u64)).collect();
+                let kept: Vec<_> = result
+                    .iter()
+                    .map(|&n| composer.arena.axis(n as u64).1)
+                    .collect();
+                let summed: Vec<_> = summed
+                    .iter()
+                    .map(|&n| composer.arena.axis(n as u64))
+                    .collect();
                 let over: Vec<_> = summed.iter().map(|&(_, position)| position).collect();
                 let (lhs, rhs) = positions.place(&kept, &over);
                 let a = composer.operand(sink, 0, &lhs).ok()?;
@@ -395,7 +430,12 @@ impl<'a, 'm> Grower<'a, 'm> {
 
     /// The region with one more sink, if it stays legal. Fed nodes for which `stop` holds become
     /// inputs.
-    fn with_sink(&mut self, growing: &Growing, sink: NodeId, stop: impl Fn(NodeId) -> bool) -> Option<Growing> {
+    fn with_sink(
+        &mut self,
+        growing: &Growing,
+        sink: NodeId,
+        stop: impl Fn(NodeId) -> bool,
+    ) -> Option<Growing> {
         let closure = self.closure(sink, |node| stop(node) && !growing.owned.contains(&node))?;
         // Another region may have a gather already; then its rows are there to be read.
         if closure.iter().any(|node| self.claimed.contains(node)) {
@@ -509,7 +549,9 @@ impl<'a, 'm> Grower<'a, 'm> {
         let operands = self.operands(user);
         let bytes = |node| self.graph.bytes(node);
         match map {
-            Map::Convert(_) if bytes(user) < bytes(value) => Some(Step::Take { scales: Vec::new() }),
+            Map::Convert(_) if bytes(user) < bytes(value) => {
+                Some(Step::Take { scales: Vec::new() })
+            }
             Map::Convert(_) if bytes(user) == bytes(value) => Some(Step::Carry),
             Map::Broadcast(_) | Map::Slice(_) => None,
             map if map.is_view() => Some(Step::Carry),
@@ -528,7 +570,9 @@ impl<'a, 'm> Grower<'a, 'm> {
                 let other = *branches.iter().find(|&&branch| branch != value)?;
                 constant_of(self.graph, self.maps, other)?;
                 let scales = self.scale(growing, value, condition)?;
-                Some(Step::Take { scales: [scales, vec![other]].concat() })
+                Some(Step::Take {
+                    scales: [scales, vec![other]].concat(),
+                })
             }
             _ => None,
         }
@@ -546,10 +590,11 @@ impl<'a, 'm> Grower<'a, 'm> {
             }
             let smaller = self.graph.elements(node) < limit;
             let map = self.maps.get(node).ok();
-            let arithmetic = map.is_some_and(|map| {
-                (map.is_elementwise() || map.is_view()) && !map.is_expensive()
-            });
-            if constant_of(self.graph, self.maps, node).is_some() || (arithmetic && !self.fed.contains(&node)) {
+            let arithmetic = map
+                .is_some_and(|map| (map.is_elementwise() || map.is_view()) && !map.is_expensive());
+            if constant_of(self.graph, self.maps, node).is_some()
+                || (arithmetic && !self.fed.contains(&node))
+            {
                 taken.insert(node);
                 stack.extend(self.operands(node));
             } else if map.is_some_and(|map| self.is_count(node, map, limit)) {
@@ -577,7 +622,8 @@ impl<'a, 'm> Grower<'a, 'm> {
         };
         data.is_some_and(|&data| {
             !self.fed.contains(&data)
-                && (constant_of(self.graph, self.maps, data).is_some() || self.graph.elements(data) <= limit)
+                && (constant_of(self.graph, self.maps, data).is_some()
+                    || self.graph.elements(data) <= limit)
         })
     }
 

@@ -23,7 +23,11 @@ fn vertex(node: NodeId) -> NodeIndex {
 impl Dependences {
     /// The def-use edges of a graph.
     pub(crate) fn of(graph: &Graph) -> Self {
-        let edges = graph.nodes.iter().map(|(_, node)| node.operands.len()).sum();
+        let edges = graph
+            .nodes
+            .iter()
+            .map(|(_, node)| node.operands.len())
+            .sum();
         let mut uses = DiGraph::with_capacity(graph.len(), edges);
         for _ in graph.nodes.keys() {
             uses.add_node(());
@@ -40,11 +44,15 @@ impl Dependences {
     /// Whether a region with these inputs and outputs can run as one operation.
     pub(crate) fn is_convex(&mut self, inputs: &[NodeId], outputs: &[NodeId]) -> bool {
         self.dfs.reset(&self.uses);
-        self.dfs.stack.extend(outputs.iter().map(|&node| vertex(node)));
+        self.dfs
+            .stack
+            .extend(outputs.iter().map(|&node| vertex(node)));
         // An output that is also an input is its own dependence: its mark counts only if reached
         // again, which marks on users would show; members are never inputs, so it cannot happen.
         while self.dfs.next(&self.uses).is_some() {}
-        !inputs.iter().any(|&input| self.dfs.discovered.is_visited(&vertex(input)))
+        !inputs
+            .iter()
+            .any(|&input| self.dfs.discovered.is_visited(&vertex(input)))
     }
 
     /// Makes every output of an accepted region depend on every input.

@@ -44,8 +44,7 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
         let graph = graph::Graph::build(module, computation, options.max_nodes)?;
         let maps = op_maps::Maps::of(&graph);
         let candidates = candidates::Candidates::of(&graph, &maps);
-        let (mut grown, refused) =
-            grow::Grower::run(&graph, &maps, candidates, options.max_region);
+        let (mut grown, refused) = grow::Grower::run(&graph, &maps, candidates, options.max_region);
         grown.sort_by_key(|grown| grown.plan.outputs.first().copied());
         for grown in grown {
             matches.regions.push(named(&graph, grown, &mut names));
@@ -65,8 +64,18 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
 
 /// The match for a grown region: its form, with the name and the facts read off it.
 fn named(graph: &graph::Graph, grown: grow::Grown, names: &mut names::Names) -> Match {
-    let grow::Grown { plan, extracted, accesses, owned } = grown;
-    let refs = |nodes: &[graph::NodeId]| nodes.iter().map(|&n| graph.value_ref(n)).collect::<Vec<_>>();
+    let grow::Grown {
+        plan,
+        extracted,
+        accesses,
+        owned,
+    } = grown;
+    let refs = |nodes: &[graph::NodeId]| {
+        nodes
+            .iter()
+            .map(|&n| graph.value_ref(n))
+            .collect::<Vec<_>>()
+    };
     let mut region = extracted.region;
     let inputs = refs(&extracted.inputs);
     let outputs = refs(&extracted.outputs);

@@ -52,7 +52,10 @@ mod tests {
         let mut names = Names::default();
         assert_eq!(names.fresh("reduce_sum.14"), "reduce_sum");
         assert_eq!(names.fresh("reduce_sum.15"), "reduce_sum_2");
-        assert_eq!(names.fresh("variables__params____kernel__.1"), "variables_params_kernel");
+        assert_eq!(
+            names.fresh("variables__params____kernel__.1"),
+            "variables_params_kernel"
+        );
         assert_eq!(names.fresh("12"), "v12");
         assert_eq!(names.fresh(""), "v");
     }

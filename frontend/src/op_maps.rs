@@ -123,7 +123,10 @@ pub(crate) fn literal_element(literal: &Literal, position: usize) -> Option<Scal
     let (shape, data) = literal.as_array()?;
     let element = element_type(shape.element)?;
     let bytes = data.chunks_exact(element.bytes()).nth(position)?;
-    let bits = bytes.iter().rev().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
+    let bits = bytes
+        .iter()
+        .rev()
+        .fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
     Some(Scalar::from_bits(ScalarType::Element(element), bits))
 }
 
@@ -132,7 +135,9 @@ fn splat(literal: &Literal) -> Option<Scalar> {
     let (shape, data) = literal.as_array()?;
     let mut elements = data.chunks_exact(element_type(shape.element)?.bytes());
     let first = elements.next()?;
-    elements.all(|element| element == first).then(|| literal_element(literal, 0))?
+    elements
+        .all(|element| element == first)
+        .then(|| literal_element(literal, 0))?
 }
 
 /// Element type and sizes of a node's array, if regions can hold it.
@@ -140,7 +145,8 @@ pub(crate) fn buffer_shape(graph: &Graph, node: NodeId) -> Result<(ElementType, 
     let array = graph
         .array(node)
         .ok_or(NoMap("its value is a tuple, a token or of dynamic size"))?;
-    let element = element_type(array.element).ok_or(NoMap("its element type has no counterpart"))?;
+    let element =
+        element_type(array.element).ok_or(NoMap("its element type has no counterpart"))?;
     let count = array
         .element_count()
         .and_then(|n| i64::try_from(n).ok())
@@ -253,9 +259,16 @@ impl Map {
             }
             O::Copy | O::Reshape => operands.reshape(),
             O::Bitcast => {
-                let keeps_order = |a: &ArrayShape| a.layout.as_ref().is_none_or(|layout| {
-                    layout.minor_to_major.iter().rev().copied().eq(0..a.rank() as i64)
-                });
+                let keeps_order = |a: &ArrayShape| {
+                    a.layout.as_ref().is_none_or(|layout| {
+                        layout
+                            .minor_to_major
+                            .iter()
+                            .rev()
+                            .copied()
+                            .eq(0..a.rank() as i64)
+                    })
+                };
                 if keeps_order(operands.result()?) && keeps_order(operands.array(0)?) {
                     operands.reshape()
                 } else {
@@ -323,10 +336,19 @@ impl Map {
             | O::RaggedAllToAll
             | O::ReduceScatter => Err(NoMap("it communicates between devices")),
             O::CustomCall => Err(NoMap("what it computes is not known")),
-            O::Acos | O::Acosh | O::Asin | O::Asinh | O::Atanh | O::Cosh | O::Sinh | O::Mulhi
-            | O::Complex | O::Real | O::Imag | O::ReducePrecision | O::BitcastConvert => {
-                Err(NoMap("the region IR has no such arithmetic"))
-            }
+            O::Acos
+            | O::Acosh
+            | O::Asin
+            | O::Asinh
+            | O::Atanh
+            | O::Cosh
+            | O::Sinh
+            | O::Mulhi
+            | O::Complex
+            | O::Real
+            | O::Imag
+            | O::ReducePrecision
+            | O::BitcastConvert => Err(NoMap("the region IR has no such arithmetic")),
             O::Map => Err(NoMap("it applies a computation to every element")),
             O::Sort | O::Topk => Err(NoMap("where an element goes depends on all others")),
             O::DynamicUpdateSlice => Err(NoMap("it overwrites a window of its operand")),
@@ -512,7 +534,10 @@ impl<'g, 'm> Operands<'g, 'm> {
     }
 
     fn array(&self, operand: usize) -> Result<&'m ArrayShape, NoMap> {
-        let node = self.graph.nodes[self.node].operands.get(operand).ok_or(RANKS)?;
+        let node = self.graph.nodes[self.node]
+            .operands
+            .get(operand)
+            .ok_or(RANKS)?;
         self.graph
             .array(*node)
             .ok_or(NoMap("an operand is a tuple, a token or of dynamic size"))
@@ -526,7 +551,8 @@ impl<'g, 'm> Operands<'g, 'm> {
 
     fn count(&self, n: usize) -> Result<(), NoMap> {
         let fits = self.graph.nodes[self.node].operands.len() == n;
-        fits.then_some(()).ok_or(NoMap("it has another number of operands"))
+        fits.then_some(())
+            .ok_or(NoMap("it has another number of operands"))
     }
 
     /// `n` operands, each of the result's dimensions or a scalar.
@@ -545,27 +571,39 @@ impl<'g, 'm> Operands<'g, 'm> {
     fn reshape(&self) -> Result<Map, NoMap> {
         self.count(1)?;
         let (result, operand) = (self.result()?, self.array(0)?);
-        let fits = result.element == operand.element
-            && result.element_count() == operand.element_count();
+        let fits =
+            result.element == operand.element && result.element_count() == operand.element_count();
         fits.then_some(Map::Reshape).ok_or(RANKS)
     }
 
     fn broadcast(&self, instruction: &Instruction) -> Result<Map, NoMap> {
         self.count(1)?;
         let (result, operand) = (self.result()?, self.array(0)?);
-        let dims = dimensions(instruction.integers("dimensions").unwrap_or(&[]), result.rank())?;
+        let dims = dimensions(
+            instruction.integers("dimensions").unwrap_or(&[]),
+            result.rank(),
+        )?;
         let fits = dims.len() == operand.rank()
-            && dims.iter().zip(&operand.dims).all(|(&d, &n)| result.dims[d] == n);
+            && dims
+                .iter()
+                .zip(&operand.dims)
+                .all(|(&d, &n)| result.dims[d] == n);
         fits.then_some(Map::Broadcast(dims)).ok_or(RANKS)
     }
 
     fn transpose(&self, instruction: &Instruction) -> Result<Map, NoMap> {
         self.count(1)?;
         let (result, operand) = (self.result()?, self.array(0)?);
-        let dims = dimensions(instruction.integers("dimensions").unwrap_or(&[]), operand.rank())?;
+        let dims = dimensions(
+            instruction.integers("dimensions").unwrap_or(&[]),
+            operand.rank(),
+        )?;
         let fits = dims.len() == result.rank()
             && dims.len() == operand.rank()
-            && dims.iter().zip(&result.dims).all(|(&d, &n)| operand.dims[d] == n);
+            && dims
+                .iter()
+                .zip(&result.dims)
+                .all(|(&d, &n)| operand.dims[d] == n);
         fits.then_some(Map::Transpose(dims)).ok_or(RANKS)
     }
 
@@ -583,9 +621,13 @@ impl<'g, 'm> Operands<'g, 'm> {
             .iter()
             .zip(operand.dims.iter().zip(&result.dims))
             .map(|(&(start, _, stride), (&n, &taken))| {
-                let last = (taken - 1).checked_mul(stride).and_then(|x| x.checked_add(start));
+                let last = (taken - 1)
+                    .checked_mul(stride)
+                    .and_then(|x| x.checked_add(start));
                 let inside = start >= 0 && stride >= 1 && last.is_some_and(|last| last < n);
-                (inside || taken == 0).then_some((start, stride)).ok_or(RANKS)
+                (inside || taken == 0)
+                    .then_some((start, stride))
+                    .ok_or(RANKS)
             })
             .collect::<Result<Vec<_>, _>>()
             .map(Map::Slice)
@@ -601,11 +643,18 @@ impl<'g, 'm> Operands<'g, 'm> {
         let fits = padding.len() == operand.rank()
             && padding.len() == result.rank()
             && self.array(1)?.rank() == 0
-            && padding
-                .iter()
-                .all(|&(low, high, interior)| small(low) && small(high) && small(interior) && interior >= 0);
-        fits.then(|| Map::Pad(padding.iter().map(|&(low, _, interior)| (low, interior)).collect()))
-            .ok_or(RANKS)
+            && padding.iter().all(|&(low, high, interior)| {
+                small(low) && small(high) && small(interior) && interior >= 0
+            });
+        fits.then(|| {
+            Map::Pad(
+                padding
+                    .iter()
+                    .map(|&(low, _, interior)| (low, interior))
+                    .collect(),
+            )
+        })
+        .ok_or(RANKS)
     }
 
     fn concatenate(&self, instruction: &Instruction) -> Result<Map, NoMap> {
@@ -624,7 +673,9 @@ impl<'g, 'm> Operands<'g, 'm> {
             }
             total = total.checked_add(array.dims[d]).ok_or(RANKS)?;
         }
-        (total == result.dims[d]).then_some(Map::Concatenate(d)).ok_or(RANKS)
+        (total == result.dims[d])
+            .then_some(Map::Concatenate(d))
+            .ok_or(RANKS)
     }
 
     fn reverse(&self, instruction: &Instruction) -> Result<Map, NoMap> {
@@ -656,7 +707,8 @@ impl<'g, 'm> Operands<'g, 'm> {
             |operand_dim, size| {
                 let slice = dims.slice_sizes.get(operand_dim).copied();
                 slice.is_some_and(|slice| {
-                    slice <= operand.dims[operand_dim] && size.is_none_or(|size| size == slice)
+                    slice <= operand.dims[operand_dim]
+                        && size.is_none_or(|size| size == slice)
                         && (size.is_some() || slice == 1)
                 })
             },
@@ -668,7 +720,8 @@ impl<'g, 'm> Operands<'g, 'm> {
     }
 
     fn scatter(&self, module: &Module, instruction: &Instruction) -> Result<Map, NoMap> {
-        self.count(3).map_err(|_| NoMap("it scatters several arrays at once"))?;
+        self.count(3)
+            .map_err(|_| NoMap("it scatters several arrays at once"))?;
         let dims = instruction.scatter_dims().ok_or(RANKS)?;
         let (operand, indices, updates) = (self.array(0)?, self.array(1)?, self.array(2)?);
         check_indexing(
@@ -697,7 +750,11 @@ impl<'g, 'm> Operands<'g, 'm> {
         let (result, operand) = (self.result()?, self.array(0)?);
         self.count(1 + operand.rank())?;
         let mut fits = result.rank() == operand.rank()
-            && result.dims.iter().zip(&operand.dims).all(|(&taken, &n)| taken <= n);
+            && result
+                .dims
+                .iter()
+                .zip(&operand.dims)
+                .all(|(&taken, &n)| taken <= n);
         for start in 0..operand.rank() {
             let start = self.array(1 + start)?;
             fits &= start.rank() == 0 && start.element.is_integer();
@@ -706,10 +763,16 @@ impl<'g, 'm> Operands<'g, 'm> {
     }
 
     fn reduce(&self, module: &Module, instruction: &Instruction) -> Result<Map, NoMap> {
-        self.count(2).map_err(|_| NoMap("it reduces several arrays at once"))?;
+        self.count(2)
+            .map_err(|_| NoMap("it reduces several arrays at once"))?;
         let (result, operand, init) = (self.result()?, self.array(0)?, self.array(1)?);
-        let dims = dimensions(instruction.integers("dimensions").unwrap_or(&[]), operand.rank())?;
-        let kept = (0..operand.rank()).filter(|d| !dims.contains(d)).map(|d| operand.dims[d]);
+        let dims = dimensions(
+            instruction.integers("dimensions").unwrap_or(&[]),
+            operand.rank(),
+        )?;
+        let kept = (0..operand.rank())
+            .filter(|d| !dims.contains(d))
+            .map(|d| operand.dims[d]);
         let fits = init.rank() == 0
             && init.element == result.element
             && operand.element == result.element
@@ -749,7 +812,9 @@ impl<'g, 'm> Operands<'g, 'm> {
             return Err(RANKS);
         }
         if lhs.element != result.element || rhs.element != result.element {
-            return Err(NoMap("its operands and its result have different element types"));
+            return Err(NoMap(
+                "its operands and its result have different element types",
+            ));
         }
         Ok(Map::Dot(dims))
     }
@@ -768,7 +833,10 @@ fn check_indexing(
         return Err(NoMap("its indices are not integers"));
     }
     let window_dims = dimensions(dims.window_dims, slices.rank())?;
-    let missing = dimensions(&[dims.missing_dims, dims.operand_batching].concat(), operand.rank())?;
+    let missing = dimensions(
+        &[dims.missing_dims, dims.operand_batching].concat(),
+        operand.rank(),
+    )?;
     let index_map = dimensions(dims.index_map, operand.rank())?;
     let indices_batching = dimensions(dims.indices_batching, indices.rank())?;
     let vector_dim = dims.index_vector_dim;
@@ -778,15 +846,21 @@ fn check_indexing(
         None => return Err(RANKS),
     };
     let batch_sizes = indices.dims.iter().enumerate();
-    let batch_sizes = batch_sizes.filter(|&(d, _)| d != vector_dim).map(|(_, &n)| n);
+    let batch_sizes = batch_sizes
+        .filter(|&(d, _)| d != vector_dim)
+        .map(|(_, &n)| n);
     let slice_batch = slices.dims.iter().enumerate();
-    let slice_batch = slice_batch.filter(|(d, _)| !window_dims.contains(d)).map(|(_, &n)| n);
+    let slice_batch = slice_batch
+        .filter(|(d, _)| !window_dims.contains(d))
+        .map(|(_, &n)| n);
     let fits = components == dims.index_map.len() as i64
         && batch_sizes.eq(slice_batch)
         && dims.window_dims.is_sorted()
         && dims.window_dims.len() + missing.len() == operand.rank()
         && dims.operand_batching.len() == dims.indices_batching.len()
-        && !index_map.iter().any(|d| dims.operand_batching.contains(&(*d as i64)))
+        && !index_map
+            .iter()
+            .any(|d| dims.operand_batching.contains(&(*d as i64)))
         && !indices_batching.contains(&vector_dim)
         && dims
             .operand_batching

@@ -39,7 +39,8 @@ impl Puller<'_, '_> {
         let mut queue = VecDeque::from([root]);
         let (mut pulled, mut joins) = (0, 0);
         while let Some(node) = queue.pop_front() {
-            if inline.contains(&node) || self.fed.contains(&node) || !self.is_index_arithmetic(node) {
+            if inline.contains(&node) || self.fed.contains(&node) || !self.is_index_arithmetic(node)
+            {
                 continue;
             }
             if self.is_join(node) {
@@ -58,20 +59,23 @@ impl Puller<'_, '_> {
     }
 
     fn is_join(&self, node: NodeId) -> bool {
-        self.maps.is(node, |map| matches!(map, Map::Concatenate(_) | Map::Pad(_)))
+        self.maps
+            .is(node, |map| matches!(map, Map::Concatenate(_) | Map::Pad(_)))
     }
 
     fn is_integer(&self, node: NodeId) -> bool {
-        self.graph.array(node).is_some_and(|array| {
-            array.element.is_integer() || array.element == PrimitiveType::Pred
-        })
+        self.graph
+            .array(node)
+            .is_some_and(|array| array.element.is_integer() || array.element == PrimitiveType::Pred)
     }
 
     fn is_integer_arithmetic(&self, node: NodeId) -> bool {
         let operands = &self.graph.nodes[node].operands;
         self.is_integer(node)
             && operands.iter().all(|&operand| self.is_integer(operand))
-            && self.maps.is(node, |map| map.is_elementwise() && !map.is_expensive())
+            && self
+                .maps
+                .is(node, |map| map.is_elementwise() && !map.is_expensive())
     }
 
     fn is_index_arithmetic(&self, node: NodeId) -> bool {
@@ -83,11 +87,15 @@ impl Puller<'_, '_> {
             Map::Constant(_) | Map::Iota(_) => true,
             Map::Concatenate(_) | Map::Pad(_) => self.is_integer(node),
             Map::Reduce(over, _) => {
-                let sizes = operands.first().and_then(|&operand| self.graph.array(operand));
+                let sizes = operands
+                    .first()
+                    .and_then(|&operand| self.graph.array(operand));
                 let total = sizes.map(|array| over.iter().map(|&d| array.dims[d]).product::<i64>());
                 self.is_integer(node) && total.is_some_and(|total| total <= MAX_UNROLL)
             }
-            Map::Gather(_) => operands.first().is_some_and(|&table| self.is_literal(table)),
+            Map::Gather(_) => operands
+                .first()
+                .is_some_and(|&table| self.is_literal(table)),
             map => map.is_view(),
         })
     }
@@ -108,12 +116,18 @@ impl Puller<'_, '_> {
     }
 
     /// Takes in what computes data, `members` being all that the region computes.
-    pub(crate) fn data(&self, root: NodeId, members: &HashSet<NodeId>, inline: &mut HashSet<NodeId>) {
+    pub(crate) fn data(
+        &self,
+        root: NodeId,
+        members: &HashSet<NodeId>,
+        inline: &mut HashSet<NodeId>,
+    ) {
         // Largest id first: when a node's turn comes, those of its users that are taken in are in.
         let mut work = BTreeSet::from([root]);
         let mut pulled = 0;
         while let Some(node) = work.pop_last() {
-            let known = inline.contains(&node) || members.contains(&node) || self.fed.contains(&node);
+            let known =
+                inline.contains(&node) || members.contains(&node) || self.fed.contains(&node);
             if known || !self.is_cheap_data(node, members, inline) {
                 continue;
             }
@@ -126,8 +140,15 @@ impl Puller<'_, '_> {
         }
     }
 
-    fn is_cheap_data(&self, node: NodeId, members: &HashSet<NodeId>, inline: &HashSet<NodeId>) -> bool {
-        let is_lookup = self.maps.is(node, |map| matches!(map, Map::Gather(_) | Map::Constant(_)));
+    fn is_cheap_data(
+        &self,
+        node: NodeId,
+        members: &HashSet<NodeId>,
+        inline: &HashSet<NodeId>,
+    ) -> bool {
+        let is_lookup = self
+            .maps
+            .is(node, |map| matches!(map, Map::Gather(_) | Map::Constant(_)));
         if !is_lookup && !self.is_join(node) && self.is_index_arithmetic(node) {
             return true;
         }

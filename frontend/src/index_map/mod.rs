@@ -223,7 +223,12 @@ impl Arena {
         let ty = self.type_of(&expr);
         let range = self.range_of(&expr, ty);
         let mut depth = 0;
-        let id = self.exprs.push(Data { expr: expr.clone(), ty, depth, range });
+        let id = self.exprs.push(Data {
+            expr: expr.clone(),
+            ty,
+            depth,
+            range,
+        });
         for operand in self.operands(id) {
             depth = depth.max(self.exprs[operand].depth + 1);
         }
@@ -337,7 +342,15 @@ impl Arena {
     /// The outcome of a comparison where the ranges decide it.
     fn compare_ranges(&self, op: CompareOp, a: ExprId, b: ExprId) -> Option<bool> {
         let ((a0, a1), (b0, b1)) = (self.range(a)?, self.range(b)?);
-        let decide = |yes: bool, no: bool| if yes { Some(true) } else if no { Some(false) } else { None };
+        let decide = |yes: bool, no: bool| {
+            if yes {
+                Some(true)
+            } else if no {
+                Some(false)
+            } else {
+                None
+            }
+        };
         match op {
             CompareOp::Lt => decide(a1 < b0, a0 >= b1),
             CompareOp::Le => decide(a1 <= b0, a0 > b1),

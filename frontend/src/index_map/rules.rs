@@ -28,7 +28,13 @@ use super::{Arena, Expr, ExprId, Index, Read};
 impl Arena {
     /// An integer element as a position.
     pub(crate) fn index(&mut self, value: ExprId, mode: IndexMode, lo: i64, hi: i64) -> ExprId {
-        let mut index = Index { value, wrap: None, mode, lo, hi };
+        let mut index = Index {
+            value,
+            wrap: None,
+            mode,
+            lo,
+            hi,
+        };
         while let Some(next) = self.rewrite_index(index) {
             match next {
                 Ok(rewritten) => index = rewritten,
@@ -40,7 +46,13 @@ impl Arena {
 
     /// One rule applied: another index, or (as `Err`) a position; `None` where no rule fits.
     fn rewrite_index(&mut self, index: Index) -> Option<Result<Index, ExprId>> {
-        let Index { value, wrap, mode, lo, hi } = index;
+        let Index {
+            value,
+            wrap,
+            mode,
+            lo,
+            hi,
+        } = index;
         if mode == IndexMode::Clamp && lo == hi {
             return Some(Err(self.position(lo)));
         }
@@ -56,7 +68,11 @@ impl Arena {
                 }
             }
             if let Some((base, n)) = self.as_wrapped(value) {
-                return Some(Ok(Index { value: base, wrap: Some(n), ..index }));
+                return Some(Ok(Index {
+                    value: base,
+                    wrap: Some(n),
+                    ..index
+                }));
             }
             if let Some((base, a, b)) = self.as_clamped(value) {
                 let (a, b) = (i64::try_from(a).ok()?, i64::try_from(b).ok()?);
@@ -74,13 +90,22 @@ impl Arena {
             }
         }
         if let Some(base) = self.as_widened(value) {
-            return Some(Ok(Index { value: base, ..index }));
+            return Some(Ok(Index {
+                value: base,
+                ..index
+            }));
         }
         if wrap.is_some() && self.range(value)?.0 >= 0 {
-            return Some(Ok(Index { wrap: None, ..index }));
+            return Some(Ok(Index {
+                wrap: None,
+                ..index
+            }));
         }
         if inside && mode != IndexMode::Clamp && mode != IndexMode::Promise {
-            return Some(Ok(Index { mode: IndexMode::Clamp, ..index }));
+            return Some(Ok(Index {
+                mode: IndexMode::Clamp,
+                ..index
+            }));
         }
         None
     }
@@ -96,7 +121,11 @@ impl Arena {
         }
         // Negative values move up by n, the others stay.
         let negative = (lo + n, hi.min(-1) + n);
-        Some(if hi < 0 { negative } else { (negative.0.min(0), negative.1.max(hi)) })
+        Some(if hi < 0 {
+            negative
+        } else {
+            (negative.0.min(0), negative.1.max(hi))
+        })
     }
 
     /// `select(i < 0, i + n, i)` as `(i, n)`.
@@ -131,9 +160,13 @@ impl Arena {
         let (mut base, mut lo, mut hi) = (value, i64::MIN.into(), i64::MAX.into());
         for _ in 0..2 {
             // The outer of the two bounds wins where they contradict; then this is no interval.
-            if let Some((inner, bound)) = bounded(base, BinaryOp::Min).filter(|_| hi == i64::MAX.into()) {
+            if let Some((inner, bound)) =
+                bounded(base, BinaryOp::Min).filter(|_| hi == i64::MAX.into())
+            {
                 (base, hi) = (inner, bound);
-            } else if let Some((inner, bound)) = bounded(base, BinaryOp::Max).filter(|_| lo == i64::MIN.into()) {
+            } else if let Some((inner, bound)) =
+                bounded(base, BinaryOp::Max).filter(|_| lo == i64::MIN.into())
+            {
                 (base, lo) = (inner, bound);
             }
         }
@@ -150,7 +183,12 @@ impl Arena {
     }
 
     /// The read that `select(condition, on_true, on_false)` is, where it is one.
-    pub(super) fn filled_read(&mut self, condition: ExprId, on_true: ExprId, on_false: ExprId) -> Option<ExprId> {
+    pub(super) fn filled_read(
+        &mut self,
+        condition: ExprId,
+        on_true: ExprId,
+        on_false: ExprId,
+    ) -> Option<ExprId> {
         let Expr::Constant(fill) = *self.expr(on_false) else {
             return None;
         };
@@ -181,7 +219,8 @@ impl Arena {
                         let Expr::Index(index) = self.expr(index) else {
                             continue;
                         };
-                        if (index.value, index.wrap, index.mode) == (value, wrap, IndexMode::Clamp) {
+                        if (index.value, index.wrap, index.mode) == (value, wrap, IndexMode::Clamp)
+                        {
                             let (a, b) = slot.unwrap_or((i128::MIN, i128::MAX));
                             *slot = Some((a.max(lo), b.min(hi)));
                             found = true;
@@ -237,10 +276,19 @@ impl Arena {
     /// An element at a position plus an offset, or marked as outside where the position would be:
     /// what a window of a dropped or filled index is. The arithmetic is spelled out in `s64`,
     /// because a marked index takes part in none.
-    pub(crate) fn window_value(&mut self, value: ExprId, lo: i64, hi: i64, offset: ExprId) -> ExprId {
+    pub(crate) fn window_value(
+        &mut self,
+        value: ExprId,
+        lo: i64,
+        hi: i64,
+        offset: ExprId,
+    ) -> ExprId {
         let wide = self.convert(value, ElementType::S64);
         let offset = self.convert(offset, ElementType::S64);
-        let (lo, hi) = (self.integer(lo, ElementType::S64), self.integer(hi, ElementType::S64));
+        let (lo, hi) = (
+            self.integer(lo, ElementType::S64),
+            self.integer(hi, ElementType::S64),
+        );
         let above = self.compare(CompareOp::Ge, wide, lo);
         let below = self.compare(CompareOp::Le, wide, hi);
         let inside = self.binary(BinaryOp::And, above, below);

@@ -160,7 +160,12 @@ impl Arena {
     }
 
     /// One element of a node's array.
-    pub(crate) fn read(&mut self, node: NodeId, element: ElementType, indices: Vec<ExprId>) -> ExprId {
+    pub(crate) fn read(
+        &mut self,
+        node: NodeId,
+        element: ElementType,
+        indices: Vec<ExprId>,
+    ) -> ExprId {
         self.intern(Expr::Read(Read {
             node,
             wide: false,
@@ -231,9 +236,19 @@ impl Arena {
         }
         let is_commutative = matches!(
             op,
-            BinaryOp::Add | BinaryOp::Mul | BinaryOp::Min | BinaryOp::Max | BinaryOp::And | BinaryOp::Or | BinaryOp::Xor
+            BinaryOp::Add
+                | BinaryOp::Mul
+                | BinaryOp::Min
+                | BinaryOp::Max
+                | BinaryOp::And
+                | BinaryOp::Or
+                | BinaryOp::Xor
         );
-        let (a, b) = if is_commutative && self.as_constant(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if is_commutative && self.as_constant(a).is_some() {
+            (b, a)
+        } else {
+            (a, b)
+        };
         let is_bool = self.ty(a) == ScalarType::Element(ElementType::Bool);
         let constant = self.range(b).filter(|(lo, hi)| lo == hi).map(|(lo, _)| lo);
         match (op, constant) {
@@ -244,10 +259,18 @@ impl Arena {
             (BinaryOp::And | BinaryOp::Or, _) if a == b => return a,
             (BinaryOp::Add | BinaryOp::Sub, Some(0)) if !is_bool => return a,
             (BinaryOp::Mul | BinaryOp::Div, Some(1)) if !is_bool => return a,
-            (BinaryOp::Min, _) if self.compare_ranges(CompareOp::Le, a, b) == Some(true) => return a,
-            (BinaryOp::Min, _) if self.compare_ranges(CompareOp::Ge, a, b) == Some(true) => return b,
-            (BinaryOp::Max, _) if self.compare_ranges(CompareOp::Ge, a, b) == Some(true) => return a,
-            (BinaryOp::Max, _) if self.compare_ranges(CompareOp::Le, a, b) == Some(true) => return b,
+            (BinaryOp::Min, _) if self.compare_ranges(CompareOp::Le, a, b) == Some(true) => {
+                return a;
+            }
+            (BinaryOp::Min, _) if self.compare_ranges(CompareOp::Ge, a, b) == Some(true) => {
+                return b;
+            }
+            (BinaryOp::Max, _) if self.compare_ranges(CompareOp::Ge, a, b) == Some(true) => {
+                return a;
+            }
+            (BinaryOp::Max, _) if self.compare_ranges(CompareOp::Le, a, b) == Some(true) => {
+                return b;
+            }
             _ => {}
         }
         if let Some(position) = self.position_arithmetic(op, a, b) {
@@ -261,7 +284,10 @@ impl Arena {
         let ScalarType::Element(element) = self.ty(a) else {
             return None;
         };
-        let (x, y) = (self.as_converted_position(a)?, self.as_converted_position(b)?);
+        let (x, y) = (
+            self.as_converted_position(a)?,
+            self.as_converted_position(b)?,
+        );
         let constant = self.as_position(y).filter(|c| c.unsigned_abs() <= 1 << 31);
         let nonnegative = self.range(x)?.0 >= 0;
         // The operands of one type have ranges within it, so none of these overflows 64 bits
@@ -273,7 +299,9 @@ impl Arena {
         let position = match (op, constant) {
             (BinaryOp::Add, _) => self.linear(&[(x, 1), (y, 1)], 0),
             (BinaryOp::Sub, _) => self.linear(&[(x, 1), (y, -1)], 0),
-            (BinaryOp::Mul, Some(c)) if self.range(x)?.1.abs() <= 1 << 30 => self.linear(&[(x, c)], 0),
+            (BinaryOp::Mul, Some(c)) if self.range(x)?.1.abs() <= 1 << 30 => {
+                self.linear(&[(x, c)], 0)
+            }
             (BinaryOp::Div, Some(c)) if nonnegative && c > 0 => self.div(x, c),
             (BinaryOp::Rem, Some(c)) if nonnegative && c > 0 => self.rem(x, c),
             _ => return None,
@@ -316,7 +344,12 @@ impl Arena {
     }
 
     /// A choice; see `rules` for the one that becomes the fill value of a read.
-    pub(crate) fn select(&mut self, condition: ExprId, on_true: ExprId, on_false: ExprId) -> ExprId {
+    pub(crate) fn select(
+        &mut self,
+        condition: ExprId,
+        on_true: ExprId,
+        on_false: ExprId,
+    ) -> ExprId {
         if on_true == on_false {
             return on_true;
         }
