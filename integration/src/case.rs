@@ -1,6 +1,7 @@
 //! A case folder: its description and its files.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use hlo2dae_hlo::{Literal, Module};
@@ -60,6 +61,16 @@ pub enum Tolerance {
     Reassociated,
     /// As far as another order of summation and one more rounding to the result's element type take it.
     Rounded,
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tolerance::Exact => "exact",
+            Tolerance::Reassociated => "reassociated",
+            Tolerance::Rounded => "rounded",
+        })
+    }
 }
 
 /// Which stage files a folder holds.

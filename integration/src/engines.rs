@@ -7,8 +7,10 @@
 use hlo2dae_frontend::Match;
 use hlo2dae_hlo::{Literal, Module};
 use hlo2dae_ir::core::{Array, Ir, Limits};
-use hlo2dae_ir::region::Region;
-use miette::{Report, Result, WrapErr, miette};
+use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::region::{self, Region};
+use hlo2dae_ir::{dlc, scf, slc};
+use miette::{Diagnostic, Report, Result, WrapErr, miette};
 
 use crate::case::Tolerance;
 use crate::compare::{self, Difference};
@@ -23,15 +25,51 @@ pub struct Engine {
 }
 
 /// All engines but the reference, in the order of the pipeline.
-pub const ENGINES: &[Engine] = &[Engine {
-    name: "region",
-    run: |region, inputs| run(region, inputs),
-}];
+pub const ENGINES: &[Engine] = &[
+    Engine {
+        name: region::Region::NAME,
+        run: |region, inputs| run(region, inputs),
+    },
+    Engine {
+        name: scf::Func::NAME,
+        run: |region, inputs| run(&to_scf(region)?, inputs),
+    },
+    Engine {
+        name: slc::Func::NAME,
+        run: |region, inputs| run(&to_slc(region)?, inputs),
+    },
+    Engine {
+        name: dlc::Program::NAME,
+        run: |region, inputs| run(&to_dlc(region)?, inputs),
+    },
+];
 
 fn run<I: Ir>(program: &I, inputs: &[Array]) -> Result<Vec<Array>> {
     program
         .evaluate(inputs, &Limits::default())
         .map_err(|error| Report::new(error).with_source_code(program.to_string()))
+}
+
+fn to_scf(region: &Region) -> Result<scf::Func> {
+    lowered(region, region_to_scf)
+}
+
+fn to_slc(region: &Region) -> Result<slc::Func> {
+    lowered(&to_scf(region)?, scf_to_slc)
+}
+
+fn to_dlc(region: &Region) -> Result<dlc::Program> {
+    lowered(&to_slc(region)?, slc_to_dlc)
+}
+
+/// A program, lowered; errors show the text of what was lowered.
+pub fn lowered<From: Ir, To, E>(program: &From, lower: fn(&From) -> Result<To, E>) -> Result<To>
+where
+    E: Diagnostic + Send + Sync + 'static,
+{
+    lower(program)
+        .map_err(|error| Report::new(error).with_source_code(program.to_string()))
+        .wrap_err_with(|| format!("{} @{} is not lowered", From::NAME, program.name()))
 }
 
 /// What one engine made of one region.
@@ -53,18 +91,34 @@ impl Check {
             .iter()
             .all(|difference| difference.within(self.tolerance))
     }
-}
 
-/// Runs all engines on all regions that the model enters.
-pub fn checks(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<Vec<Check>> {
-    let instances = instances(module, matches, arguments)?;
-    let mut checks = Vec::new();
-    for (found, instance) in matches.iter().zip(&instances) {
-        if let Some(instance) = instance {
-            checks.extend(region_checks(&found.region, instance)?);
+    /// The result in a word.
+    pub fn verdict(&self) -> &'static str {
+        if self.differences.iter().all(|d| *d == Difference::None) {
+            "equal"
+        } else if self.ok() {
+            "within"
+        } else {
+            "WRONG"
         }
     }
-    Ok(checks)
+}
+
+/// Runs all engines on all regions: for each region a check for each engine, none where the model never enters the region.
+pub fn checks(
+    module: &Module,
+    matches: &[Match],
+    arguments: &[Literal],
+) -> Result<Vec<Vec<Check>>> {
+    let instances = instances(module, matches, arguments)?;
+    matches
+        .iter()
+        .zip(&instances)
+        .map(|(found, instance)| match instance {
+            Some(instance) => region_checks(&found.region, instance),
+            None => Ok(Vec::new()),
+        })
+        .collect()
 }
 
 fn region_checks(region: &Region, instance: &Instance) -> Result<Vec<Check>> {
@@ -112,6 +166,7 @@ fn region_checks(region: &Region, instance: &Instance) -> Result<Vec<Check>> {
 pub fn check(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<()> {
     let failed: Vec<String> = checks(module, matches, arguments)?
         .iter()
+        .flatten()
         .filter(|check| !check.ok())
         .map(|check| {
             let differences: Vec<String> = check

@@ -122,8 +122,12 @@ fn names_a_path(word: &str) -> bool {
 #[test]
 fn paths_named_in_documents_exist() {
     let mut missing = Vec::new();
-    let documents = workspace::files().unwrap();
-    let documents = documents
+    let files = workspace::files().unwrap();
+    let names: BTreeSet<_> = files
+        .iter()
+        .map(|path| workspace::file_name(path))
+        .collect();
+    let documents = files
         .iter()
         .filter(|p| p.extension().is_some_and(|e| e == "md"));
     for document in documents {
@@ -145,7 +149,10 @@ fn paths_named_in_documents_exist() {
                 .filter_map(|rest| rest.split([')', '#']).next())
                 .filter(|target| !target.is_empty() && !target.contains("://"));
             for path in quoted.chain(linked).flat_map(expanded) {
-                if !bases(document).iter().any(|base| base.join(&path).exists()) {
+                // A bare file name may be that of any file.
+                let known = names.contains(path.as_str())
+                    || bases(document).iter().any(|base| base.join(&path).exists());
+                if !known {
                     missing.push(format!("{}: {path}", workspace::display(document)));
                 }
             }

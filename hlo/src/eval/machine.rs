@@ -9,6 +9,7 @@ use super::array::Array;
 use super::error::{EvalError, Fault, Outcome};
 use super::limits::Meter;
 use super::operation::{Operation, apply};
+use super::passing;
 use super::{EvalOptions, Observer};
 use crate::attribute::AttributeValue;
 use crate::literal::{Literal, spelled};
@@ -66,7 +67,7 @@ fn check_arguments(
 
 /// Whether a value may stand where `shape` is declared: the same element types and dimensions,
 /// dynamic ones up to their bound, and as many bytes as they take.
-fn has_shape(value: &Literal, shape: &Shape) -> bool {
+pub(super) fn has_shape(value: &Literal, shape: &Shape) -> bool {
     let mut pending = vec![(value, shape)];
     while let Some((value, shape)) = pending.pop() {
         let fits = match (value, shape) {
@@ -114,6 +115,8 @@ pub(super) fn describe(shape: &Shape) -> String {
 enum Return {
     /// It is the value of the instruction that called.
     Value,
+    /// It is the result of an `async-start` with these operands.
+    Started(Vec<Literal>),
     /// It decides whether the loop with this state goes on.
     Condition(Vec<Literal>),
     /// It is the loop's next state.
@@ -220,6 +223,10 @@ impl<'m> Machine<'m, '_> {
         let instruction = &self.module.instructions[caller];
         let next = match frame.returns {
             Return::Value => Ok(Next::Value(result)),
+            Return::Started(operands) => {
+                let operands = Literal::Tuple(operands);
+                passing::started(&instruction.shape, operands, result, false).map(Next::Value)
+            }
             Return::Condition(state) => truth(result).and_then(|go_on| {
                 if go_on {
                     let body = callee(instruction, "body")?;
@@ -384,7 +391,7 @@ impl<'m> Machine<'m, '_> {
         let mut bytes = 0;
         let held = self.frames.iter().flat_map(|frame| {
             let state: &[Literal] = match &frame.returns {
-                Return::Condition(state) => state,
+                Return::Condition(values) | Return::Started(values) => values,
                 Return::Value | Return::Body => &[],
             };
             let values = frame.values.iter().chain(&frame.arguments).flatten();
@@ -429,7 +436,11 @@ impl<'m> Machine<'m, '_> {
                 };
                 let callee = callee(instruction, attribute)?;
                 let operands = self.operands(instruction)?;
-                return self.call(callee, operands);
+                let returns = match instruction.opcode {
+                    Opcode::AsyncStart => Return::Started(operands.clone()),
+                    _ => Return::Value,
+                };
+                return self.call(callee, operands, returns);
             }
             Opcode::While => {
                 let condition = callee(instruction, "condition")?;
@@ -455,10 +466,15 @@ impl<'m> Machine<'m, '_> {
         Ok(Next::Value(value))
     }
 
-    fn call(&mut self, callee: ComputationId, operands: Vec<Literal>) -> Outcome<Next> {
+    fn call(
+        &self,
+        callee: ComputationId,
+        operands: Vec<Literal>,
+        returns: Return,
+    ) -> Outcome<Next> {
         let expected = self.module.computations[callee].parameters.len();
         if expected == operands.len() {
-            Ok(Next::Enter(callee, operands, Return::Value))
+            Ok(Next::Enter(callee, operands, returns))
         } else {
             Err(Fault::expected(
                 format_args!("{expected} operands"),
@@ -493,7 +509,7 @@ impl<'m> Machine<'m, '_> {
         };
         match listed.get(chosen) {
             Some(&callee) if chosen < operands.len() => {
-                self.call(callee, vec![operands.swap_remove(chosen)])
+                self.call(callee, vec![operands.swap_remove(chosen)], Return::Value)
             }
             _ => Err(Fault::malformed(format!(
                 "branch {chosen} of {}, with {} operands",
@@ -572,11 +588,4 @@ fn depth(value: &Literal) -> usize {
         Literal::Tuple(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
         Literal::Array { .. } | Literal::Elided(_) | Literal::Token => 0,
     }
-}
-
-fn tuple_index(instruction: &Instruction) -> Outcome<usize> {
-    instruction
-        .integer("index")
-        .and_then(|index| usize::try_from(index).ok())
-        .ok_or_else(|| Fault::malformed("a get-tuple-element without an index"))
 }

@@ -20,15 +20,25 @@
 //! holds happens in place.
 
 mod array;
+mod combine;
+mod convolution;
+mod custom_call;
 mod domain;
+mod dot;
 mod elementwise;
 mod error;
+mod indexed;
 mod kernel;
 mod limits;
 mod machine;
 mod movement;
 mod operation;
+mod passing;
+mod program;
+mod reduce;
+mod sort;
 mod strided;
+mod window;
 
 pub use error::{EvalError, Limit};
 

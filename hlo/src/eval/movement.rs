@@ -244,10 +244,11 @@ pub(super) fn pad(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let Some(AttributeValue::Padding(padding)) = op.instruction.attribute("padding") else {
         return Err(Fault::malformed("padding is missing"));
     };
-    padded(&operand, &value, padding, op)
+    pad_array(&operand, &value, padding, op)
 }
 
-fn padded(
+/// Padding of an array by a scalar: low, high and interior of each dimension.
+pub(super) fn pad_array(
     operand: &Array,
     value: &Array,
     padding: &[(i64, i64, i64)],
@@ -408,18 +409,12 @@ pub(super) fn get_dimension_size(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     Array::new(PrimitiveType::S32, Vec::new(), value.to_le_bytes().to_vec())
 }
 
-/// `set-dimension-size`: the value really has that size from now on.
+/// `set-dimension-size`: the value really has that size from now on, at most its bound.
 pub(super) fn set_dimension_size(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [operand, wanted] = op.exactly()?;
     let dim = dimension(op, &operand)?;
-    let wanted = size("a dimension size", wanted.index_at(0)?)?;
     let bound = dims_of(op.declared()?)?.get(dim).copied().unwrap_or(0);
-    if wanted > bound {
-        return Err(Fault::expected(
-            format_args!("a size of at most {bound}"),
-            wanted,
-        ));
-    }
+    let wanted = size("a dimension size", wanted.index_at(0)?)?.min(bound);
     let mut dims = operand.dims.clone();
     dims[dim] = wanted;
     op.meter.work(count(&dims)?)?;
@@ -435,9 +430,7 @@ fn dimension(op: &Operation<'_, '_>, operand: &Array) -> Outcome<usize> {
 
 /// `bitcast`: the memory of the operand, laid out as declared, read by the result's layout.
 pub(super) fn bitcast(op: &mut Operation<'_, '_>) -> Outcome<Array> {
-    let operand_id = op.instruction.operands.first();
-    let from = operand_id.and_then(|&id| op.module.instructions[id].array());
-    let from = from.ok_or_else(|| Fault::malformed("the operand is not an array"))?;
+    let from = op.operand_shape(0)?;
     let to = op.declared()?;
     let [operand] = op.exactly()?;
     op.meter.work(operand.count())?;

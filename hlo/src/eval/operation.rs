@@ -1,15 +1,16 @@
 //! One instruction to be computed, and the table of who computes it.
 
 use super::array::{Array, dims_of};
-use super::elementwise;
 use super::error::{Fault, Outcome};
 use super::limits::Meter;
-use super::movement;
+use super::{
+    convolution, custom_call, dot, elementwise, indexed, movement, passing, reduce, sort, window,
+};
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
-use crate::module::{Instruction, Module};
+use crate::module::{ComputationId, Instruction, Module};
 use crate::opcode::Opcode;
-use crate::shape::{ArrayShape, PrimitiveType};
+use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
 /// An instruction, its operands' values, and what may be used up on it.
 pub(super) struct Operation<'a, 'o> {
@@ -40,6 +41,15 @@ impl<'a> Operation<'a, '_> {
         self.instruction
             .array()
             .ok_or_else(|| Fault::malformed("the result is not declared as an array"))
+    }
+
+    /// The declared array shape of an operand.
+    pub(super) fn operand_shape(&self, operand: usize) -> Outcome<&'a ArrayShape> {
+        self.instruction
+            .operands
+            .get(operand)
+            .and_then(|&id| self.module.instructions[id].array())
+            .ok_or_else(|| Fault::malformed(format!("operand {operand} is not an array")))
     }
 
     /// The declared element type and dimensions of the result.
@@ -76,6 +86,42 @@ impl<'a> Operation<'a, '_> {
         }
     }
 
+    /// The computation that `attribute` must name.
+    pub(super) fn called(&self, attribute: &str) -> Outcome<ComputationId> {
+        self.instruction
+            .called(attribute)
+            .ok_or_else(|| Fault::malformed(format!("{attribute} names no computation")))
+    }
+
+    /// The declared element types of the result: of the array, or of each array of the tuple.
+    pub(super) fn elements(&self) -> Outcome<Vec<PrimitiveType>> {
+        let parts = match &*self.instruction.shape {
+            Shape::Tuple(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        parts
+            .iter()
+            .map(|part| part.as_array().map(|shape| shape.element))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| Fault::malformed("the result is not declared as arrays"))
+    }
+
+    /// The results as declared: the single one itself, or a tuple of all.
+    pub(super) fn tupled(&self, mut results: Vec<Array>) -> Outcome<Literal> {
+        match &*self.instruction.shape {
+            Shape::Tuple(_) => {
+                let results = results.into_iter().map(Array::into_literal);
+                Ok(Literal::Tuple(results.collect()))
+            }
+            _ => match results.pop() {
+                Some(result) if results.is_empty() => Ok(result.into_literal()),
+                _ => Err(Fault::malformed(
+                    "several results are not declared as a tuple",
+                )),
+            },
+        }
+    }
+
     /// Whether `attribute` is `true`.
     pub(super) fn flag(&self, attribute: &str) -> bool {
         self.instruction.attribute(attribute) == Some(&AttributeValue::Bool(true))
@@ -87,19 +133,67 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
     use Opcode as O;
     let op = &mut operation;
     let array = match &op.instruction.opcode {
+        O::AddDependency | O::AsyncUpdate | O::AllReduceDone | O::Domain | O::OptBarrier => {
+            return passing::first(op);
+        }
+        O::Copy if !matches!(op.operands[..], [Literal::Array { .. }]) => {
+            return passing::identity(op);
+        }
+        O::AfterAll => return Ok(Literal::Token),
+        O::AllGather
+        | O::AllReduce
+        | O::AllReduceStart
+        | O::AllToAll
+        | O::CollectiveBroadcast
+        | O::ReduceScatter => return passing::collective(op),
+        O::AllGatherStart => return passing::collective_start(op),
+        O::CollectivePermute => return passing::permute(op),
+        O::CollectivePermuteStart => return passing::permute_start(op),
+        O::CopyStart => return passing::copy_start(op),
+        O::CopyDone => return passing::done(op, 0),
+        O::AllGatherDone | O::AsyncDone | O::CollectivePermuteDone => {
+            return passing::done(op, 1);
+        }
+        O::CustomCall => return custom_call::custom_call(op),
+        O::PartitionId | O::ReplicaId => passing::identifier(op)?,
         O::Bitcast => movement::bitcast(op)?,
         O::BitcastConvert => movement::bitcast_convert(op)?,
         O::Broadcast => movement::broadcast(op)?,
         O::Concatenate => movement::concatenate(op)?,
+        O::Convolution => convolution::convolution(op)?,
+        O::Dot => dot::dot(op)?,
         O::DynamicSlice => movement::dynamic_slice(op)?,
         O::DynamicUpdateSlice => movement::dynamic_update_slice(op)?,
+        O::Gather => indexed::gather(op)?,
         O::GetDimensionSize => movement::get_dimension_size(op)?,
         O::Iota => movement::iota(op)?,
+        O::Map => reduce::map(op)?,
         O::Pad => movement::pad(op)?,
+        O::Reduce => {
+            let results = reduce::reduce(op)?;
+            return op.tupled(results);
+        }
+        O::ReduceWindow => {
+            let results = window::reduce_window(op)?;
+            return op.tupled(results);
+        }
+        O::SelectAndScatter => window::select_and_scatter(op)?,
         O::Reshape | O::DynamicReshape => movement::reshape(op)?,
         O::Reverse => movement::reverse(op)?,
+        O::Scatter => {
+            let results = indexed::scatter(op)?;
+            return op.tupled(results);
+        }
         O::SetDimensionSize => movement::set_dimension_size(op)?,
         O::Slice => movement::slice(op)?,
+        O::Sort => {
+            let results = sort::sort(op)?;
+            return op.tupled(results);
+        }
+        O::Topk => {
+            let results = sort::topk(op)?;
+            return op.tupled(results);
+        }
         O::Transpose => movement::transpose(op)?,
         opcode => match elementwise::on_arrays(op)? {
             Some(array) => array,

@@ -82,15 +82,9 @@ impl StridedCopy {
     }
 
     fn copy<const N: usize>(&self, source: &[u8], from: isize, target: &mut [u8], to: isize) {
-        let (outer, (count, source_stride, target_stride)) = match self.dims.split_last() {
-            Some((&inner, outer)) => (outer, inner),
-            None => (&[][..], (1, 1, 1)),
-        };
         let (source, _) = source.as_chunks::<N>();
         let (target, _) = target.as_chunks_mut::<N>();
-        let mut counter = vec![0usize; outer.len()];
-        let (mut from, mut to) = (from, to);
-        loop {
+        self.for_each_run(from, to, |from, to, count, source_stride, target_stride| {
             let (f, t) = (from as usize, to as usize);
             if source_stride == 1 && target_stride == 1 {
                 target[t..t + count].copy_from_slice(&source[f..f + count]);
@@ -104,6 +98,27 @@ impl StridedCopy {
                     t += target_stride;
                 }
             }
+        });
+    }
+
+    /// Calls `visit` for each run along the innermost dimension: its first source and target
+    /// element, how many it has, and their strides.
+    pub(super) fn for_each_run(
+        &self,
+        mut from: isize,
+        mut to: isize,
+        mut visit: impl FnMut(isize, isize, usize, isize, isize),
+    ) {
+        if self.dims.iter().any(|d| d.0 == 0) {
+            return;
+        }
+        let (outer, (count, source_stride, target_stride)) = match self.dims.split_last() {
+            Some((&inner, outer)) => (outer, inner),
+            None => (&[][..], (1, 1, 1)),
+        };
+        let mut counter = vec![0usize; outer.len()];
+        loop {
+            visit(from, to, count, source_stride, target_stride);
             let mut dim = outer.len();
             loop {
                 if dim == 0 {
