@@ -85,6 +85,7 @@ pub use verify::MAX_DEPTH;
 
 use crate::core::{
     Arith, Buffer, BufferId, Diagnostics, EvalError, Ir, Limits, Memory, ScalarType, Span,
+    ValueData,
 };
 
 /// A traversal unit.
@@ -260,21 +261,10 @@ pub struct Execute {
 pub struct Case {
     /// Name without `@`, unique in the program.
     pub name: String,
-    /// All values that the statements define.
+    /// All values that the statements define, under names distinct from one another's and the buffers'.
     pub values: PrimaryMap<Value, ValueData>,
     /// The statements, each value defined before it is used.
     pub body: Vec<Statement>,
-    /// Where it is defined, or the HLO that it stands for.
-    pub span: Span,
-}
-
-/// Name, type and place of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ValueData {
-    /// Name without `%`, unique in the case and distinct from the buffers'.
-    pub name: String,
-    /// Type of the value.
-    pub ty: ScalarType,
     /// Where it is defined, or the HLO that it stands for.
     pub span: Span,
 }

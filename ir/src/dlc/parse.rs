@@ -29,10 +29,10 @@ use hashbrown::HashMap;
 use super::verify::MAX_DEPTH;
 use super::{
     Access, Bound, Callback, Case, CaseId, Event, Execute, Expr, Operand, Program, Statement,
-    Stream, StreamData, StreamExpr, Tu, TuData, Value, ValueData,
+    Stream, StreamData, StreamExpr, Tu, TuData, Value,
 };
 use crate::core::text::{Cursor, Scope, TokenKind};
-use crate::core::{Arith, Buffer, BufferId, ParseError, ScalarType, Span};
+use crate::core::{Arith, Buffer, BufferId, ParseError, ScalarType, Span, ValueData};
 
 /// What a `%name` stands for. Units, streams, buffers and values share one space of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use hlo2dae_ir::core::{
     Arith, Array, BinaryOp, Buffer, BufferId, CompareOp, ElementType, Init, Role, Scalar,
-    ScalarType, Span,
+    ScalarType, Span, ValueData,
 };
 use hlo2dae_ir::dlc::*;
 

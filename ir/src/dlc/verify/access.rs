@@ -2,16 +2,17 @@
 
 use cranelift_entity::{EntitySet, SecondaryMap};
 
-use super::{Errors, MAX_DEPTH};
-use crate::core::{Problem, Role, ScalarType, Span};
+use super::{MAX_DEPTH, arith_type, expect_type};
+use crate::core::check::Checker;
+use crate::core::{BufferId, Problem, ScalarType, Span};
 use crate::dlc::{
     AccessOp, Bound, Callback, Event, Program, Stream, StreamData, StreamExpr, Tu, TuData,
 };
 
-pub(super) fn verify(program: &Program, errors: &mut Errors) {
+pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
     let mut verifier = Verifier {
         program,
-        errors,
+        checker,
         units: EntitySet::new(),
         streams: EntitySet::new(),
         depth: SecondaryMap::new(),
@@ -41,9 +42,9 @@ enum Reach {
     Ancestors,
 }
 
-struct Verifier<'a> {
+struct Verifier<'a, 'b> {
     program: &'a Program,
-    errors: &'a mut Errors,
+    checker: &'a mut Checker<'b>,
     /// What the lines so far define.
     units: EntitySet<Tu>,
     streams: EntitySet<Stream>,
@@ -51,14 +52,14 @@ struct Verifier<'a> {
     depth: SecondaryMap<Tu, usize>,
 }
 
-impl Verifier<'_> {
+impl Verifier<'_, '_> {
     fn dangling(&mut self, id: String, span: Span) {
-        self.errors.push(3, span, Problem::Dangling(id));
+        self.checker.report(3, span, Problem::Dangling(id));
     }
 
     fn unit(&mut self, tu: Tu, data: &TuData) {
         if data.step < 1 {
-            self.errors.broken(
+            self.checker.broken(
                 4,
                 data.span,
                 format!("%{} has step {}, expected at least 1", data.name, data.step),
@@ -70,7 +71,7 @@ impl Verifier<'_> {
         {
             depth = self.depth[parent] + 1;
             if depth > MAX_DEPTH {
-                self.errors.broken(
+                self.checker.broken(
                     4,
                     data.span,
                     format!(
@@ -87,7 +88,7 @@ impl Verifier<'_> {
             let ty = match data.parent {
                 Some(parent) => self.seen(5, stream, parent, Reach::Own, data.span),
                 None => {
-                    self.errors.broken(
+                    self.checker.broken(
                         5,
                         data.span,
                         format!("%{} has no ancestor whose stream could bound it", data.name),
@@ -123,11 +124,10 @@ impl Verifier<'_> {
                             .ok_or(())
                     })
                     .ok()
-                    .and_then(|arith| self.errors.arith(7, data.span, &arith)),
+                    .and_then(|arith| arith_type(self.checker, 7, data.span, &arith)),
             };
             if let Some(ty) = ty {
-                self.errors
-                    .expect_type(7, data.span, &data.name, ty, data.ty);
+                expect_type(self.checker, 7, data.span, &data.name, ty, data.ty);
             }
         }
         if !self.streams.insert(stream) {
@@ -136,35 +136,11 @@ impl Verifier<'_> {
     }
 
     /// The element type of an input that a stream reads.
-    fn read(
-        &mut self,
-        buffer: crate::core::BufferId,
-        indices: usize,
-        span: Span,
-    ) -> Option<ScalarType> {
-        let Some(data) = self.program.buffers.get(buffer) else {
-            self.errors
-                .push(7, span, Problem::Dangling(buffer.to_string()));
-            return None;
-        };
-        match data.role {
-            Role::Input => {}
-            Role::Output(_) | Role::Temp(_) => self.errors.broken(
-                7,
-                span,
-                format!("%{} is written: a stream can read inputs only", data.name),
-            ),
-        }
-        if data.dims.len() != indices {
-            self.errors.push(
-                7,
-                span,
-                Problem::Rank {
-                    buffer: data.name.clone(),
-                    expected: data.dims.len(),
-                    found: indices,
-                },
-            );
+    fn read(&mut self, buffer: BufferId, indices: usize, span: Span) -> Option<ScalarType> {
+        let data = self.checker.access(7, buffer, indices, span)?;
+        if data.is_written() {
+            let sentence = format!("%{} is written: a stream can read inputs only", data.name);
+            self.checker.broken(7, span, sentence);
         }
         Some(data.element.into())
     }
@@ -187,8 +163,14 @@ impl Verifier<'_> {
 
     fn expect_index(&mut self, number: u32, stream: Stream, ty: Option<ScalarType>, span: Span) {
         if let (Some(ty), Some(data)) = (ty, self.program.access.streams.get(stream)) {
-            self.errors
-                .expect_type(number, span, &data.name, ScalarType::Index, ty);
+            expect_type(
+                self.checker,
+                number,
+                span,
+                &data.name,
+                ScalarType::Index,
+                ty,
+            );
         }
     }
 
@@ -199,8 +181,8 @@ impl Verifier<'_> {
             return false;
         };
         if !self.units.contains(tu) {
-            self.errors
-                .push(3, span, Problem::NotDefined(data.name.clone()));
+            self.checker
+                .report(3, span, Problem::NotDefined(data.name.clone()));
             return false;
         }
         true
@@ -220,8 +202,8 @@ impl Verifier<'_> {
             return None;
         };
         if !self.streams.contains(stream) {
-            self.errors
-                .push(3, span, Problem::NotDefined(data.name.clone()));
+            self.checker
+                .report(3, span, Problem::NotDefined(data.name.clone()));
             return None;
         }
         let units = &self.program.access.units;
@@ -251,12 +233,12 @@ impl Verifier<'_> {
             of(data.unit),
             of(unit)
         );
-        self.errors.broken(number, span, sentence);
+        self.checker.broken(number, span, sentence);
         None
     }
 
     fn twice(&mut self, name: &str, span: Span) {
-        self.errors
+        self.checker
             .broken(3, span, format!("%{name} is defined by two lines"));
     }
 
@@ -274,7 +256,7 @@ impl Verifier<'_> {
     }
 
     fn undefined(&mut self, name: &str, span: Span) {
-        self.errors
+        self.checker
             .broken(3, span, format!("%{name} is defined by no line"));
     }
 }

@@ -2,17 +2,17 @@
 
 use cranelift_entity::{EntitySet, SecondaryMap};
 
-use super::{Errors, MAX_DEPTH};
+use super::{MAX_DEPTH, arith_type, expect_type};
+use crate::core::check::Checker;
 use crate::core::{BufferId, Problem, ScalarType, Span};
 use crate::dlc::{Callback, Case, CaseId, Expr, Program, Statement, Value};
 
-pub(super) fn verify(program: &Program, errors: &mut Errors) {
+pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
     let mut pops: SecondaryMap<CaseId, Vec<Value>> = SecondaryMap::new();
     for (id, case) in &program.execute.cases {
         let mut verifier = Verifier {
-            program,
             case,
-            errors,
+            checker,
             visible: EntitySet::new(),
             defined: EntitySet::new(),
             pops: Vec::new(),
@@ -21,7 +21,7 @@ pub(super) fn verify(program: &Program, errors: &mut Errors) {
         for (value, data) in &case.values {
             if !verifier.defined.contains(value) {
                 let sentence = format!("%{} is defined by no statement", data.name);
-                verifier.errors.broken(12, data.span, sentence);
+                verifier.checker.broken(12, data.span, sentence);
             }
         }
         pops[id] = verifier.pops;
@@ -30,12 +30,12 @@ pub(super) fn verify(program: &Program, errors: &mut Errors) {
         let mut registrations = program.access.callbacks().filter(|c| c.case == id);
         if registrations.next().is_none() {
             let sentence = format!("no callback is registered for @{}", case.name);
-            errors.broken(9, case.span, sentence);
+            checker.broken(9, case.span, sentence);
         }
     }
     for callback in program.access.callbacks() {
         if let Some(case) = program.execute.cases.get(callback.case) {
-            balance(program, callback, case, &pops[callback.case], errors);
+            balance(program, callback, case, &pops[callback.case], checker);
         }
     }
 }
@@ -46,7 +46,7 @@ fn balance(
     callback: &Callback,
     case: &Case,
     pops: &[Value],
-    errors: &mut Errors,
+    checker: &mut Checker<'_>,
 ) {
     let unit = program.access.units.get(callback.unit);
     let unit = unit.map_or("?", |data| data.name.as_str());
@@ -59,7 +59,7 @@ fn balance(
         let popped = pops.get(n).and_then(|&value| case.values.get(value));
         match (pushed, popped) {
             (Some((stream, _)), Some(value)) if stream.ty == value.ty => {}
-            (Some((stream, span)), Some(value)) => errors.broken(
+            (Some((stream, span)), Some(value)) => checker.broken(
                 10,
                 span,
                 format!(
@@ -67,7 +67,7 @@ fn balance(
                     case.name, stream.name, stream.ty, value.name, value.ty
                 ),
             ),
-            (Some((stream, span)), None) => errors.broken(
+            (Some((stream, span)), None) => checker.broken(
                 10,
                 span,
                 format!(
@@ -77,7 +77,7 @@ fn balance(
                     pops.len()
                 ),
             ),
-            (None, Some(value)) => errors.broken(
+            (None, Some(value)) => checker.broken(
                 10,
                 value.span,
                 format!(
@@ -93,10 +93,9 @@ fn balance(
     }
 }
 
-struct Verifier<'a> {
-    program: &'a Program,
+struct Verifier<'a, 'b> {
     case: &'a Case,
-    errors: &'a mut Errors,
+    checker: &'a mut Checker<'b>,
     /// Values that a statement here may use.
     visible: EntitySet<Value>,
     /// Values that some statement so far defines.
@@ -105,7 +104,7 @@ struct Verifier<'a> {
     pops: Vec<Value>,
 }
 
-impl Verifier<'_> {
+impl Verifier<'_, '_> {
     /// `depth` is the number of `if`s around.
     fn block(&mut self, statements: &[Statement], depth: usize) {
         let mut own = Vec::new();
@@ -122,17 +121,11 @@ impl Verifier<'_> {
                     value,
                     span,
                 } => {
-                    let element = self.element(*buffer, indices, *span);
+                    let element = self.element(*buffer, indices, true, *span);
                     let ty = self.used(*value, *span);
                     if let (Some(element), Some(ty)) = (element, ty) {
                         let name = &self.case.values[*value].name;
-                        self.errors.expect_type(13, *span, name, element, ty);
-                    }
-                    if let Some(data) = self.program.buffers.get(*buffer)
-                        && !data.is_written()
-                    {
-                        let problem = Problem::ReadOnly(data.name.clone());
-                        self.errors.push(13, *span, problem);
+                        expect_type(self.checker, 13, *span, name, element, ty);
                     }
                 }
                 Statement::If {
@@ -143,12 +136,11 @@ impl Verifier<'_> {
                 } => {
                     if let Some(ty) = self.used(*condition, *span) {
                         let name = &self.case.values[*condition].name;
-                        self.errors
-                            .expect_type(13, *span, name, ScalarType::BOOL, ty);
+                        expect_type(self.checker, 13, *span, name, ScalarType::BOOL, ty);
                     }
                     if depth == MAX_DEPTH {
                         let sentence = format!("`if`s nest more than {MAX_DEPTH} deep");
-                        self.errors.broken(13, *span, sentence);
+                        self.checker.broken(13, *span, sentence);
                         continue;
                     }
                     self.block(then, depth + 1);
@@ -165,14 +157,14 @@ impl Verifier<'_> {
     fn define(&mut self, value: Value, expr: &Expr, depth: usize) -> bool {
         let Some(data) = self.case.values.get(value) else {
             let problem = Problem::Dangling(value.to_string());
-            self.errors.push(12, self.case.span, problem);
+            self.checker.report(12, self.case.span, problem);
             return false;
         };
         let ty = match expr {
             Expr::Pop => {
                 if depth > 0 {
                     let sentence = format!("%{} is popped under a condition", data.name);
-                    self.errors.broken(11, data.span, sentence);
+                    self.checker.broken(11, data.span, sentence);
                 }
                 self.pops.push(value);
                 None
@@ -180,42 +172,38 @@ impl Verifier<'_> {
             Expr::Arith(arith) => arith
                 .try_map(|&operand| self.used(operand, data.span).ok_or(()))
                 .ok()
-                .and_then(|arith| self.errors.arith(13, data.span, &arith)),
-            Expr::Load { buffer, indices } => self.element(*buffer, indices, data.span),
+                .and_then(|arith| arith_type(self.checker, 13, data.span, &arith)),
+            Expr::Load { buffer, indices } => self.element(*buffer, indices, false, data.span),
         };
         if let Some(ty) = ty {
-            self.errors
-                .expect_type(13, data.span, &data.name, ty, data.ty);
+            expect_type(self.checker, 13, data.span, &data.name, ty, data.ty);
         }
         if !self.defined.insert(value) {
             let sentence = format!("%{} is defined by two statements", data.name);
-            self.errors.broken(12, data.span, sentence);
+            self.checker.broken(12, data.span, sentence);
         }
         self.visible.insert(value)
     }
 
-    /// The element type of a buffer accessed at these indices.
-    fn element(&mut self, buffer: BufferId, indices: &[Value], span: Span) -> Option<ScalarType> {
+    /// The element type of a buffer that is read or written at these indices.
+    fn element(
+        &mut self,
+        buffer: BufferId,
+        indices: &[Value],
+        write: bool,
+        span: Span,
+    ) -> Option<ScalarType> {
         for &index in indices {
             if let Some(ty) = self.used(index, span) {
                 let name = &self.case.values[index].name;
-                self.errors
-                    .expect_type(13, span, name, ScalarType::Index, ty);
+                expect_type(self.checker, 13, span, name, ScalarType::Index, ty);
             }
         }
-        let Some(data) = self.program.buffers.get(buffer) else {
-            let problem = Problem::Dangling(buffer.to_string());
-            self.errors.push(13, span, problem);
-            return None;
-        };
-        if data.dims.len() != indices.len() {
-            let problem = Problem::Rank {
-                buffer: data.name.clone(),
-                expected: data.dims.len(),
-                found: indices.len(),
-            };
-            self.errors.push(13, span, problem);
-        }
+        let data = if write {
+            self.checker.write(13, buffer, indices.len(), span)
+        } else {
+            self.checker.access(13, buffer, indices.len(), span)
+        }?;
         Some(data.element.into())
     }
 
@@ -223,12 +211,12 @@ impl Verifier<'_> {
     fn used(&mut self, value: Value, span: Span) -> Option<ScalarType> {
         let Some(data) = self.case.values.get(value) else {
             let problem = Problem::Dangling(value.to_string());
-            self.errors.push(12, span, problem);
+            self.checker.report(12, span, problem);
             return None;
         };
         if !self.visible.contains(value) {
             let problem = Problem::NotDefined(data.name.clone());
-            self.errors.push(12, span, problem);
+            self.checker.report(12, span, problem);
             return None;
         }
         Some(data.ty)

@@ -26,107 +26,49 @@ mod execute;
 mod names;
 
 use super::Program;
-use crate::core::{Arith, Diagnostics, Init, Problem, Role, Rule, ScalarType, Span, text};
+use crate::core::check::Checker;
+use crate::core::{Arith, Diagnostics, Problem, ScalarType, Span};
 
 /// How deep units, and `if`s in a case, may nest. Our limit.
 pub const MAX_DEPTH: usize = 64;
 
 /// Checks all rules; the error has everything that breaks one.
 pub fn verify(program: &Program) -> Result<(), Diagnostics> {
-    let mut errors = Errors::default();
-    buffers(program, &mut errors);
-    names::verify(program, &mut errors);
-    access::verify(program, &mut errors);
-    execute::verify(program, &mut errors);
-    errors.0.finish()
+    let mut checker = Checker::new("dlc", &program.buffers);
+    checker.buffers(1);
+    names::verify(program, &mut checker);
+    access::verify(program, &mut checker);
+    execute::verify(program, &mut checker);
+    checker.finish()
 }
 
-/// Rule 1.
-fn buffers(program: &Program, errors: &mut Errors) {
-    for buffer in program.buffers.values() {
-        if buffer.element_count().is_none() {
-            errors.push(1, buffer.span, Problem::TooLarge(buffer.name.clone()));
-        }
-        let init = match &buffer.role {
-            Role::Input => continue,
-            Role::Output(init) | Role::Temp(init) => init,
+/// Reports a value of another type than its place takes.
+fn expect_type(
+    checker: &mut Checker<'_>,
+    rule: u32,
+    span: Span,
+    name: &str,
+    expected: ScalarType,
+    found: ScalarType,
+) {
+    if expected != found {
+        let problem = Problem::Type {
+            name: name.to_owned(),
+            expected: expected.to_string(),
+            found,
         };
-        let wrong = |init: String, reason: &str| Problem::Init {
-            buffer: buffer.name.clone(),
-            init,
-            reason: reason.to_owned(),
-        };
-        match init {
-            Init::Undefined => {}
-            Init::Splat(value) => {
-                if value.ty() != ScalarType::from(buffer.element) {
-                    let init = format!("{value}: {}", value.ty());
-                    errors.push(1, buffer.span, wrong(init, "the types differ"));
-                }
-            }
-            Init::Copy(from) => match program.buffers.get(*from) {
-                None => errors.push(1, buffer.span, Problem::Dangling(from.to_string())),
-                Some(from) => {
-                    let name = format!("%{}", from.name);
-                    if from.is_written() {
-                        errors.push(1, buffer.span, wrong(name, "that is not an input"));
-                    } else if from.element != buffer.element || from.dims != buffer.dims {
-                        let reason = format!(
-                            "that is {}, not {}",
-                            text::shape(from.element, &from.dims),
-                            text::shape(buffer.element, &buffer.dims)
-                        );
-                        errors.push(1, buffer.span, wrong(name, &reason));
-                    }
-                }
-            },
-        }
+        checker.report(rule, span, problem);
     }
 }
 
-/// The errors so far.
-#[derive(Default)]
-struct Errors(Diagnostics);
-
-impl Errors {
-    fn push(&mut self, number: u32, span: Span, problem: Problem) {
-        self.0.push(Rule { ir: "dlc", number }, span, problem);
-    }
-
-    fn broken(&mut self, number: u32, span: Span, sentence: String) {
-        self.push(number, span, Problem::Broken(sentence));
-    }
-
-    fn expect_type(
-        &mut self,
-        number: u32,
-        span: Span,
-        name: &str,
-        expected: ScalarType,
-        found: ScalarType,
-    ) {
-        if expected != found {
-            let (name, expected) = (name.to_owned(), expected.to_string());
-            self.push(
-                number,
-                span,
-                Problem::Type {
-                    name,
-                    expected,
-                    found,
-                },
-            );
-        }
-    }
-
-    /// The type of an operation on operands of the given types.
-    fn arith(&mut self, number: u32, span: Span, arith: &Arith<ScalarType>) -> Option<ScalarType> {
-        match arith.result_type() {
-            Ok(ty) => Some(ty),
-            Err(error) => {
-                self.push(number, span, Problem::Operands(error));
-                None
-            }
-        }
-    }
+/// The type of an operation on operands of the given types.
+fn arith_type(
+    checker: &mut Checker<'_>,
+    rule: u32,
+    span: Span,
+    arith: &Arith<ScalarType>,
+) -> Option<ScalarType> {
+    let ty = arith.result_type();
+    ty.map_err(|error| checker.report(rule, span, Problem::Operands(error)))
+        .ok()
 }
