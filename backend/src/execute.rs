@@ -94,6 +94,8 @@ pub enum Instruction {
         indices: Vec<Reg>,
         /// What is written.
         value: Reg,
+        /// What the store stands for.
+        span: Span,
     },
     /// Goes on at instruction `target` when the condition is false.
     BranchUnless {
@@ -164,6 +166,7 @@ impl Text<'_> {
                 buffer,
                 indices,
                 value,
+                span: _,
             } => {
                 f.write_str("store ")?;
                 write_element(f, self.buffers, *buffer, indices)?;

@@ -147,11 +147,12 @@ fn block(statements: &[Statement], code: &mut Vec<Instruction>) {
                 buffer,
                 indices,
                 value,
-                span: _,
+                span,
             } => code.push(Instruction::Store {
                 buffer: *buffer,
                 indices: indices.iter().map(reg).collect(),
                 value: reg(value),
+                span: *span,
             }),
             Statement::If {
                 condition,

@@ -209,7 +209,7 @@ fn fast_compare(op: CompareOp, ty: ScalarType) -> Option<fn(u64, u64) -> u64> {
     with_word!(ty, of, op)
 }
 
-/// Conversions among integers and `index`: extend by the sign of the source, cut to the width of the target.
+/// Conversions of integers to `index` and the 64-bit integers: extended by the sign of the source.
 fn fast_convert(from: ScalarType, to: ScalarType) -> Option<fn(u64) -> u64> {
     fn extended(from: ScalarType) -> Option<fn(u64) -> u64> {
         match from {
@@ -233,5 +233,89 @@ fn fast_convert(from: ScalarType, to: ScalarType) -> Option<fn(u64) -> u64> {
         | ScalarType::Element(ElementType::S64)
         | ScalarType::Element(ElementType::U64) => extended(from),
         ScalarType::Element(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn types() -> impl Iterator<Item = ScalarType> {
+        let elements = ElementType::ALL.iter().map(|&e| ScalarType::Element(e));
+        elements.chain([ScalarType::Index])
+    }
+
+    /// Every operation on these words as each type has them: as decoded, and as the IRs define it.
+    fn check(bits: [u64; 3]) {
+        for ty in types() {
+            let values = bits.map(|bits| Scalar::from_bits(ty, bits));
+            let [a, b, c] = [(1, ty), (2, ty), (0, ScalarType::BOOL)];
+            let mut ariths = vec![Arith::Select(c, a, b)];
+            ariths.extend(UnaryOp::ALL.iter().map(|&op| Arith::Unary(op, a)));
+            ariths.extend(BinaryOp::ALL.iter().map(|&op| Arith::Binary(op, a, b)));
+            ariths.extend(CompareOp::ALL.iter().map(|&op| Arith::Compare(op, a, b)));
+            ariths.extend(types().map(|to| Arith::Convert(a, to)));
+            let condition = Scalar::Bool(bits[0] & 1 == 1);
+            let file = [condition.bits(), values[1].bits(), values[2].bits()];
+            for arith in ariths {
+                let scalar = |&(at, _): &(u32, ScalarType)| match at {
+                    0 => condition,
+                    n => values[n as usize],
+                };
+                let Ok(expected) = arith.map(scalar).evaluate() else {
+                    continue;
+                };
+                let compute = Compute::decode(&arith).unwrap();
+                let found = Scalar::from_bits(expected.ty(), compute.run(&file).unwrap());
+                assert_eq!(
+                    found.bits(),
+                    compute.run(&file).unwrap(),
+                    "{arith:?}: high bits"
+                );
+                // Which NaN an operation gives is not defined.
+                let nan = |v: Scalar| v.to_string().starts_with("nan");
+                assert!(
+                    found == expected || (nan(found) && nan(expected)),
+                    "{arith:?} of {values:?}: {found}, expected {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn decoded_arithmetic_is_that_of_the_irs_at_the_edges() {
+        let edges = [
+            0,
+            1,
+            2,
+            0x7f,
+            0x80,
+            0x7fff,
+            0x8000,
+            0x7fff_ffff,
+            0x8000_0000,
+            u64::MAX >> 1,
+        ];
+        let floats = [1.5f32, -0.0, f32::NAN].map(|v| u64::from(v.to_bits()));
+        let doubles = [1.5f64, -0.0, f64::NAN].map(f64::to_bits);
+        let all: Vec<u64> = edges
+            .iter()
+            .chain(&floats)
+            .chain(&doubles)
+            .flat_map(|&v| [v, !v])
+            .collect();
+        for &a in &all {
+            for &b in &all {
+                check([a, a, b]);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoded_arithmetic_is_that_of_the_irs(bits in any::<[u64; 3]>()) {
+            check(bits);
+        }
     }
 }

@@ -1,0 +1,295 @@
+//! The bytes of the buffers: the caller's inputs and outputs, used where they are, and temporaries.
+
+use cranelift_entity::PrimaryMap;
+use hlo2dae_ir::core::{
+    Array, ArrayError, Buffer, BufferId, EvalError, Init, Limits, Role, Scalar, text,
+};
+
+use crate::code::{Address, Place, Width};
+
+/// The memory of one run.
+#[derive(Debug)]
+pub(crate) struct Memory<'a> {
+    buffers: &'a PrimaryMap<BufferId, Buffer>,
+    inputs: Vec<&'a [u8]>,
+    written: Vec<Written<'a>>,
+}
+
+/// A buffer that the program writes.
+#[derive(Debug)]
+struct Written<'a> {
+    bytes: Bytes<'a>,
+    /// Which elements have been written, of a buffer without initial value.
+    defined: Option<Vec<bool>>,
+}
+
+#[derive(Debug)]
+enum Bytes<'a> {
+    Caller(&'a mut [u8]),
+    Own(Vec<u8>),
+}
+
+impl Bytes<'_> {
+    #[inline]
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Caller(bytes) => bytes,
+            Bytes::Own(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    fn get_mut(&mut self) -> &mut [u8] {
+        match self {
+            Bytes::Caller(bytes) => bytes,
+            Bytes::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// Where each buffer's bytes are in a [`Memory`].
+pub(crate) fn places(buffers: &PrimaryMap<BufferId, Buffer>) -> PrimaryMap<BufferId, Place> {
+    let (mut inputs, mut written) = (0, 0);
+    let mut next = |buffer: &Buffer| {
+        let count = if buffer.is_written() {
+            &mut written
+        } else {
+            &mut inputs
+        };
+        let place = *count;
+        *count += 1;
+        if buffer.is_written() {
+            Place::Written(place)
+        } else {
+            Place::Input(place)
+        }
+    };
+    buffers.values().map(&mut next).collect()
+}
+
+impl<'a> Memory<'a> {
+    /// The memory in which a program starts: inputs and outputs are the caller's bytes, in the order of the
+    /// declarations; outputs and temporaries are set to their initial values.
+    pub(crate) fn new(
+        buffers: &'a PrimaryMap<BufferId, Buffer>,
+        inputs: &[&'a [u8]],
+        outputs: Vec<&'a mut [u8]>,
+        limits: &Limits,
+    ) -> Result<Memory<'a>, EvalError> {
+        let is_input = |buffer: &&Buffer| !buffer.is_written();
+        let expected = buffers.values().filter(is_input).count();
+        if inputs.len() != expected {
+            return Err(EvalError::InputCount {
+                expected,
+                found: inputs.len(),
+            });
+        }
+        let mut memory = Memory {
+            buffers,
+            inputs: Vec::with_capacity(inputs.len()),
+            written: Vec::new(),
+        };
+        let mut outputs = outputs.into_iter();
+        let mut left = limits.bytes;
+        for (buffer, bytes) in buffers.values().filter(is_input).zip(inputs) {
+            memory.inputs.push(fitting(buffer, bytes.len(), *bytes)?);
+        }
+        for buffer in buffers.values().filter(|b| b.is_written()) {
+            let bytes = match &buffer.role {
+                Role::Output(_) => match outputs.next() {
+                    Some(bytes) => Bytes::Caller(fitting(buffer, bytes.len(), bytes)?),
+                    None => return Err(EvalError::stuck(buffer.span, "an output is missing")),
+                },
+                Role::Input | Role::Temp(_) => {
+                    let size = Array::byte_size(buffer.element, &buffer.dims);
+                    let rest = size.and_then(|size| left.checked_sub(size as u64));
+                    left = rest.ok_or(EvalError::Memory {
+                        limit: limits.bytes,
+                    })?;
+                    let zeros = Array::zeros(buffer.element, &buffer.dims);
+                    Bytes::Own(zeros.map_err(|error| array_error(buffer, error))?.data)
+                }
+            };
+            memory.written.push(Written {
+                bytes,
+                defined: None,
+            });
+        }
+        memory.initialise()?;
+        Ok(memory)
+    }
+
+    fn initialise(&mut self) -> Result<(), EvalError> {
+        let places = places(self.buffers);
+        for (id, buffer) in self.buffers {
+            let (Role::Output(init) | Role::Temp(init)) = &buffer.role else {
+                continue;
+            };
+            let Place::Written(place) = places[id] else {
+                continue;
+            };
+            let written = &mut self.written[place as usize];
+            let bytes = written.bytes.get_mut();
+            match init {
+                Init::Undefined => {
+                    let elements = bytes.len() / buffer.element.bytes();
+                    written.defined = Some(vec![false; elements]);
+                }
+                Init::Splat(value) => fill(bytes, *value, buffer.element.bytes()),
+                Init::Copy(from) => {
+                    let source = match places.get(*from) {
+                        Some(Place::Input(input)) => self.inputs[*input as usize],
+                        Some(Place::Written(_)) | None => &[],
+                    };
+                    if source.len() != bytes.len() {
+                        let what = "a copy of something of another size";
+                        return Err(EvalError::stuck(buffer.span, what));
+                    }
+                    bytes.copy_from_slice(source);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every element of every output must have been written.
+    pub(crate) fn finish(self) -> Result<(), EvalError> {
+        let buffers = self.buffers.values().filter(|b| b.is_written());
+        for (buffer, written) in buffers.zip(&self.written) {
+            let missing = |defined: &Vec<bool>| defined.iter().position(|&d| !d);
+            if let Role::Output(_) = buffer.role
+                && let Some(position) = written.defined.as_ref().and_then(missing)
+            {
+                return Err(EvalError::Uninitialised {
+                    buffer: buffer.name.clone(),
+                    position,
+                    span: buffer.span,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The word of an element.
+    #[inline]
+    pub(crate) fn load(&self, address: &Address, file: &[u64]) -> Result<u64, EvalError> {
+        let Some(position) = address.position(file) else {
+            return Err(self.outside(address, file));
+        };
+        let bytes = match address.place {
+            Place::Input(place) => self.inputs[place as usize],
+            Place::Written(place) => {
+                let written = &self.written[place as usize];
+                if let Some(defined) = &written.defined
+                    && !defined[position]
+                {
+                    return Err(EvalError::Uninitialised {
+                        buffer: self.name(address.buffer),
+                        position,
+                        span: address.span,
+                    });
+                }
+                written.bytes.get()
+            }
+        };
+        Ok(match address.width {
+            Width::One => u64::from(bytes[position]),
+            Width::Two => u64::from(u16::from_le_bytes(element(bytes, position))),
+            Width::Four => u64::from(u32::from_le_bytes(element(bytes, position))),
+            Width::Eight => u64::from_le_bytes(element(bytes, position)),
+        })
+    }
+
+    /// Writes the low bytes of a word to an element.
+    #[inline]
+    pub(crate) fn store(
+        &mut self,
+        address: &Address,
+        file: &[u64],
+        word: u64,
+    ) -> Result<(), EvalError> {
+        let Some(position) = address.position(file) else {
+            return Err(self.outside(address, file));
+        };
+        let Place::Written(place) = address.place else {
+            return Err(EvalError::stuck(address.span, "an input is written"));
+        };
+        let written = &mut self.written[place as usize];
+        if let Some(defined) = &mut written.defined {
+            defined[position] = true;
+        }
+        let bytes = written.bytes.get_mut();
+        match address.width {
+            Width::One => bytes[position] = word as u8,
+            Width::Two => *element_mut(bytes, position) = (word as u16).to_le_bytes(),
+            Width::Four => *element_mut(bytes, position) = (word as u32).to_le_bytes(),
+            Width::Eight => *element_mut(bytes, position) = word.to_le_bytes(),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn outside(&self, address: &Address, file: &[u64]) -> EvalError {
+        let index = |term: &crate::code::Term| file[term.at as usize] as i64;
+        EvalError::OutOfBounds {
+            buffer: self.name(address.buffer),
+            indices: address.terms.iter().map(index).collect(),
+            dims: address.terms.iter().map(|term| term.dim).collect(),
+            span: address.span,
+        }
+    }
+
+    fn name(&self, buffer: BufferId) -> String {
+        let declared = self.buffers.get(buffer);
+        declared.map_or_else(|| buffer.to_string(), |declared| declared.name.clone())
+    }
+}
+
+/// The `N` bytes of an element. Memory has the size that its declaration says, and the position is inside.
+#[inline]
+fn element<const N: usize>(bytes: &[u8], position: usize) -> [u8; N] {
+    bytes.as_chunks::<N>().0[position]
+}
+
+#[inline]
+fn element_mut<const N: usize>(bytes: &mut [u8], position: usize) -> &mut [u8; N] {
+    &mut bytes.as_chunks_mut::<N>().0[position]
+}
+
+fn fill(bytes: &mut [u8], value: Scalar, width: usize) {
+    let pattern = value.bits().to_le_bytes();
+    for slot in bytes.chunks_exact_mut(width) {
+        slot.copy_from_slice(&pattern[..slot.len()]);
+    }
+}
+
+/// `bytes`, if there are as many as the buffer takes.
+fn fitting<T>(buffer: &Buffer, found: usize, bytes: T) -> Result<T, EvalError> {
+    match Array::byte_size(buffer.element, &buffer.dims) {
+        Some(expected) if expected == found => Ok(bytes),
+        Some(_) | None => Err(EvalError::Input {
+            buffer: buffer.name.clone(),
+            expected: text::shape(buffer.element, &buffer.dims),
+            found: format!("{found} bytes"),
+        }),
+    }
+}
+
+pub(crate) fn array_error(buffer: &Buffer, error: ArrayError) -> EvalError {
+    EvalError::Array {
+        buffer: buffer.name.clone(),
+        error,
+    }
+}
+
+/// Whether an array is what an input takes.
+pub(crate) fn check_input(buffer: &Buffer, array: &Array) -> Result<(), EvalError> {
+    if array.element != buffer.element || array.dims != buffer.dims {
+        return Err(EvalError::Input {
+            buffer: buffer.name.clone(),
+            expected: text::shape(buffer.element, &buffer.dims),
+            found: text::shape(array.element, &array.dims),
+        });
+    }
+    array.check().map_err(|error| array_error(buffer, error))
+}
