@@ -54,7 +54,7 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 
 use super::LowerError;
 use crate::core::text::Names;
-use crate::core::{Ir as _, Span, ValueData};
+use crate::core::{Ir as _, Span};
 use crate::{dlc, slc};
 
 /// Lowers a program; the errors are those of its verifier.
@@ -201,15 +201,7 @@ impl<'a> Lowering<'a> {
         let body = self.statements(callback, &callback.body, &mut operands);
         let case = self.cases.push(dlc::Case {
             name: self.case_names.fresh(&name),
-            values: callback
-                .values
-                .values()
-                .map(|ValueData { name, ty, span }| dlc::ValueData {
-                    name: name.clone(),
-                    ty: *ty,
-                    span: *span,
-                })
-                .collect(),
+            values: callback.values.values().cloned().collect(),
             body,
             span: callback.span,
         });
