@@ -1,5 +1,6 @@
 //! Regions: programs in `tests/region`, each with the loops that it becomes beside it; invalid ones with
 //! their diagnostics in `tests/region/errors`; and laws that hold for every region, tried on random ones.
+//! The running example of the documentation is in `tests/ladder`, in every IR.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -8,7 +9,7 @@ mod support;
 mod texts;
 
 use hlo2dae_ir::core::{EvalError, Ir, Limits, Problem, ScalarType, Span, ValueData};
-use hlo2dae_ir::lower::region_to_scf;
+use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::region::{Extent, Nest, Region, Statement, Value};
 use hlo2dae_ir::scf;
 use proptest::prelude::*;
@@ -37,6 +38,23 @@ fn programs_become_the_loops_in_the_files() {
         texts::compare(&path, "scf", &func.to_string());
         let again: scf::Func = func.to_string().parse().unwrap();
         assert_eq!(again, func, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_running_example_goes_down_the_ladder() {
+    let folder = texts::folder("ladder");
+    texts::assert_closed(&folder, &["region", "scf", "slc", "dlc"]);
+    for path in texts::files(&folder, "region") {
+        let text = texts::program(&path);
+        let region: Region = text.parse().unwrap();
+        assert_eq!(region.to_string(), text);
+        let func = region_to_scf(&region).unwrap();
+        texts::compare(&path, "scf", &func.to_string());
+        let streams = scf_to_slc(&func).unwrap();
+        texts::compare(&path, "slc", &streams.to_string());
+        let decoupled = slc_to_dlc(&streams).unwrap();
+        texts::compare(&path, "dlc", &decoupled.to_string());
     }
 }
 
@@ -142,6 +160,24 @@ proptest! {
         prop_assert_eq!(&again, &func, "{}", loops);
         let found = func.evaluate(&case.inputs, &LIMITS).map_err(|e| fail(&e, &format!("{text}{loops}")))?;
         prop_assert!(same(&expected, &found), "{text}{loops}{expected:?}\n{found:?}");
+    }
+
+    #[test]
+    fn what_can_be_decoupled_computes_the_same(case in cases()) {
+        let fail = |e: &dyn std::fmt::Debug, text: &str| TestCaseError::fail(format!("{e:?}\n{text}"));
+        let text = case.region.to_string();
+        let expected = case.region.evaluate(&case.inputs, &LIMITS).map_err(|e| fail(&e, &text))?;
+        let func = region_to_scf(&case.region).map_err(|e| fail(&e, &text))?;
+        let streams = match scf_to_slc(&func) {
+            // A bound that one nest computes and another one uses.
+            Err(LowerError::Obstacles(_)) => return Ok(()),
+            streams => streams.map_err(|e| fail(&e, &text))?,
+        };
+        let found = streams.evaluate(&case.inputs, &LIMITS).map_err(|e| fail(&e, &format!("{text}{func}{streams}")))?;
+        prop_assert!(same(&expected, &found), "{text}{func}{streams}{expected:?}\n{found:?}");
+        let decoupled = slc_to_dlc(&streams).map_err(|e| fail(&e, &text))?;
+        let found = decoupled.evaluate(&case.inputs, &LIMITS).map_err(|e| fail(&e, &format!("{text}{func}{decoupled}")))?;
+        prop_assert!(same(&expected, &found), "{text}{func}{decoupled}{expected:?}\n{found:?}");
     }
 
     #[test]
