@@ -4,11 +4,12 @@
 
 #[path = "support/scf_programs.rs"]
 mod programs;
+mod support;
 #[path = "support/texts.rs"]
 mod texts;
 
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native};
-use hlo2dae_ir::lower::{LowerError, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, scf, slc};
 use proptest::prelude::*;
 
@@ -171,6 +172,16 @@ fn rows_under_a_guard_are_not_read() {
 }
 
 #[test]
+fn a_load_is_not_ahead_of_its_guard() {
+    let inputs = [
+        array(&[3], &[1.0f32, 2.0, 4.0]),
+        array(&[4], &[2, 3, -1, 0]),
+    ];
+    let expected: [f32; 4] = [6.0, -1.0, -1.0, 2.0];
+    assert_eq!(run("guarded_load.scf", &inputs), [array(&[4], &expected)]);
+}
+
+#[test]
 fn code_around_loops_runs_in_its_order() {
     let x: Vec<f64> = (0..8).map(f64::from).collect();
     for (length, sum, log) in [
@@ -233,5 +244,29 @@ proptest! {
         assert_round_trip(&decoupled);
         prop_assert_eq!(&streams.evaluate(&inputs, &limits).unwrap(), &outputs, "{}\n{}", &text, &streams);
         prop_assert_eq!(&decoupled.evaluate(&inputs, &limits).unwrap(), &outputs, "{}\n{}", &text, &decoupled);
+    }
+
+    #[test]
+    fn random_regions_mean_the_same_on_every_level(
+        choices in prop::collection::vec(0u16..720, 0..240),
+        data in prop::collection::vec(0u16..720, 1..40),
+    ) {
+        let support::Case { region, inputs } = support::case(&choices, &data);
+        let limits = Limits { steps: 1_000_000, bytes: 1 << 24 };
+        let expected = region.evaluate(&inputs, &limits).unwrap();
+        let func = region_to_scf(&region).unwrap();
+        match lower(&func) {
+            Ok((streams, decoupled)) => {
+                assert_round_trip(&streams);
+                assert_round_trip(&decoupled);
+                let outputs = streams.evaluate(&inputs, &limits).unwrap();
+                prop_assert!(support::same(&outputs, &expected), "{}\n{}", &region, &streams);
+                let outputs = decoupled.evaluate(&inputs, &limits).unwrap();
+                prop_assert!(support::same(&outputs, &expected), "{}\n{}", &region, &decoupled);
+            }
+            // A nest whose bounds an earlier nest computes.
+            Err(LowerError::Obstacles(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }

@@ -8,6 +8,7 @@ mod texts;
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits};
 use hlo2dae_ir::lower::slc_to_dlc;
 use hlo2dae_ir::slc;
+use proptest::prelude::*;
 
 fn read(name: &str) -> slc::Func {
     texts::program(&texts::folder("slc").join(name))
@@ -119,4 +120,32 @@ fn deep_nesting_is_an_error() {
         text += &format!("slc.for %i{i} = 0 to 1 step 1 {{");
     }
     assert!(text.parse::<slc::Func>().is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_damaged_text_never_panics(
+        file in any::<prop::sample::Index>(),
+        from in any::<prop::sample::Index>(),
+        length in 0usize..30,
+        with in "[%{}\\[\\]0-9a-z ,:=.-]{0,6}",
+    ) {
+        let mut paths = texts::files(&texts::folder("slc"), "slc");
+        paths.extend(texts::files(&texts::folder("lower"), "slc"));
+        let mut text = texts::program(&paths[file.index(paths.len())]);
+        let start = from.index(text.len() + 1);
+        let end = (start + length).min(text.len());
+        text.replace_range(start..end, &with);
+        if let Ok(func) = text.parse::<slc::Func>() {
+            let limits = Limits { steps: 1000, bytes: 1 << 16 };
+            let read: slc::Func = func.to_string().parse().unwrap();
+            prop_assert_eq!(&read, &func);
+            let _ = func.evaluate(&[], &limits);
+            if let Ok(decoupled) = slc_to_dlc(&func) {
+                decoupled.verify().unwrap();
+            }
+        }
+    }
 }

@@ -8,18 +8,19 @@
 //! * **All loops** run on the access unit; their bounds must be streamable. So does a guard
 //!   around a loop, as a loop of one position or none; its condition must be streamable. Other guards are code.
 //! * The access unit also does all streamable **loads**, the **address arithmetic**, which is
-//!   streamable arithmetic on integers, `index` and `bool` from which a guard's condition or an
+//!   streamable arithmetic on integers, `index` and `bool` from which the condition of a guard or `select`, or an
 //!   index of any load or store is computed, and whatever its own addresses and bounds need, floats
 //!   included. Everything else is computed where it is used, by the execute unit.
 //! * Code between two loops is one [`Code`], the work of one callback. Values that depend on written memory have
 //!   their place in it. A streamable value has none: each code that uses it computes it, or takes it from a stream.
+//!   Constants have no place either; each unit makes them for itself.
 //! * What nothing is stored from, and loops that store nothing, are dead.
 
 use cranelift_entity::{EntitySet, SecondaryMap};
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::core::{Arith, Role, Span};
+use crate::core::{Arith, Role, Scalar, Span};
 use crate::scf::{Block, Bound, Expr, Func, Statement, Value};
 use crate::slc::MAX_DEPTH;
 
@@ -110,7 +111,7 @@ pub enum Placement {
 /// What one iteration does; of guards around loops too.
 #[derive(Clone, Debug, Default)]
 pub struct Iteration<'a> {
-    /// The streams that advance, in order.
+    /// The streams that advance, in order, but for constants.
     pub streams: Vec<(Value, &'a Expr)>,
     /// What happens, in order; no two [`Code`]s stand side by side.
     pub steps: Vec<Piece<'a>>,
@@ -214,12 +215,12 @@ impl<'a> Decoupling<'a> {
         })
     }
 
-    /// Whether the value is a constant, which each unit makes for itself.
-    pub fn is_constant(&self, value: Value) -> bool {
-        matches!(
-            self.definitions[value],
-            Some(Expr::Arith(Arith::Constant(_)))
-        )
+    /// The value, if it is a constant.
+    pub fn constant(&self, value: Value) -> Option<Scalar> {
+        match self.definitions[value] {
+            Some(Expr::Arith(Arith::Constant(scalar))) => Some(*scalar),
+            Some(Expr::Arith(_) | Expr::Load { .. }) | None => None,
+        }
     }
 }
 
@@ -454,13 +455,17 @@ impl<'a> Choice<'a> {
                     needs.extend(indices.iter().map(|&v| (v, Need::Address)));
                 }
                 (Need::Use, Some(Expr::Load { .. }) | None) => needs.push((value, Need::Access)),
+                (Need::Use, Some(Expr::Arith(Arith::Select(condition, on_true, on_false)))) => {
+                    needs.push((*condition, Need::Address));
+                    needs.extend([(*on_true, Need::Use), (*on_false, Need::Use)]);
+                }
                 (Need::Use, Some(Expr::Arith(arith))) => {
                     needs.extend(arith.operands().map(|&v| (v, Need::Use)));
                 }
                 (Need::Address, definition) => {
                     needs.push((value, Need::Use));
                     match definition {
-                        Some(Expr::Arith(Arith::Constant(_))) => {}
+                        Some(expr) if is_constant(expr) => {}
                         _ if self.integral.contains(value) => needs.push((value, Need::Access)),
                         Some(Expr::Arith(arith)) => {
                             needs.extend(arith.operands().map(|&v| (v, Need::Address)));
@@ -503,6 +508,7 @@ impl<'a> Choice<'a> {
             let piece = match statement {
                 Statement::Let(value, expr) => {
                     match placement[*value] {
+                        Placement::Stream if is_constant(expr) => {}
                         Placement::Stream => into.streams.push((*value, expr)),
                         Placement::Code => push_code(into, statement),
                         Placement::Dead | Placement::Anywhere => {}
@@ -584,7 +590,7 @@ impl<'a> Choice<'a> {
         for statement in &self.func.blocks[block] {
             match statement {
                 Statement::Let(value, expr) => {
-                    if placement[*value] == Placement::Stream {
+                    if placement[*value] == Placement::Stream && !is_constant(expr) {
                         into.streams.push((*value, expr));
                     }
                 }
@@ -599,6 +605,10 @@ impl<'a> Choice<'a> {
             }
         }
     }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    matches!(expr, Expr::Arith(Arith::Constant(_)))
 }
 
 fn push_code<'a>(into: &mut Iteration<'a>, statement: &'a Statement) {

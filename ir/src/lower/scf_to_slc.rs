@@ -1,7 +1,8 @@
 //! SCF to SLC: decouples a program as [`Decoupling`] decides.
 //!
 //! * Each loop becomes `slc.for`. A branch around a loop becomes a loop of one position or none.
-//! * Each value placed on the access unit becomes a stream of its iteration.
+//! * Each value placed on the access unit becomes a stream of its iteration; a constant, of the iterations that
+//!   need it, or the bound that it is.
 //! * Each code becomes the callback in its place. It starts with what it takes from streams, in the order
 //!   of the streams' definitions. Constants and values placed anywhere are computed in front of the statement
 //!   that uses them.
@@ -60,7 +61,8 @@ use crate::analysis::Decoupling;
 use crate::analysis::decoupling::{Code, Iteration, Piece, Placement};
 use crate::core::text::Names;
 use crate::core::{
-    Arith, Buffer, BufferId, ElementType, Init, Ir as _, Role, ScalarType, Span, UnaryOp, ValueData,
+    Arith, Buffer, BufferId, ElementType, Init, Ir as _, Role, Scalar, ScalarType, Span, UnaryOp,
+    ValueData,
 };
 use crate::{scf, slc};
 
@@ -80,6 +82,7 @@ pub fn scf_to_slc(func: &scf::Func) -> Result<slc::Func, LowerError> {
         names,
         streams: PrimaryMap::new(),
         stream_of: SecondaryMap::with_default(slc::Stream::reserved_value()),
+        constants: Vec::new(),
     };
     let body = lowering.iteration(&choice.body);
     Ok(slc::Func {
@@ -187,18 +190,24 @@ struct Lowering<'c, 'a> {
     names: Names,
     streams: PrimaryMap<slc::Stream, ValueData>,
     stream_of: SecondaryMap<scf::Value, slc::Stream>,
+    /// Constants that are visible streams.
+    constants: Vec<scf::Value>,
 }
 
 impl Lowering<'_, '_> {
     /// Iterations nest to a limited depth.
     fn iteration(&mut self, iteration: &Iteration<'_>) -> slc::Body {
         let mut body = slc::Body::default();
+        let outside = self.constants.len();
         for &(value, expr) in &iteration.streams {
+            let into = &mut body.streams;
             let expr = match expr {
-                scf::Expr::Arith(arith) => slc::StreamExpr::Alu(arith.map(|&v| self.stream_of[v])),
+                scf::Expr::Arith(arith) => {
+                    slc::StreamExpr::Alu(arith.map(|&v| self.operand(v, into)))
+                }
                 scf::Expr::Load { buffer, indices } => slc::StreamExpr::Mem {
                     buffer: *buffer,
-                    indices: indices.iter().map(|&v| self.stream_of[v]).collect(),
+                    indices: indices.iter().map(|&v| self.operand(v, into)).collect(),
                 },
             };
             let stream = self.stream_for(value);
@@ -247,7 +256,23 @@ impl Lowering<'_, '_> {
                 Piece::Code(code) => slc::Step::Callback(self.callback(code)),
             });
         }
+        for constant in self.constants.drain(outside..) {
+            self.stream_of[constant] = slc::Stream::reserved_value();
+        }
         body
+    }
+
+    /// The stream of a value; a constant that is not visible yet becomes one here.
+    fn operand(&mut self, value: scf::Value, into: &mut Vec<slc::StreamDef>) -> slc::Stream {
+        if self.stream_of[value].is_reserved_value()
+            && let Some(scalar) = self.choice.constant(value)
+        {
+            let stream = self.stream_for(value);
+            let expr = slc::StreamExpr::Alu(Arith::Constant(scalar));
+            into.push(slc::StreamDef { stream, expr });
+            self.constants.push(value);
+        }
+        self.stream_of[value]
     }
 
     fn stream(&mut self, name: &str, ty: ScalarType, span: Span) -> slc::Stream {
@@ -268,7 +293,10 @@ impl Lowering<'_, '_> {
     fn bound(&self, bound: scf::Bound) -> slc::Bound {
         match bound {
             scf::Bound::Constant(position) => slc::Bound::Constant(position),
-            scf::Bound::Value(value) => slc::Bound::Stream(self.stream_of[value]),
+            scf::Bound::Value(value) => match self.choice.constant(value) {
+                Some(Scalar::Index(position)) => slc::Bound::Constant(position),
+                _ => slc::Bound::Stream(self.stream_of[value]),
+            },
         }
     }
 
@@ -280,7 +308,7 @@ impl Lowering<'_, '_> {
         span: Span,
         into: &mut Vec<slc::StreamDef>,
     ) -> slc::Stream {
-        let mut runs = self.stream_of[condition];
+        let mut runs = self.operand(condition, into);
         let name = &self.choice.func.values[condition].name;
         if !holds {
             let expr = slc::StreamExpr::Alu(Arith::Unary(UnaryOp::Not, runs));
@@ -337,7 +365,7 @@ impl CodeLowering<'_, '_, '_> {
         let mut taken = BTreeMap::new();
         let mut seen = SecondaryMap::new();
         while let Some(value) = needs.pop() {
-            if std::mem::replace(&mut seen[value], true) || choice.is_constant(value) {
+            if std::mem::replace(&mut seen[value], true) || choice.constant(value).is_some() {
                 continue;
             }
             match choice.placement[value] {
