@@ -8,6 +8,7 @@ mod support;
 #[path = "support/texts.rs"]
 mod texts;
 
+use hlo2dae_ir::analysis::{Obstacle, Obstacles};
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native};
 use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, scf, slc};
@@ -63,6 +64,38 @@ fn programs_become_what_the_files_say() {
         assert_round_trip(&streams);
         assert_round_trip(&decoupled);
     }
+}
+
+#[test]
+fn lowerings_do_what_their_documentation_shows() {
+    let [before, after] = ["scf.func", "slc.func"]
+        .map(|keyword| texts::documented("lower/scf_to_slc.rs", keyword).remove(0));
+    let func: scf::Func = before.parse().unwrap();
+    assert_eq!(scf_to_slc(&func).unwrap().to_string(), after);
+
+    let [before, after] = ["slc.func", "dlc.program"]
+        .map(|keyword| texts::documented("lower/slc_to_dlc.rs", keyword).remove(0));
+    let func: slc::Func = before.parse().unwrap();
+    assert_eq!(slc_to_dlc(&func).unwrap().to_string(), after);
+}
+
+#[test]
+fn too_deep_a_nest_is_an_obstacle() {
+    let mut text = "scf.func @f {\n  output %y: f32[] = 0.0\n".to_owned();
+    for i in 0..65 {
+        text += &format!("scf.for %i{i} = 0 to 1 step 1 {{\n");
+    }
+    text += "%e = constant 1.0: f32\nstore %e, %y[]\n";
+    text += &"}\n".repeat(66);
+    let func: scf::Func = text.parse().unwrap();
+    let error = scf_to_slc(&func).unwrap_err();
+    let LowerError::Obstacles(Obstacles(obstacles)) = error else {
+        panic!("{error}")
+    };
+    let [Obstacle::Depth { span }] = obstacles[..] else {
+        panic!("{obstacles:?}")
+    };
+    assert!(text[span.range()].starts_with("scf.for %i64"));
 }
 
 #[test]

@@ -27,6 +27,15 @@ fn programs_print_as_they_were_written() {
 }
 
 #[test]
+fn the_documented_program_is_valid() {
+    let documented = texts::documented("slc/mod.rs", "slc.func");
+    assert_eq!(documented.len(), 1);
+    let func: slc::Func = documented[0].parse().unwrap();
+    func.verify().unwrap();
+    assert_eq!(func.to_string(), documented[0]);
+}
+
+#[test]
 fn events_happen_in_the_order_of_the_text() {
     let func = read("event_order.slc");
     let log = [

@@ -11,7 +11,7 @@ pub use slc_to_dlc::slc_to_dlc;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::analysis::decoupling::Obstacles;
+use crate::analysis::Obstacles;
 use crate::core::Diagnostics;
 
 /// A program that is not lowered.

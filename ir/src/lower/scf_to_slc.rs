@@ -420,8 +420,9 @@ impl CodeLowering<'_, '_, '_> {
                 continue;
             }
             let Some(scf::Expr::Arith(arith)) = choice.definitions[next] else {
-                // Streams and loads are known already.
-                left.pop();
+                // Streams and loads are known already; if not, the verifier of what is made finds this one.
+                self.known.insert(next, slc::Value::reserved_value());
+                self.order.push(next);
                 continue;
             };
             let unknown = left.len();

@@ -18,7 +18,7 @@
 //!     slc.callback {
 //!       %at = slc.from_stream %i
 //!       %element = slc.from_stream %e
-//!       store %y[%at], %element
+//!       store %element, %y[%at]
 //!     }
 //!   }
 //! }
