@@ -4,13 +4,12 @@
 
 #[path = "support/scf_programs.rs"]
 mod programs;
-mod support;
 #[path = "support/texts.rs"]
 mod texts;
 
 use hlo2dae_ir::analysis::{Obstacle, Obstacles};
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native};
-use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::lower::{LowerError, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, scf, slc};
 use proptest::prelude::*;
 
@@ -277,29 +276,5 @@ proptest! {
         assert_round_trip(&decoupled);
         prop_assert_eq!(&streams.evaluate(&inputs, &limits).unwrap(), &outputs, "{}\n{}", &text, &streams);
         prop_assert_eq!(&decoupled.evaluate(&inputs, &limits).unwrap(), &outputs, "{}\n{}", &text, &decoupled);
-    }
-
-    #[test]
-    fn random_regions_mean_the_same_on_every_level(
-        choices in prop::collection::vec(0u16..720, 0..240),
-        data in prop::collection::vec(0u16..720, 1..40),
-    ) {
-        let support::Case { region, inputs } = support::case(&choices, &data);
-        let limits = Limits { steps: 1_000_000, bytes: 1 << 24 };
-        let expected = region.evaluate(&inputs, &limits).unwrap();
-        let func = region_to_scf(&region).unwrap();
-        match lower(&func) {
-            Ok((streams, decoupled)) => {
-                assert_round_trip(&streams);
-                assert_round_trip(&decoupled);
-                let outputs = streams.evaluate(&inputs, &limits).unwrap();
-                prop_assert!(support::same(&outputs, &expected), "{}\n{}", &region, &streams);
-                let outputs = decoupled.evaluate(&inputs, &limits).unwrap();
-                prop_assert!(support::same(&outputs, &expected), "{}\n{}", &region, &decoupled);
-            }
-            // A nest whose bounds an earlier nest computes.
-            Err(LowerError::Obstacles(_)) => {}
-            Err(error) => panic!("{error:?}"),
-        }
     }
 }
