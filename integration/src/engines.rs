@@ -4,12 +4,16 @@
 //! the same inputs. It may be as far from the reference as [`compare::tolerance`] says. The engines lower one program step by
 //! step without changing the order of its operations, so among each other they agree in every bit.
 
+use std::num::NonZeroUsize;
+
+use hlo2dae_backend::Artifact;
 use hlo2dae_frontend::Match;
 use hlo2dae_hlo::{Literal, Module};
 use hlo2dae_ir::core::{Array, Ir, Limits};
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::region::{self, Region};
 use hlo2dae_ir::{dlc, scf, slc};
+use hlo2dae_sim::{Config, Emulator, Schedule};
 use miette::{Diagnostic, Report, Result, WrapErr, miette};
 
 use crate::case::Tolerance;
@@ -42,6 +46,14 @@ pub const ENGINES: &[Engine] = &[
         name: dlc::Program::NAME,
         run: |region, inputs| run(&to_dlc(region)?, inputs),
     },
+    Engine {
+        name: "emulator",
+        run: |region, inputs| emulate(&artifact(region)?, inputs, Config::default()),
+    },
+    Engine {
+        name: "emulator_tight",
+        run: |region, inputs| emulate(&artifact(region)?, inputs, tight()),
+    },
 ];
 
 fn run<I: Ir>(program: &I, inputs: &[Array]) -> Result<Vec<Array>> {
@@ -60,6 +72,25 @@ fn to_slc(region: &Region) -> Result<slc::Func> {
 
 fn to_dlc(region: &Region) -> Result<dlc::Program> {
     lowered(&to_slc(region)?, slc_to_dlc)
+}
+
+fn artifact(region: &Region) -> Result<Artifact> {
+    lowered(&to_dlc(region)?, hlo2dae_backend::compile)
+}
+
+fn emulate(artifact: &Artifact, inputs: &[Array], config: Config) -> Result<Vec<Array>> {
+    let (outputs, _) = Emulator::new(artifact, config)?.run(inputs)?;
+    Ok(outputs)
+}
+
+/// The machine on which units wait for each other most: one place in every queue, turns of uneven length.
+fn tight() -> Config {
+    Config {
+        control_capacity: NonZeroUsize::MIN,
+        data_capacity: NonZeroUsize::MIN,
+        schedule: Schedule::Shuffled(1),
+        ..Config::default()
+    }
 }
 
 /// A program, lowered; errors show the text of what was lowered.

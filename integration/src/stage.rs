@@ -7,9 +7,11 @@ use hlo2dae_hlo::{Module, parse_module};
 use hlo2dae_ir::core::Ir;
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, region, scf, slc};
+use hlo2dae_sim::stream_text;
 use miette::{Diagnostic, IntoDiagnostic, Report, Result, miette};
 
-use crate::case::{Case, INPUT};
+use crate::case::{Case, DECLARED, INPUT};
+use crate::instance::{Instance, instances};
 use crate::{compare, engines, golden, programs};
 
 /// One stage: what it reads, what it writes.
@@ -29,6 +31,9 @@ const REGIONS: &str = "20-regions.region";
 const LOOPS: &str = "30-loops.scf";
 const STREAMS: &str = "40-streams.slc";
 const DECOUPLED: &str = "60-decoupled.dlc";
+
+/// Tokens that a stream text shows; all of them, in a model that is small enough to be read.
+const STREAM_TOKENS: u64 = 1000;
 
 /// All stages, in the order of the pipeline.
 pub const STAGES: &[Stage] = &[
@@ -79,6 +84,12 @@ pub const STAGES: &[Stage] = &[
         source: DECOUPLED,
         summary: false,
         make: |_, text| each_artifact(text, |artifact| artifact.execute_text().to_string()),
+    },
+    Stage {
+        file: "75-stream.txt",
+        source: DECOUPLED,
+        summary: false,
+        make: stream,
     },
     Stage {
         file: "90-verify.txt",
@@ -184,6 +195,29 @@ fn each_artifact(text: &str, print: fn(&hlo2dae_backend::Artifact) -> String) ->
         .iter()
         .map(|artifact| print(artifact).trim_end().to_string() + "\n")
         .collect();
+    Ok(texts.join("\n"))
+}
+
+/// What the access unit sends for the declared inputs, program by program.
+fn stream(case: &Case, text: &str) -> Result<String> {
+    let graph = case.text(GRAPH)?;
+    let module = module(&graph)?;
+    let found = matches(&module, &graph)?.regions;
+    let arguments = case.arguments(&module, DECLARED, case.spec.seed)?;
+    let instances = instances(&module, &found, &arguments)?;
+    let artifacts = artifacts(text)?;
+    miette::ensure!(
+        artifacts.len() == instances.len(),
+        "{} programs for {} regions",
+        artifacts.len(),
+        instances.len()
+    );
+    let mut texts = Vec::new();
+    for (artifact, instance) in artifacts.iter().zip(instances) {
+        let Instance { inputs, .. } =
+            instance.ok_or_else(|| miette!("@{} is never entered", artifact.name))?;
+        texts.push(stream_text(artifact, &inputs, STREAM_TOKENS)?);
+    }
     Ok(texts.join("\n"))
 }
 
