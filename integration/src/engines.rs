@@ -4,6 +4,7 @@
 //! the same inputs. It may be as far from the reference as [`compare::tolerance`] says. The engines lower one program step by
 //! step without changing the order of its operations, so among each other they agree in every bit.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
 use hlo2dae_backend::Artifact;
@@ -14,7 +15,7 @@ use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::region::{self, Region};
 use hlo2dae_ir::{dlc, scf, slc};
 use hlo2dae_sim::{Config, Emulator, Schedule};
-use miette::{Diagnostic, Report, Result, WrapErr, miette};
+use miette::{Diagnostic, Report, Result, WrapErr};
 
 use crate::case::Tolerance;
 use crate::compare::{self, Difference};
@@ -135,6 +136,23 @@ impl Check {
     }
 }
 
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let differences: Vec<String> = self.differences.iter().map(Difference::to_string).collect();
+        let differences = differences.join(", ");
+        let Check {
+            region,
+            engine,
+            tolerance,
+            ..
+        } = self;
+        write!(
+            f,
+            "@{region}, {engine}: {differences}, allowed: {tolerance}"
+        )
+    }
+}
+
 /// Runs all engines on all regions: for each region a check for each engine, none where the model never enters the region.
 pub fn checks(
     module: &Module,
@@ -193,33 +211,57 @@ fn region_checks(region: &Region, instance: &Instance) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// An error unless every engine is as close to the reference as it has to be.
-pub fn check(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<()> {
-    let failed: Vec<String> = checks(module, matches, arguments)?
+/// How many regions ran; an error unless every engine is as close to the reference as it has to be.
+pub fn check(module: &Module, matches: &[Match], arguments: &[Literal]) -> Result<usize> {
+    let checks = checks(module, matches, arguments)?;
+    let failed: Vec<String> = checks
         .iter()
         .flatten()
         .filter(|check| !check.ok())
-        .map(|check| {
-            let differences: Vec<String> = check
-                .differences
-                .iter()
-                .map(Difference::to_string)
-                .collect();
-            let Check {
-                region,
-                engine,
-                tolerance,
-                ..
-            } = check;
-            format!(
-                "@{region}, {engine}: {}, allowed: {tolerance:?}",
-                differences.join(", ")
-            )
-        })
+        .map(Check::to_string)
         .collect();
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(miette!("{}", failed.join("\n")))
+    miette::ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(checks.iter().filter(|checks| !checks.is_empty()).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGION: &str = "region @bag {
+  input %table: f32[2]
+  input %ids: s32[3]
+  output %out: f32[1] = 0.0
+  nest (%b = 1, %l = 3) {
+    %id = read %ids[%l]
+    %row = index %id {clamp 0..1}
+    %x = read %table[%row]
+    combine add %out[%b], %x
+  }
+}
+";
+
+    fn verdicts(output: f32) -> Vec<&'static str> {
+        let region: Region = REGION.parse().unwrap();
+        let instance = Instance {
+            inputs: vec![
+                Array::from_elements(&[2], &[1.0f32, 2.0]).unwrap(),
+                Array::from_elements(&[3], &[0i32, 5, -1]).unwrap(),
+            ],
+            outputs: vec![Array::from_elements(&[1], &[output]).unwrap()],
+        };
+        let checks = region_checks(&region, &instance).unwrap();
+        checks.iter().map(Check::verdict).collect()
+    }
+
+    #[test]
+    fn every_engine_computes_a_bag() {
+        assert_eq!(verdicts(4.0), vec!["equal"; ENGINES.len()]);
+    }
+
+    #[test]
+    fn every_engine_is_held_against_the_reference() {
+        assert_eq!(verdicts(4.000001), vec!["within"; ENGINES.len()]);
+        assert_eq!(verdicts(4.1), vec!["WRONG"; ENGINES.len()]);
     }
 }

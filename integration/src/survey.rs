@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hlo2dae_frontend::{Match, Matches, Options, ValueRef, find_regions};
+use hlo2dae_frontend::{Match, Matches, ValueRef};
 use hlo2dae_hlo::eval::EvalError;
 use hlo2dae_hlo::{ComputationId, Literal, Module};
-use miette::{Report, Result, WrapErr, miette};
+use miette::{Result, WrapErr, miette};
 
 use crate::case::{Case, ExpectedRegion, INPUT};
 use crate::engines;
@@ -34,6 +34,8 @@ pub struct Tally {
     pub operations: BTreeMap<String, (u64, u64)>,
     /// Regions, covering expected operations or others.
     pub regions: usize,
+    /// Regions of computations that the model never enters with these arguments, so that no engine ran them.
+    pub idle: usize,
     /// The reference cannot run the model, so that no engine was held against it.
     pub not_run: bool,
 }
@@ -46,6 +48,7 @@ impl Tally {
             *sum = (sum.0 + expected, sum.1 + found);
         }
         self.regions += other.regions;
+        self.idle += other.idle;
     }
 }
 
@@ -54,6 +57,9 @@ impl std::fmt::Display for Tally {
         write!(f, "{} regions", self.regions)?;
         for (kind, (expected, found)) in &self.operations {
             write!(f, ", {kind} {found}/{expected}")?;
+        }
+        if self.idle > 0 {
+            write!(f, ", {} idle", self.idle)?;
         }
         if self.not_run {
             f.write_str(", not run")?;
@@ -86,17 +92,17 @@ impl Subject {
     pub fn survey(&self) -> Result<Tally> {
         let module = stage::module(&self.text)?;
         self.reprint(&module)?;
-        let matches = find_regions(&module, &Options::default())
-            .map_err(|error| Report::new(error).with_source_code(self.text.clone()))?;
+        let matches = stage::matches(&module, &self.text)?;
         covered_once(&module, &matches)?;
         let arguments = self.literals(&module)?;
         let mut tally = self.tally(&module, &matches);
-        if let Err(error) = engines::check(&module, &matches.regions, &arguments) {
+        match engines::check(&module, &matches.regions, &arguments) {
+            Ok(ran) => tally.idle = tally.regions.saturating_sub(ran),
             // A model for several machines has no value on one.
-            match error.downcast_ref::<EvalError>() {
+            Err(error) => match error.downcast_ref::<EvalError>() {
                 Some(EvalError::Unsupported { .. }) => tally.not_run = true,
                 _ => return Err(error),
-            }
+            },
         }
         Ok(tally)
     }

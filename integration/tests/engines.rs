@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use hlo2dae_frontend::{Options, find_regions};
 use hlo2dae_integration::case::{Case, INPUT};
 use hlo2dae_integration::{engines, harness, stage};
 use miette::{Report, Result, WrapErr};
@@ -20,14 +19,17 @@ fn main() -> ExitCode {
 fn run(case: &Case) -> Result<Vec<Report>> {
     let text = case.text(INPUT)?;
     let module = stage::module(&text)?;
-    let matches = find_regions(&module, &Options::default())
-        .map_err(|error| Report::new(error).with_source_code(text.clone()))?;
+    let matches = stage::matches(&module, &text)?;
     let mut errors = Vec::new();
     for set in case.input_sets() {
         for seed in case.spec.seed..=case.spec.seed.saturating_add(SEEDS) {
             let checked = case
                 .arguments(&module, set, seed)
-                .and_then(|arguments| engines::check(&module, &matches.regions, &arguments))
+                .and_then(|arguments| {
+                    let ran = engines::check(&module, &matches.regions, &arguments)?;
+                    miette::ensure!(ran > 0, "no region ran: nothing was held against anything");
+                    Ok(())
+                })
                 .wrap_err_with(|| format!("inputs `{set}`, seed {seed}"));
             errors.extend(checked.err());
         }
