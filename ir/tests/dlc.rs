@@ -4,33 +4,15 @@
 
 #[path = "support/dlc_programs.rs"]
 mod programs;
-
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+#[path = "support/texts.rs"]
+mod texts;
 
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits};
 use hlo2dae_ir::dlc::Program;
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, Report};
 use proptest::prelude::*;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dlc")
-}
-
-/// The files of a folder with this extension, in the order of their names.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == extension))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
-
 fn text(name: &str) -> String {
-    std::fs::read_to_string(folder().join(name)).unwrap()
+    std::fs::read_to_string(texts::folder("dlc").join(name)).unwrap()
 }
 
 fn run(name: &str, inputs: &[Array]) -> Vec<Array> {
@@ -48,16 +30,20 @@ fn s32s(dims: &[u64], elements: &[i32]) -> Array {
 
 #[test]
 fn programs_print_as_they_were_written() {
-    for path in files(&folder(), "dlc") {
-        let text = std::fs::read_to_string(&path).unwrap();
+    for path in texts::files(&texts::folder("dlc"), "dlc") {
+        let text = texts::program(&path);
         let program: Program = text.parse().unwrap();
         program.verify().unwrap();
-        let code: String = text
-            .lines()
-            .filter(|line| !line.starts_with("//"))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        assert_eq!(program.to_string(), code, "{}", path.display());
+        assert_eq!(program.to_string(), text, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_documented_program_is_one() {
+    for text in texts::documented("dlc/mod.rs", "dlc.program") {
+        let program: Program = text.parse().unwrap();
+        program.verify().unwrap();
+        assert_eq!(program.to_string(), text);
     }
 }
 
@@ -179,45 +165,18 @@ fn a_run_ends_at_its_limit_of_steps() {
     );
 }
 
-/// An error as it is shown to people.
-fn render(error: impl Diagnostic + Send + Sync + 'static, name: &str, text: &str) -> String {
-    let source = NamedSource::new(name, text.to_owned());
-    let report = Report::new(error).with_source_code(source);
-    let mut rendered = String::new();
-    GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-        .with_width(120)
-        .render_report(&mut rendered, report.as_ref())
-        .unwrap();
-    rendered.lines().fold(String::new(), |mut all, line| {
-        writeln!(all, "{}", line.trim_end()).unwrap();
-        all
-    })
-}
-
 #[test]
 fn invalid_programs_are_told_what_is_wrong() {
-    let folder = folder().join("errors");
-    let bless = std::env::var_os("BLESS").is_some();
-    let mut expected_files = Vec::new();
-    for path in files(&folder, "dlc") {
+    let folder = texts::folder("dlc/errors");
+    texts::assert_closed(&folder, &["dlc", "txt"]);
+    for path in texts::files(&folder, "dlc") {
         let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let rendered = match text.parse::<Program>() {
-            Err(error) => render(error, &name, &text),
-            Ok(program) => render(program.verify().unwrap_err(), &name, &text),
+            Err(error) => texts::render(error, &path, &text),
+            Ok(program) => texts::render(program.verify().unwrap_err(), &path, &text),
         };
-        let golden = path.with_extension("txt");
-        if bless {
-            std::fs::write(&golden, &rendered).unwrap();
-        }
-        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(
-            rendered, expected,
-            "{name}: BLESS=1 rewrites the golden file"
-        );
-        expected_files.push(golden);
+        texts::compare(&path, "txt", &rendered);
     }
-    assert_eq!(files(&folder, "txt"), expected_files);
 }
 
 proptest! {

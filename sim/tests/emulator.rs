@@ -4,6 +4,9 @@
 
 #[path = "../../ir/tests/support/dlc_programs.rs"]
 mod programs;
+#[allow(dead_code, reason = "what other tests use of it")]
+#[path = "../../ir/tests/support/mod.rs"]
+mod regions;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use hlo2dae_backend::execute::Instruction;
 use hlo2dae_backend::{Artifact, compile};
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Scalar, ScalarType};
 use hlo2dae_ir::dlc::Program;
+use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_sim::{Config, Emulator, Schedule, SimError, Stats, StreamText, stream_text};
 use proptest::prelude::*;
 
@@ -388,6 +392,24 @@ proptest! {
         prop_assert_eq!(&outputs, &expected);
         let other = config(control, data, Schedule::Shuffled(seed));
         prop_assert_eq!(run(&artifact, other, &inputs), (outputs, stats, text));
+    }
+
+    #[test]
+    fn random_regions_run_as_they_mean(
+        choices in prop::collection::vec(any::<u16>(), 0..200),
+        data in prop::collection::vec(any::<u16>(), 1..40),
+        control in 1usize..6,
+        data_capacity in 1usize..6,
+        seed in any::<u64>(),
+    ) {
+        let regions::Case { region, inputs } = regions::case(&choices, &data);
+        let scf = region_to_scf(&region).unwrap();
+        let slc = scf_to_slc(&scf).unwrap();
+        let artifact = compile(&slc_to_dlc(&slc).unwrap()).unwrap();
+        let expected = region.evaluate(&inputs, &Limits::default()).unwrap();
+        let config = config(control, data_capacity, Schedule::Shuffled(seed));
+        let (outputs, _) = Emulator::new(&artifact, config).unwrap().run(&inputs).unwrap();
+        prop_assert!(regions::same(&outputs, &expected));
     }
 
     /// Whatever numbers an artifact has, it is refused, or it runs to an end; never a panic.
