@@ -268,3 +268,62 @@ impl Array {
         self.scalars().map(T::from_scalar).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_found_row_major_and_nowhere_else() {
+        let elements: Vec<i16> = (0..6).collect();
+        let mut array = Array::from_elements(&[2, 3], &elements).expect("the sizes agree");
+        assert_eq!(array.at(&[1, 0]), Some(Scalar::S16(3)));
+        for outside in [&[2, 0][..], &[0, 3], &[-1, 0], &[1], &[0, 0, 0]] {
+            assert_eq!(array.at(outside), None);
+        }
+        assert_eq!(array.set(5, Scalar::S16(-7)), Some(()));
+        assert_eq!(array.set(6, Scalar::S16(-7)), None);
+        assert_eq!(array.set(0, Scalar::S32(-7)), None);
+        assert_eq!(array.set(usize::MAX, Scalar::S16(-7)), None);
+        assert_eq!(array.elements(), Some(vec![0i16, 1, 2, 3, 4, -7]));
+        assert_eq!(array.elements::<u16>(), None);
+    }
+
+    #[test]
+    fn every_element_type_goes_to_bytes_and_back() {
+        for &element in ElementType::ALL {
+            let one = Scalar::F64(1.0).convert(element.into());
+            let array = Array::splat(one, &[3]).expect("small");
+            let again = Array::from_bytes(element, &[3], array.data.clone());
+            assert_eq!(again.as_ref(), Ok(&array));
+            let scalars = Array::from_scalars(element, &[3], array.scalars());
+            assert_eq!((scalars, array.at(&[2])), (again, Some(one)));
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_agree_or_overflow_are_errors() {
+        let dims = [u64::MAX, u64::MAX];
+        let too_large = Array::zeros(ElementType::U8, &dims);
+        assert!(matches!(too_large, Err(ArrayError::TooLarge { .. })));
+        assert_eq!(
+            Array::zeros(ElementType::U8, &[u64::MAX, 0]).map(|a| a.len()),
+            Ok(0)
+        );
+        let short = Array::from_bytes(ElementType::F32, &[2], vec![0; 7]);
+        assert!(matches!(
+            short,
+            Err(ArrayError::WrongSize {
+                expected: 8,
+                found: 7,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn bytes_of_bool_are_zero_or_one() {
+        let array = Array::from_bytes(ElementType::Bool, &[3], vec![0, 2, 255]);
+        assert_eq!(array.map(|a| a.data), Ok(vec![0, 1, 1]));
+    }
+}

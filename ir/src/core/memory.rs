@@ -330,3 +330,76 @@ impl<'a> Memory<'a> {
             .map_or_else(|| buffer.to_string(), |b| b.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ElementType;
+
+    fn buffers() -> PrimaryMap<BufferId, Buffer> {
+        let buffer = |name: &str, role| Buffer {
+            name: name.to_owned(),
+            element: ElementType::S32,
+            dims: vec![2],
+            role,
+            sorted: false,
+            span: Span::default(),
+        };
+        // The copy is declared before the input that it copies.
+        PrimaryMap::from_iter([
+            buffer("copy", Role::Output(Init::Copy(BufferId::from_u32(1)))),
+            buffer("x", Role::Input),
+            buffer("splat", Role::Output(Init::Splat(Scalar::S32(7)))),
+            buffer("scratch", Role::Temp(Init::Undefined)),
+        ])
+    }
+
+    fn array(elements: &[i32]) -> Array {
+        Array::from_elements(&[elements.len() as u64], elements).expect("the sizes agree")
+    }
+
+    #[test]
+    fn buffers_start_as_declared_and_outputs_come_back_in_order() {
+        let (buffers, inputs) = (buffers(), [array(&[3, 4])]);
+        let mut memory = Memory::new(&buffers, &inputs, &Limits::default()).expect("valid");
+        let [copy, x, splat, scratch] = [0, 1, 2, 3].map(BufferId::from_u32);
+        let (here, new) = (Span::default(), Scalar::S32(5));
+        assert!(memory.store(x, &[0], new, here).is_err());
+        assert!(memory.store(copy, &[2], new, here).is_err());
+        assert!(memory.store(copy, &[0], Scalar::S64(5), here).is_err());
+        assert!(memory.load(scratch, &[1], here).is_err());
+        assert_eq!(memory.store(scratch, &[1], new, here), Ok(()));
+        assert_eq!(memory.load(scratch, &[1], here), Ok(new));
+        assert_eq!(
+            memory.combine(CombineOp::Add, copy, &[1], new, here),
+            Ok(())
+        );
+        assert_eq!(
+            memory.combine(CombineOp::Replace, splat, &[0], new, here),
+            Ok(())
+        );
+        assert_eq!(
+            memory.into_outputs(),
+            Ok(vec![array(&[3, 9]), array(&[5, 7])])
+        );
+        assert_eq!(inputs, [array(&[3, 4])]);
+    }
+
+    #[test]
+    fn inputs_that_are_not_as_declared_are_refused() {
+        let buffers = buffers();
+        let refused = |inputs: &[Array]| {
+            let memory = Memory::new(&buffers, inputs, &Limits::default());
+            memory
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert_eq!(refused(&[]), "the program takes 1 inputs, found 0");
+        let short = refused(&[array(&[1])]);
+        assert_eq!(short, "input %x takes s32[2], found s32[1]");
+        let mut broken = array(&[1, 2]);
+        broken.data.pop();
+        assert!(refused(&[broken]).starts_with("%x: "));
+    }
+}

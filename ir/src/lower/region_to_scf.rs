@@ -269,12 +269,19 @@ impl<'r> Lowering<'r> {
                 let begin = self.values[*begin].expand()?;
                 let end = self.values[*end].expand()?;
                 let (lo, hi) = (self.temps[begin].bounds.0, self.temps[end].bounds.1);
-                (End::Temp(begin), End::Temp(end), (lo, hi.saturating_sub(1)))
+                (self.end(begin), self.end(end), (lo, hi.saturating_sub(1)))
             }
         };
         self.axes.push(self.temps.next_key());
         // An axis has its place, even where its bounds are available further out.
         Some(self.push(data, Def::Position(begin, end), self.axes.len(), bounds))
+    }
+
+    fn end(&self, temp: Temp) -> End {
+        match self.temps[temp].def {
+            Def::Arith(Arith::Constant(Scalar::Index(n))) => End::Constant(n),
+            Def::Arith(_) | Def::Load(..) | Def::Position(..) => End::Temp(temp),
+        }
     }
 
     /// The value of an index, and when it is inside if it may be marked.
@@ -414,7 +421,7 @@ impl<'r> Lowering<'r> {
         });
         // The statement stands in all loops so far; it stays in those that may be empty.
         let may_be_empty = |axis: &Temp| match self.temps[*axis].def {
-            Def::Position(End::Constant(_), End::Constant(_)) => false,
+            Def::Position(End::Constant(begin), End::Constant(end)) => begin >= end,
             Def::Position(..) | Def::Arith(_) | Def::Load(..) => true,
         };
         let level = match self.axes.iter().rposition(may_be_empty) {

@@ -158,3 +158,35 @@ pub fn print_list<V, N: fmt::Display>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_names_become_names_and_names_stay() {
+        for foreign in [
+            "a b",
+            "",
+            ".x",
+            "x.",
+            "a..b",
+            "all-reduce.5",
+            "-1",
+            "é%",
+            "1e-7",
+        ] {
+            let name = to_name(foreign);
+            assert!(is_name(&name), "{foreign} {name}");
+            assert!(!is_name(foreign) || name == foreign, "{foreign} {name}");
+        }
+        assert!(!is_name("a..b") && !is_name("") && !is_name("a b"));
+    }
+
+    #[test]
+    fn names_given_out_differ() {
+        let mut names = Names::default();
+        let given = ["x", "x", "x_2", "x"].map(|wish| names.fresh(wish));
+        assert_eq!(given, ["x", "x_2", "x_2_2", "x_3"]);
+    }
+}
