@@ -121,7 +121,7 @@ pub enum Problem {
     #[error(transparent)]
     Operands(#[from] TypeError),
     /// A wrong number of indices.
-    #[error("%{buffer} takes {expected} indices, found {found}")]
+    #[error("%{buffer} has {expected} dimensions, found {found} indices")]
     Rank {
         /// The buffer.
         buffer: String,
@@ -216,7 +216,7 @@ pub enum EvalError {
     #[diagnostic(transparent)]
     Invalid(#[from] Diagnostics),
     /// Your input.
-    #[error("the program takes {expected} inputs, found {found}")]
+    #[error("expected {expected} inputs, found {found}")]
     InputCount {
         /// Number of input buffers.
         expected: usize,

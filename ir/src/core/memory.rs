@@ -395,7 +395,7 @@ mod tests {
                 .map(|error| error.to_string())
                 .unwrap_or_default()
         };
-        assert_eq!(refused(&[]), "the program takes 1 inputs, found 0");
+        assert_eq!(refused(&[]), "expected 1 inputs, found 0");
         let short = refused(&[array(&[1])]);
         assert_eq!(short, "input %x takes s32[2], found s32[1]");
         let mut broken = array(&[1, 2]);

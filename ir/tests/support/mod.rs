@@ -8,6 +8,8 @@
 //! come, so that runs end without errors. What a lowering cannot know to be inside is made too:
 //! sums of indices, and indices that are outside exactly when another one is marked.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use hlo2dae_ir::core::text::Names;
 use hlo2dae_ir::core::{
     Arith, Array, BinaryOp, Buffer, BufferId, CombineOp, CompareOp, ElementType, Init, Role,

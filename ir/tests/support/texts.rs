@@ -1,5 +1,7 @@
 //! Text files of a test folder: programs, and what is to come out of them.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::path::{Path, PathBuf};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, Report};
