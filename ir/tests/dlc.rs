@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "support/documentation.rs"]
+mod documentation;
 #[path = "support/dlc_programs.rs"]
 mod programs;
 #[path = "support/texts.rs"]
@@ -40,7 +42,7 @@ fn programs_print_as_they_were_written() {
 
 #[test]
 fn the_documented_program_is_one() {
-    for text in texts::documented("dlc/mod.rs", "dlc.program") {
+    for text in documentation::programs("dlc/mod.rs", "dlc.program") {
         let program: Program = text.parse().unwrap();
         program.verify().unwrap();
         assert_eq!(program.to_string(), text);

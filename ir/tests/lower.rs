@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "support/documentation.rs"]
+mod documentation;
 #[path = "support/scf_programs.rs"]
 mod programs;
 #[path = "support/texts.rs"]
@@ -68,12 +70,12 @@ fn programs_become_what_the_files_say() {
 #[test]
 fn lowerings_do_what_their_documentation_shows() {
     let [before, after] = ["scf.func", "slc.func"]
-        .map(|keyword| texts::documented("lower/scf_to_slc.rs", keyword).remove(0));
+        .map(|keyword| documentation::programs("lower/scf_to_slc.rs", keyword).remove(0));
     let func: scf::Func = before.parse().unwrap();
     assert_eq!(scf_to_slc(&func).unwrap().to_string(), after);
 
     let [before, after] = ["slc.func", "dlc.program"]
-        .map(|keyword| texts::documented("lower/slc_to_dlc.rs", keyword).remove(0));
+        .map(|keyword| documentation::programs("lower/slc_to_dlc.rs", keyword).remove(0));
     let func: slc::Func = before.parse().unwrap();
     assert_eq!(slc_to_dlc(&func).unwrap().to_string(), after);
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "support/documentation.rs"]
+mod documentation;
 #[path = "support/texts.rs"]
 mod texts;
 
@@ -28,7 +30,7 @@ fn programs_print_as_they_were_written() {
 
 #[test]
 fn the_documented_program_is_valid() {
-    let documented = texts::documented("slc/mod.rs", "slc.func");
+    let documented = documentation::programs("slc/mod.rs", "slc.func");
     assert_eq!(documented.len(), 1);
     let func: slc::Func = documented[0].parse().unwrap();
     func.verify().unwrap();
