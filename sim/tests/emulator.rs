@@ -4,7 +4,6 @@
 
 #[path = "../../ir/tests/support/dlc_programs.rs"]
 mod programs;
-#[allow(dead_code, reason = "what other tests use of it")]
 #[path = "../../ir/tests/support/mod.rs"]
 mod regions;
 
