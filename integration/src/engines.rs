@@ -124,14 +124,14 @@ impl Check {
             .all(|difference| difference.within(self.tolerance))
     }
 
-    /// The result in a word.
+    /// The result in a word: `equal` to the reference, `within` the tolerance, or `wrong`.
     pub fn verdict(&self) -> &'static str {
         if self.differences.iter().all(|d| *d == Difference::None) {
             "equal"
         } else if self.ok() {
             "within"
         } else {
-            "WRONG"
+            "wrong"
         }
     }
 }
@@ -262,6 +262,6 @@ mod tests {
     #[test]
     fn every_engine_is_held_against_the_reference() {
         assert_eq!(verdicts(4.000001), vec!["within"; ENGINES.len()]);
-        assert_eq!(verdicts(4.1), vec!["WRONG"; ENGINES.len()]);
+        assert_eq!(verdicts(4.1), vec!["wrong"; ENGINES.len()]);
     }
 }
