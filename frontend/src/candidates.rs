@@ -2,11 +2,13 @@
 //!
 //! A candidate is a gather, scatter or dynamic slice. It is refused here if
 //!
-//! * its indices are known at compile time: XLA turns it into a copy;
-//! * it takes one element from every row (a label from its logits): no row is shared, nothing is
-//!   streamed;
+//! * its indices are known at compile time and it takes single elements: XLA turns it into a copy
+//!   (whole rows at known positions are accepted: there the indices cost little and the rows much);
+//! * it takes single elements, each from a row of its own (a label from its logits): no row is
+//!   shared, nothing is streamed;
 //! * it moves single integers that only serve as further indices: sorting and counting, not data;
-//! * it takes one window in one execution: there is nothing to run ahead of.
+//! * it takes one window in one execution, or the same window again and again: there is nothing to
+//!   run ahead of.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -93,11 +95,21 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
     };
     let operand_rank = graph.array(*graph.nodes[node].operands.first()?)?.rank();
     let slice_dims = &graph.array(slices)?.dims;
-    let window: i64 = starts
+    let window_dims: Vec<i64> = starts
         .window_dims
         .iter()
         .map(|&d| slice_dims[d as usize])
-        .product();
+        .collect();
+    let window: i64 = window_dims.iter().product();
+    // Elements that follow each other in memory: the window along the operand's last dimension.
+    let operand_dims = &graph.array(*graph.nodes[node].operands.first()?)?.dims;
+    let last = operand_dims.iter().rposition(|&n| n > 1).unwrap_or(0) as i64;
+    let is_kept =
+        |d: &i64| !starts.missing_dims.contains(d) && !starts.operand_batching.contains(d);
+    let run = match is_kept(&last) {
+        true => window_dims[(0..last).filter(is_kept).count()],
+        false => 1,
+    };
 
     let mut inline = HashSet::new();
     let puller = Puller {
@@ -123,7 +135,8 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
     };
     // Along which axes do indices read from memory vary, and along which the place itself?
     let (mut read, mut varying, mut direct) = (false, HashSet::new(), HashSet::new());
-    for part in &parts {
+    let mut looked_up_dims = Vec::new();
+    for (d, part) in parts.iter().enumerate() {
         let element = match part.start {
             Start::Element(element) => element,
             Start::Position(position) => {
@@ -136,21 +149,26 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
             Some(position) => direct.extend(axes_below(&composer, position)),
             None => {
                 read |= reads_memory(&composer, element);
+                if composer.arena.as_constant(element).is_none() {
+                    looked_up_dims.push(d as i64);
+                }
                 varying.extend(axes_below(&composer, element));
             }
         }
     }
-    if !read {
+    if !read && run == 1 {
         return Some(MissReason::ConstantIndices);
     }
     let varies: HashSet<Axis> = varying
         .into_iter()
         .filter(|&axis| composer.arena.extent(axis) > 1)
         .collect();
-    if varies.is_empty() {
+    let is_one_window = slice_dims.iter().product::<i64>() == window;
+    if is_one_window || (read && varies.is_empty()) {
         return Some(MissReason::OneWindow);
     }
-    if window == 1 && !direct.is_empty() && varies.is_subset(&direct) {
+    let own_rows = varies.is_subset(&direct) || looked_up_dims.iter().all(|&d| d == last);
+    if window == 1 && !direct.is_empty() && own_rows {
         return Some(MissReason::OneElementPerRow);
     }
     if window == 1 && is_bookkeeping(graph, node) {

@@ -7,7 +7,7 @@
 //! | rows read through an index, combined along the row | `sddmm`; `kg_lookup` from three lookups on |
 //! | rows read through an index, stored | `gather`; `block_gather` where a window has several rows |
 //! | no lookup, combined by segment, fewer segments than values | `segment_reduce` |
-//! | no lookup, combined into places | `scatter_update` |
+//! | no lookup, combined into places; or combined into a copy of an input | `scatter_update` |
 
 use cranelift_entity::SecondaryMap;
 use hashbrown::{HashMap, HashSet};
@@ -455,13 +455,14 @@ impl Form {
                 );
                 let is_reduce = self.pooled != Some(CombineOp::Replace)
                     && starts_equal
-                    && rows(buffer).is_some_and(|segments| segments < self.values);
+                    && rows(buffer).is_some_and(|segments| segments <= self.values);
                 if is_reduce {
                     Kind::SegmentReduce
                 } else {
                     Kind::ScatterUpdate
                 }
             }
+            (_, Some(buffer)) if is_updated(region, buffer) => Kind::ScatterUpdate,
             ([table, ..], Some(buffer)) if rows(*table) == rows(buffer) => {
                 let is_plain = self.messages <= 1 && region.buffers[*table].dims.len() <= 2;
                 if is_plain {
@@ -483,6 +484,14 @@ impl Form {
             (_, None) => Kind::Gather,
         }
     }
+}
+
+/// Whether a buffer starts as a copy of an input.
+fn is_updated(region: &Region, buffer: BufferId) -> bool {
+    matches!(
+        region.buffers[buffer].role,
+        Role::Output(Init::Copy(_)) | Role::Temp(Init::Copy(_))
+    )
 }
 
 /// Whether a stored value is a sum divided by something other than a square root.

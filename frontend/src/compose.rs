@@ -204,6 +204,10 @@ impl<'a, 'm> Composer<'a, 'm> {
                 let zero = self.arena.position(0);
                 let (lhs, rhs) = positions.place(o, &vec![zero; sizes.len()]);
                 let (a, b) = (self.operand(node, 0, &lhs)?, self.operand(node, 1, &rhs)?);
+                let (a, b) = (
+                    self.arena.convert(a, element),
+                    self.arena.convert(b, element),
+                );
                 Ok(self.arena.binary(BinaryOp::Mul, a, b))
             }
             Map::Scatter(..) => Err(Refusal {

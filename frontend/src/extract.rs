@@ -272,10 +272,9 @@ impl Spaces<'_, '_> {
                     let (lhs, rhs) = positions.place(&kept, &summed);
                     let mut a = composer.operand(node, 0, &lhs)?;
                     let mut b = composer.operand(node, 1, &rhs)?;
-                    if wide {
-                        a = composer.arena.convert(a, ElementType::F32);
-                        b = composer.arena.convert(b, ElementType::F32);
-                    }
+                    let to = if wide { ElementType::F32 } else { element };
+                    a = composer.arena.convert(a, to);
+                    b = composer.arena.convert(b, to);
                     Ok(Task {
                         target,
                         op: CombineOp::Add,

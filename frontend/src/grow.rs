@@ -342,12 +342,22 @@ impl<'a, 'm> Grower<'a, 'm> {
                 .flat_map(|(sink, closure, _)| closure.iter().chain([sink]))
                 .copied()
                 .collect();
+            // What is used outside, or leads to something that is, is computed in any case.
+            let sinks: HashSet<NodeId> = kept.iter().map(|&(sink, ..)| sink).collect();
+            let mut needed: HashSet<NodeId> = HashSet::new();
+            let mut descending: Vec<NodeId> = inside.iter().copied().collect();
+            descending.sort_unstable_by(|a, b| b.cmp(a));
+            for node in descending {
+                let leads_out = self.graph.users[node]
+                    .iter()
+                    .any(|user| needed.contains(user) && !sinks.contains(user));
+                if leads_out || self.graph.escapes(node, &inside) {
+                    needed.insert(node);
+                }
+            }
             let before = kept.len();
             kept.retain(|(_, closure, along_row)| {
-                !along_row
-                    || !closure
-                        .iter()
-                        .any(|&node| self.graph.escapes(node, &inside))
+                !along_row || !closure.iter().any(|node| needed.contains(node))
             });
             if kept.len() == before {
                 return kept.into_iter().map(|(sink, ..)| sink).collect();

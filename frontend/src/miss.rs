@@ -34,14 +34,16 @@ pub enum MissReason {
     /// Nothing uses the result.
     #[error("nothing uses its result")]
     Unused,
-    /// The indices are literals.
-    #[error("its indices are known at compile time")]
+    /// The indices are literals, and single elements are taken.
+    #[error("its indices are known at compile time and it takes single elements")]
     ConstantIndices,
     /// One window is taken in one execution.
     #[error("it takes a single window")]
     OneWindow,
-    /// One element is taken from every row.
-    #[error("it takes one element from every row, so no row is shared and nothing is streamed")]
+    /// Single elements are taken, each from a row that no other lookup uses.
+    #[error(
+        "it takes single elements from rows of their own, so no row is shared and nothing is streamed"
+    )]
     OneElementPerRow,
     /// Single integers that only serve as indices.
     #[error("it moves single integers that only serve as further indices")]

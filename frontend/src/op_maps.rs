@@ -118,6 +118,21 @@ pub(crate) fn element_type(primitive: PrimitiveType) -> Option<ElementType> {
     }
 }
 
+/// Whether every value of one type is a value of another.
+fn keeps_values(from: ElementType, to: ElementType) -> bool {
+    use ElementType::{BF16, Bool, F16, F32, F64};
+    let bits = |element: ElementType| element.bytes() * 8 - usize::from(element.is_signed());
+    match (from, to) {
+        _ if from == to => true,
+        (Bool, _) => true,
+        (F16 | BF16, F32 | F64) | (F32, F64) => true,
+        _ if from.is_integer() && to.is_integer() => {
+            bits(from) <= bits(to) && (to.is_signed() || !from.is_signed())
+        }
+        _ => false,
+    }
+}
+
 /// One element of a literal, by its row-major position.
 pub(crate) fn literal_element(literal: &Literal, position: usize) -> Option<Scalar> {
     let (shape, data) = literal.as_array()?;
@@ -811,10 +826,12 @@ impl<'g, 'm> Operands<'g, 'm> {
         if !fits {
             return Err(RANKS);
         }
-        if lhs.element != result.element || rhs.element != result.element {
-            return Err(NoMap(
-                "its operands and its result have different element types",
-            ));
+        let holds = |from: PrimitiveType| match (element_type(from), element_type(result.element)) {
+            (Some(from), Some(to)) => keeps_values(from, to),
+            _ => false,
+        };
+        if !holds(lhs.element) || !holds(rhs.element) {
+            return Err(NoMap("its result cannot hold the values of its operands"));
         }
         Ok(Map::Dot(dims))
     }
