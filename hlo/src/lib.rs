@@ -7,7 +7,10 @@
 //! Reading order: [`shape`], [`module`], [`attribute`], then the parser.
 
 pub mod attribute;
+mod canonical;
+mod equal;
 pub mod eval;
+mod infer;
 pub mod literal;
 pub mod metadata;
 pub mod minifloat;
@@ -16,6 +19,7 @@ pub mod opcode;
 pub mod parse;
 mod print;
 pub mod shape;
+pub mod verify;
 
 pub use attribute::{
     Attribute, AttributeValue, ConvolutionDims, DotDims, GatherDims, ScatterDims, WindowDim,
@@ -25,5 +29,6 @@ pub use metadata::SourceLine;
 pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
 pub use opcode::Opcode;
 pub use parse::error::{ParseError, ParseErrors, line_column};
-pub use parse::parse_module;
+pub use parse::{parse_attribute, parse_module, parse_shape};
 pub use shape::{ArrayShape, Layout, PrimitiveType, Shape};
+pub use verify::{Verified, VerifyError, VerifyErrors, verify};

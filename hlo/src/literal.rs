@@ -25,7 +25,8 @@ pub enum Literal {
         /// `element_count * element.bytes()` bytes.
         data: Arc<[u8]>,
     },
-    /// An array whose text was elided (`{...}`): the shape is known, the values are not.
+    /// An array whose text was elided (`{...}`), or gave one element for more than are worth
+    /// holding: the shape is known, the values are not.
     Elided(ArrayShape),
     /// A tuple.
     Tuple(Vec<Literal>),

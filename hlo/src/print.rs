@@ -2,16 +2,18 @@
 //!
 //! Every name carries `%`, every result shape its layout, no operand a shape. An instruction's
 //! attributes stand in the order of the parser's table, a module always states the layout of its
-//! entry.
+//! entry. Order and names are those of [`Canonical`].
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use half::{bf16, f16};
 
 use crate::attribute::{Attribute, AttributeValue, ConvolutionDims, WindowDim};
+use crate::canonical::Canonical;
 use crate::literal::Literal;
 use crate::minifloat;
 use crate::module::{ComputationId, Instruction, InstructionId, Module, Payload};
+use crate::opcode::Opcode;
 use crate::parse::spec::{COMMON, MODULE, Spec, attributes};
 use crate::parse::value::is_json_object;
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
@@ -118,104 +120,168 @@ impl Display for Bare<'_> {
 
 impl Display for Module {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "HloModule {}", self.name)?;
-        let stated = |name: &str| self.attributes.iter().find(|a| &*a.name == name);
+        let printer = Printer {
+            module: self,
+            canonical: &Canonical::new(self),
+        };
+        printer.header(f)?;
+        printer
+            .canonical
+            .computations
+            .iter()
+            .filter(|&&id| !printer.canonical.is_folded(id))
+            .try_for_each(|&id| printer.computation(f, id))
+    }
+}
+
+struct Printer<'m> {
+    module: &'m Module,
+    canonical: &'m Canonical,
+}
+
+impl Printer<'_> {
+    fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let module = self.module;
+        write!(f, "HloModule {}", module.name)?;
+        let stated = |name: &str| module.attributes.iter().find(|a| &*a.name == name);
         for spec in MODULE {
             match stated(spec.name) {
-                Some(attribute) => self.print_attribute(f, attribute)?,
+                Some(attribute) => self.attribute(f, attribute)?,
                 None if spec.name == "entry_computation_layout" => {
-                    let entry = self.entry();
+                    let entry = module.entry();
                     f.write_str(", entry_computation_layout={(")?;
                     for (i, &parameter) in entry.parameters.iter().enumerate() {
                         list_separator(f, i)?;
-                        write!(f, "{}", self.instructions[parameter].shape)?;
+                        write!(f, "{}", module.instructions[parameter].shape)?;
                     }
-                    write!(f, ")->{}}}", self.instructions[entry.root].shape)?;
+                    write!(f, ")->{}}}", module.instructions[entry.root].shape)?;
                 }
                 None => {}
             }
         }
-        f.write_str("\n\n")?;
-        for table in &self.source_tables {
-            writeln!(f, "{}", table.name)?;
+        for table in &module.source_tables {
+            write!(f, "\n\n{}", table.name)?;
             for (number, row) in &table.rows {
-                writeln!(f, "{number} {row}")?;
+                write!(f, "\n{number} {row}")?;
             }
-            f.write_str("\n")?;
         }
-        for id in self.computations.keys() {
-            self.print_computation(f, id)?;
-        }
-        Ok(())
+        f.write_str(if module.source_tables.is_empty() {
+            "\n\n"
+        } else {
+            "\n\n\n"
+        })
     }
-}
 
-impl Module {
-    fn print_computation(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {
-        let computation = &self.computations[id];
-        if id == self.entry {
+    fn computation(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {
+        let module = self.module;
+        let computation = &module.computations[id];
+        if id == module.entry {
             f.write_str("ENTRY ")?;
         }
-        write!(f, "%{} (", computation.name)?;
-        join(f, ", ", &computation.parameters, |f, &parameter| {
-            let parameter = &self.instructions[parameter];
-            write!(f, "{}: {}", parameter.name, Bare(&parameter.shape))
-        })?;
-        let root = &self.instructions[computation.root];
+        write!(f, "%{} (", self.canonical.computation_name(module, id))?;
+        for (i, &parameter) in computation.parameters.iter().enumerate() {
+            f.write_str(if i > 0 { ", " } else { "" })?;
+            let shape = &module.instructions[parameter].shape;
+            write!(
+                f,
+                "{}: {}",
+                self.canonical.name(module, parameter),
+                Bare(shape)
+            )?;
+        }
+        let root = &module.instructions[computation.root];
         writeln!(f, ") -> {} {{", Bare(&root.shape))?;
-        for &id in &computation.instructions {
-            f.write_str(if id == computation.root {
+        for &member in &self.canonical.instructions[id] {
+            f.write_str(if member == computation.root {
                 "  ROOT "
             } else {
                 "  "
             })?;
-            self.print_instruction(f, &self.instructions[id])?;
+            self.instruction(f, member)?;
             f.write_str("\n")?;
         }
         f.write_str("}")?;
         for attribute in &computation.attributes {
-            self.print_attribute(f, attribute)?;
+            self.attribute(f, attribute)?;
         }
         f.write_str("\n\n")
     }
 
-    fn print_instruction(&self, f: &mut Formatter<'_>, instruction: &Instruction) -> fmt::Result {
-        write!(
-            f,
-            "%{} = {} {}(",
-            instruction.name, instruction.shape, instruction.opcode
-        )?;
+    fn instruction(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
+        let instruction = &self.module.instructions[id];
+        let folded = self.canonical.folded(self.module, id);
+        self.name(f, id)?;
+        write!(f, " = {} ", instruction.shape)?;
+        match folded {
+            Some(operation) => {
+                let suffix = match instruction.opcode {
+                    Opcode::AsyncStart => "start",
+                    Opcode::AsyncUpdate => "update",
+                    _ => "done",
+                };
+                write!(
+                    f,
+                    "{}-{suffix}(",
+                    self.module.instructions[operation].opcode
+                )?;
+            }
+            None => write!(f, "{}(", instruction.opcode)?,
+        }
+        self.arguments(f, instruction)?;
+        f.write_str(")")?;
+        match folded.map(|operation| &self.module.instructions[operation]) {
+            Some(operation) if instruction.opcode == Opcode::AsyncStart => {
+                let own = attributes(Opcode::AsyncStart).iter();
+                let own: Vec<Spec> = own.copied().filter(|s| s.name != "calls").collect();
+                self.attributes(f, instruction, &own)?;
+                self.attributes(f, operation, attributes(operation.opcode))?;
+            }
+            _ => self.attributes(f, instruction, attributes(instruction.opcode))?,
+        }
+        self.attributes(f, instruction, COMMON)
+    }
+
+    fn arguments(&self, f: &mut Formatter<'_>, instruction: &Instruction) -> fmt::Result {
         match &instruction.payload {
-            Payload::Parameter(number) => write!(f, "{number}")?,
-            Payload::Constant(literal) => write!(f, "{literal}")?,
+            Payload::Parameter(number) => write!(f, "{number}"),
+            Payload::Constant(literal) => write!(f, "{literal}"),
             Payload::None => {
                 for (i, &operand) in instruction.operands.iter().enumerate() {
                     list_separator(f, i)?;
-                    self.print_name(f, operand)?;
+                    self.name(f, operand)?;
                 }
+                Ok(())
             }
         }
-        f.write_str(")")?;
-        let print = |f: &mut Formatter<'_>, specs: &[Spec]| {
-            specs
-                .iter()
-                .filter_map(|spec| {
-                    instruction
-                        .attributes
-                        .iter()
-                        .find(|a| &*a.name == spec.name)
-                })
-                .try_for_each(|attribute| self.print_attribute(f, attribute))
-        };
-        print(f, attributes(instruction.opcode))?;
-        print(f, COMMON)
     }
 
-    fn print_name(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
-        write!(f, "%{}", self.instructions[id].name)
+    fn attributes(
+        &self,
+        f: &mut Formatter<'_>,
+        instruction: &Instruction,
+        specs: &[Spec],
+    ) -> fmt::Result {
+        if instruction.attributes.is_empty() {
+            return Ok(());
+        }
+        specs
+            .iter()
+            .filter_map(|spec| {
+                let stated = &instruction.attributes;
+                stated.iter().find(|a| &*a.name == spec.name)
+            })
+            .try_for_each(|attribute| self.attribute(f, attribute))
     }
 
-    fn print_attribute(&self, f: &mut Formatter<'_>, attribute: &Attribute) -> fmt::Result {
+    fn name(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
+        write!(f, "%{}", self.canonical.name(self.module, id))
+    }
+
+    fn computation_name(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {
+        write!(f, "%{}", self.canonical.computation_name(self.module, id))
+    }
+
+    fn attribute(&self, f: &mut Formatter<'_>, attribute: &Attribute) -> fmt::Result {
         write!(f, ", {}=", attribute.name)?;
         match &attribute.value {
             AttributeValue::Bool(value) => write!(f, "{value}"),
@@ -237,24 +303,24 @@ impl Module {
                     print_quoted(f, text)
                 }
             }
-            AttributeValue::Computation(id) => write!(f, "%{}", self.computations[*id].name),
+            AttributeValue::Computation(id) => self.computation_name(f, *id),
             AttributeValue::Computations(ids) => {
                 f.write_str("{")?;
-                join(f, ", ", ids, |f, &id| {
-                    write!(f, "%{}", self.computations[id].name)
-                })?;
+                join(f, ", ", ids, |f, &id| self.computation_name(f, id))?;
                 f.write_str("}")
             }
             AttributeValue::Instructions(ids) => {
                 f.write_str("{")?;
-                join(f, ", ", ids, |f, &id| self.print_name(f, id))?;
+                join(f, ", ", ids, |f, &id| self.name(f, id))?;
                 f.write_str("}")
             }
             AttributeValue::Slices(slices) => {
+                // Strides are stated for all dimensions or for none.
+                let strided = slices.iter().any(|s| s.2 != 1);
                 f.write_str("{")?;
                 join(f, ", ", slices, |f, &(start, limit, stride)| {
                     write!(f, "[{start}:{limit}")?;
-                    if stride != 1 {
+                    if strided {
                         write!(f, ":{stride}")?;
                     }
                     f.write_str("]")
@@ -427,71 +493,60 @@ fn print_shaped_literal(f: &mut Formatter<'_>, literal: &Literal) -> fmt::Result
     }
 }
 
-/// Braces nest as deep as the array has dimensions; the outer ones of rank 3 and more number
+/// Braces nest as deep as the array has dimensions; the outer ones of rank 4 and more number
 /// their members.
 fn print_dense(f: &mut Formatter<'_>, shape: &ArrayShape, data: &[u8]) -> fmt::Result {
     let rank = shape.rank();
-    let width = shape.element.bytes();
-    let mut elements = data.chunks_exact(width);
+    let mut elements = data.chunks_exact(shape.element.bytes());
     if rank == 0 {
         return match elements.next() {
             Some(bytes) => print_element(f, shape.element, bytes, true),
             None => Ok(()),
         };
     }
-    // The open braces: how many members each has still to print.
-    let mut open: Vec<(i64, i64)> = Vec::new();
-    let count = |depth: usize| shape.dims.get(depth).copied().unwrap_or(0);
-    loop {
-        // Opens braces down to the innermost dimension.
-        while open.len() < rank {
-            let depth = open.len();
-            let members = count(depth);
-            let innermost = depth + 1 == rank;
-            f.write_str(if innermost || members == 0 { "{" } else { "{ " })?;
-            open.push((0, members));
-            if innermost {
-                for i in 0..members {
-                    let Some(bytes) = elements.next() else {
-                        break;
-                    };
-                    if i > 0 {
-                        f.write_str(", ")?;
-                    }
-                    print_element(f, shape.element, bytes, false)?;
-                }
-            } else if members > 0 {
-                number_member(f, rank, depth, 0)?;
-                continue;
-            }
-            break;
+    // How many members of each open brace are printed.
+    let mut open: Vec<i64> = vec![0];
+    open_brace(f, shape, 0, 0)?;
+    while let Some(printed) = open.last_mut() {
+        let member = *printed;
+        *printed += 1;
+        let depth = open.len() - 1;
+        if shape.dims.get(depth).is_none_or(|&size| member >= size) {
+            close_brace(f, shape, depth)?;
+            open.pop();
+            continue;
         }
-        // Closes braces that are complete, then goes on to the next member.
-        loop {
-            let Some((printed, members)) = open.pop() else {
-                return Ok(());
-            };
-            let innermost = open.len() + 1 == rank;
-            if innermost || printed + 1 >= members {
-                f.write_str(if innermost || members == 0 { "}" } else { " }" })?;
-                if open.is_empty() {
-                    return Ok(());
-                }
-                continue;
-            }
+        if member > 0 {
             f.write_str(", ")?;
-            number_member(f, rank, open.len(), printed + 1)?;
-            open.push((printed + 1, members));
-            break;
         }
-    }
-}
-
-fn number_member(f: &mut Formatter<'_>, rank: usize, depth: usize, member: i64) -> fmt::Result {
-    if depth + 2 < rank {
-        write!(f, "/*i{depth}={member}*/ ")?;
+        if depth + 1 < rank {
+            open_brace(f, shape, depth + 1, member)?;
+            open.push(0);
+        } else if let Some(bytes) = elements.next() {
+            print_element(f, shape.element, bytes, false)?;
+        }
     }
     Ok(())
+}
+
+/// Whether a blank stands inside the braces of this depth.
+fn spaced(shape: &ArrayShape, depth: usize) -> bool {
+    shape.rank() > 1 && (depth + 1 < shape.rank() || shape.dims.get(depth).is_some_and(|&n| n > 1))
+}
+
+fn open_brace(f: &mut Formatter<'_>, shape: &ArrayShape, depth: usize, member: i64) -> fmt::Result {
+    f.write_str("{")?;
+    if shape.rank() > 3 && depth > 0 && depth + 1 < shape.rank() {
+        write!(f, " /*i{}={member}*/", depth - 1)?;
+        if shape.dims.get(depth).is_some_and(|&n| n == 0) {
+            return Ok(());
+        }
+    }
+    f.write_str(if spaced(shape, depth) { " " } else { "" })
+}
+
+fn close_brace(f: &mut Formatter<'_>, shape: &ArrayShape, depth: usize) -> fmt::Result {
+    f.write_str(if spaced(shape, depth) { " }" } else { "}" })
 }
 
 fn print_element(
@@ -571,7 +626,7 @@ fn nan_text(element: PrimitiveType, word: u64, mantissa: u32) -> String {
         element,
         P::F64 | P::F32 | P::F16 | P::BF16 | P::F8E5M2 | P::F8E4M3 | P::F8E3M4
     );
-    let has_sign = has_payload || element == P::F8E4M3FN;
+    let has_sign = element != P::F8E8M0FNU;
     let sign = if has_sign && word >> (bits - 1) & 1 == 1 {
         "-"
     } else {

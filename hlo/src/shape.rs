@@ -187,6 +187,24 @@ impl Shape {
         }
     }
 
+    /// The same shape with every array in row-major order.
+    pub fn row_major(&self) -> Shape {
+        let array = |array: &ArrayShape| {
+            let layout = (array.rank() > 0).then(|| Layout::row_major(array.rank()));
+            ArrayShape {
+                layout,
+                ..array.clone()
+            }
+        };
+        match self {
+            Shape::Array(a) => Shape::Array(array(a)),
+            Shape::Buffer(a) => Shape::Buffer(array(a)),
+            Shape::Tuple(parts) => Shape::Tuple(parts.iter().map(Shape::row_major).collect()),
+            Shape::Token => Shape::Token,
+            Shape::Opaque => Shape::Opaque,
+        }
+    }
+
     /// The array shape, unless this is something else.
     pub fn as_array(&self) -> Option<&ArrayShape> {
         match self {

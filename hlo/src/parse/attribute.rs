@@ -6,7 +6,7 @@ use super::error::{ParseError, suggest};
 use super::lex::{
     Parsed, after, attribute_name, boolean, fail, integer, list, name, peek, punct, string,
 };
-use super::spec::{Kind, Spec};
+use super::spec::{Default, Kind, Spec};
 use super::{Parser, literal, value};
 use crate::attribute::{Attribute, AttributeValue};
 use crate::module::ComputationId;
@@ -17,9 +17,9 @@ impl<'a> Parser<'a> {
         &mut self,
         input: &'a str,
         owner: &'static str,
-        own: &'static [Spec],
-        common: &'static [Spec],
-    ) -> Parsed<'a, Attribute> {
+        own: &[Spec],
+        common: &[Spec],
+    ) -> Parsed<'a, Option<Attribute>> {
         let (rest, word) = attribute_name(input)?;
         let Some(spec) = own.iter().chain(common).find(|s| s.name == word) else {
             let names = || own.iter().chain(common).map(|s| s.name);
@@ -29,21 +29,22 @@ impl<'a> Parser<'a> {
                 owner: owner.to_owned(),
                 name: word.to_owned(),
                 allowed: Some(allowed),
-                at: self.word_span(word, rest.get(..).map_or("", |r| r)),
+                at: self.span(input, rest),
             });
         };
         let (end, value) = self.value(rest, spec.kind)?;
-        Ok((
-            end,
-            Attribute {
-                name: self.intern(word),
-                value,
-                span: self.span(input, end),
-            },
-        ))
+        if says_nothing(&value, spec.default) {
+            return Ok((end, None));
+        }
+        let attribute = Attribute {
+            name: self.intern(word),
+            value,
+            span: self.span(input, end),
+        };
+        Ok((end, Some(attribute)))
     }
 
-    fn value(&mut self, input: &'a str, kind: Kind) -> Parsed<'a, AttributeValue> {
+    pub(super) fn value(&mut self, input: &'a str, kind: Kind) -> Parsed<'a, AttributeValue> {
         use AttributeValue as V;
         fn typed<'a, T>(parsed: Parsed<'a, T>, wrap: impl FnOnce(T) -> V) -> Parsed<'a, V> {
             parsed.map(|(rest, value)| (rest, wrap(value)))
@@ -54,8 +55,15 @@ impl<'a> Parser<'a> {
             Kind::Float => typed(value::float(input), V::Float),
             Kind::Integers => typed(value::integers(input), V::Integers),
             Kind::IntegerLists => typed(value::integer_lists(input), V::IntegerLists),
-            Kind::Word => {
+            Kind::Word(words) => {
                 let (rest, word) = value::word(input)?;
+                if !words.contains(&word) {
+                    return fail(ParseError::Syntax {
+                        expected: format!("one of {}", words.join(", ")).into(),
+                        found: format!("`{word}`"),
+                        at: self.word_span(word, rest),
+                    });
+                }
                 Ok((rest, V::Word(self.intern(word))))
             }
             Kind::Text => typed(string(input), |s| V::Text(s.into())),
@@ -117,9 +125,10 @@ impl<'a> Parser<'a> {
             Kind::Literal => typed(literal::shaped_literal(self.text, input, 0), |l| {
                 V::Literal(Arc::new(l))
             }),
-            Kind::Raw => {
-                let (rest, raw) = value::balanced(input)?;
-                Ok((rest, V::Raw(self.intern(raw))))
+            Kind::Raw(read) => {
+                self.scratch.clear();
+                let (rest, ()) = read(input, &mut self.scratch)?;
+                Ok((rest, V::Raw(self.intern_scratch())))
             }
         }
     }
@@ -147,5 +156,18 @@ impl<'a> Parser<'a> {
                 fail(self.undefined("computation", used, at))
             }
         }
+    }
+}
+
+/// Whether `value` means the same as no attribute.
+fn says_nothing(value: &AttributeValue, default: Default) -> bool {
+    use AttributeValue as V;
+    match (default, value) {
+        (Default::Any, _) | (Default::False, V::Bool(false)) => true,
+        (Default::Integer(none), V::Integer(i)) => none == *i,
+        (Default::Word(none), V::Word(text) | V::Text(text) | V::Raw(text)) => none == &**text,
+        (Default::Empty, V::Integers(list)) => list.is_empty(),
+        (Default::Empty, V::Window(dims)) => dims.is_empty(),
+        _ => false,
     }
 }

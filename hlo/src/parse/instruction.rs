@@ -5,12 +5,31 @@ use std::sync::Arc;
 use super::error::{ParseError, suggest};
 use super::lex::{Parsed, after, expected, fail, ident, integer, keyword, name, peek, punct, skip};
 use super::shape::starts_shape;
-use super::spec::{COMMON, attributes};
+use super::spec::{COMMON, CONDITIONAL_ON_INDEX, CONDITIONAL_ON_PRED, Spec, attributes};
 use super::{Parser, literal, nowhere};
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, AttributeValue};
 use crate::module::{ComputationId, Instruction, InstructionId, Payload, Span};
 use crate::opcode::Opcode;
-use crate::shape::Shape;
+use crate::shape::{PrimitiveType, Shape};
+
+/// An instruction of which everything is read and nothing is concluded.
+pub(super) struct Draft<'n> {
+    /// `None` for an operand written in place.
+    pub(super) name: Option<&'n str>,
+    pub(super) span: Span,
+    pub(super) opcode: Opcode,
+    pub(super) shape: Option<Arc<Shape>>,
+    pub(super) operands: Vec<InstructionId>,
+    pub(super) payload: Payload,
+    pub(super) attributes: Vec<Attribute>,
+}
+
+/// An opcode, or one inside `-start`, `-update` or `-done`.
+#[derive(Clone, Copy)]
+pub(super) struct Operation {
+    pub(super) opcode: Opcode,
+    pub(super) wrapped: Option<Opcode>,
+}
 
 impl<'a> Parser<'a> {
     /// `instruction`, appended to `members`.
@@ -25,13 +44,14 @@ impl<'a> Parser<'a> {
         let (rest, own_name) = name(start, "an instruction's name")?;
         let span = self.word_span(own_name, rest);
         let (rest, ()) = punct(rest, "=")?;
-        if own_name.starts_with("__") || super::lex::is_type_name(own_name) {
+        let reserved = own_name.starts_with("__") && !own_name.starts_with("__xla_");
+        if reserved || super::lex::is_type_name(own_name) {
             self.errors.push(ParseError::Invalid {
                 message: format!("`{own_name}` is reserved and cannot name an instruction"),
                 at: span,
             });
         }
-        let parsed = self.right_side(rest, own_name, span, members, true);
+        let parsed = self.right_side(rest, Some(own_name), span, members);
         let (rest, id) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -40,7 +60,7 @@ impl<'a> Parser<'a> {
                 return Err(error);
             }
         };
-        if let Some(&first) = self.scope.get(own_name)
+        if let Some(first) = self.scope.insert(own_name, id)
             && let Some(first) = self.instructions.get(first)
         {
             self.errors.push(ParseError::Duplicate {
@@ -50,7 +70,6 @@ impl<'a> Parser<'a> {
                 first: first.span,
             });
         }
-        self.scope.insert(own_name, id);
         if marked.is_some()
             && let Some((_, first)) = root.replace((id, span))
         {
@@ -64,14 +83,14 @@ impl<'a> Parser<'a> {
         Ok((rest, ()))
     }
 
-    /// What follows the `=`; also an operand written in place, which takes no attributes.
-    fn right_side(
+    /// What follows the `=`; without a name an operand written in place, which takes no
+    /// attributes.
+    pub(super) fn right_side(
         &mut self,
         input: &'a str,
-        own_name: &str,
+        own_name: Option<&str>,
         span: Span,
         members: &mut Vec<InstructionId>,
-        takes_attributes: bool,
     ) -> Parsed<'a, InstructionId> {
         let (rest, shape) = if starts_shape(input) {
             let (rest, shape) = self.shape(input)?;
@@ -79,33 +98,28 @@ impl<'a> Parser<'a> {
         } else {
             (input, None)
         };
-        let (rest, opcode) = self.opcode(rest)?;
+        let (rest, operation) = self.operation(rest)?;
+        let opcode = operation.opcode;
         let (rest, (operands, payload)) = self.arguments(rest, opcode, shape.as_ref(), members)?;
-        let (rest, attributes) = if takes_attributes {
-            self.attributes(rest, opcode.name(), attributes(opcode), COMMON)?
-        } else {
-            (rest, Vec::new())
+        let mut draft = Draft {
+            name: own_name,
+            span,
+            opcode,
+            shape,
+            operands,
+            payload,
+            attributes: Vec::new(),
         };
-        self.finish(
-            rest, own_name, span, opcode, shape, operands, payload, attributes, members,
-        )
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the parts of an instruction")]
-    fn finish(
-        &mut self,
-        rest: &'a str,
-        own_name: &str,
-        span: Span,
-        opcode: Opcode,
-        shape: Option<Arc<Shape>>,
-        operands: Vec<InstructionId>,
-        payload: Payload,
-        given: Vec<Attribute>,
-        members: &mut Vec<InstructionId>,
-    ) -> Parsed<'a, InstructionId> {
-        for spec in attributes(opcode).iter().filter(|s| s.required) {
-            if !given.iter().any(|a| &*a.name == spec.name) {
+        if let Some(wrapped) = operation.wrapped {
+            return self.asynchronous(rest, draft, wrapped, members);
+        }
+        let specs = self.specs(&draft);
+        let mut rest = rest;
+        if own_name.is_some() {
+            (rest, draft.attributes) = self.attributes(rest, opcode.name(), specs, COMMON)?;
+        }
+        for spec in specs.iter().filter(|s| s.required) {
+            if !draft.attributes.iter().any(|a| &*a.name == spec.name) {
                 return fail(ParseError::MissingAttribute {
                     owner: opcode.name().to_owned(),
                     name: spec.name,
@@ -113,39 +127,126 @@ impl<'a> Parser<'a> {
                 });
             }
         }
-        let Some(shape) = shape else {
-            return fail(ParseError::Invalid {
-                message: format!(
-                    "the shape of `{own_name}` must be stated: that of a {opcode} cannot be inferred"
-                ),
-                at: span,
-            });
-        };
-        let id = self.instructions.push(Instruction {
-            name: own_name.into(),
-            shape,
-            opcode,
-            operands,
-            payload,
-            attributes: given,
-            // Known when the computation ends.
-            parent: ComputationId::from_u32(0),
-            span,
-        });
-        members.push(id);
+        let id = self.complete_instruction(draft, members)?;
         Ok((rest, id))
     }
 
-    fn opcode(&mut self, input: &'a str) -> Parsed<'a, Opcode> {
-        let (rest, word) = ident(input, "an opcode")?;
-        match Opcode::from_name(word) {
-            Some(opcode) => Ok((rest, opcode)),
-            None => fail(ParseError::UnknownOpcode {
-                name: word.to_owned(),
-                suggestion: suggest(word, Opcode::ALL.iter().map(|o| o.name())),
-                at: self.word_span(word, rest),
-            }),
+    /// The attributes of an instruction; those of a conditional depend on its first operand.
+    fn specs(&self, draft: &Draft<'_>) -> &'static [Spec] {
+        if draft.opcode == Opcode::Conditional {
+            let selector = draft
+                .operands
+                .first()
+                .and_then(|&o| self.instructions.get(o));
+            match selector.and_then(|s| s.array()).map(|a| a.element) {
+                Some(PrimitiveType::Pred) => return CONDITIONAL_ON_PRED,
+                Some(_) => return CONDITIONAL_ON_INDEX,
+                None => {}
+            }
         }
+        attributes(draft.opcode)
+    }
+
+    /// Checks and defaults of the parser, then the table.
+    pub(super) fn complete_instruction(
+        &mut self,
+        mut draft: Draft<'_>,
+        members: &mut Vec<InstructionId>,
+    ) -> Result<InstructionId, nom::Err<super::error::Fault>> {
+        let sound = draft
+            .operands
+            .iter()
+            .all(|&operand| self.instructions.get(operand).is_some());
+        // Of operands that are in error nothing can be concluded.
+        if sound && let Err(message) = self.conclude(&mut draft) {
+            return fail(ParseError::Invalid {
+                message,
+                at: draft.span,
+            });
+        }
+        Ok(self.add_instruction(draft, members))
+    }
+
+    /// Adds an instruction to the table, with or without a name of its own.
+    pub(super) fn add_instruction(
+        &mut self,
+        draft: Draft<'_>,
+        members: &mut Vec<InstructionId>,
+    ) -> InstructionId {
+        let shape = match draft.shape {
+            Some(shape) => shape,
+            None => self.share(Shape::Token),
+        };
+        let name: Arc<str> = match draft.name {
+            Some(name) => {
+                let name: Arc<str> = name.into();
+                if let Some(names) = &mut self.names {
+                    names.unique(&name);
+                }
+                name
+            }
+            None => self.anonymous_name(draft.opcode),
+        };
+        let id = self.instructions.push(Instruction {
+            name,
+            shape,
+            opcode: draft.opcode,
+            operands: draft.operands,
+            payload: draft.payload,
+            attributes: draft.attributes,
+            // Known when the computation ends.
+            parent: ComputationId::from_u32(0),
+            span: draft.span,
+        });
+        members.push(id);
+        id
+    }
+
+    /// A name for an operand written in place, new in the whole module.
+    fn anonymous_name(&mut self, opcode: Opcode) -> Arc<str> {
+        let names = self.names.get_or_insert_with(|| {
+            let mut names = crate::canonical::NameUniquer::default();
+            for instruction in self.instructions.values() {
+                names.unique(&instruction.name);
+            }
+            names
+        });
+        names.unique(&format!("{opcode}.anon").into())
+    }
+
+    fn operation(&mut self, input: &'a str) -> Parsed<'a, Operation> {
+        let (rest, word) = ident(input, "an opcode")?;
+        if let Some(opcode) = Opcode::from_name(word) {
+            return Ok((
+                rest,
+                Operation {
+                    opcode,
+                    wrapped: None,
+                },
+            ));
+        }
+        for (suffix, opcode) in [
+            ("-start", Opcode::AsyncStart),
+            ("-update", Opcode::AsyncUpdate),
+            ("-done", Opcode::AsyncDone),
+        ] {
+            if let Some(wrapped) = word.strip_suffix(suffix).and_then(Opcode::from_name)
+                && has_asynchronous_form(wrapped)
+            {
+                return Ok((
+                    rest,
+                    Operation {
+                        opcode,
+                        wrapped: Some(wrapped),
+                    },
+                ));
+            }
+        }
+        fail(ParseError::UnknownOpcode {
+            name: word.to_owned(),
+            suggestion: suggest(word, Opcode::ALL.iter().map(|o| o.name())),
+            at: self.word_span(word, rest),
+        })
     }
 
     /// What stands between the parentheses.
@@ -214,20 +315,42 @@ impl<'a> Parser<'a> {
         } else {
             (input, None)
         };
-        let is_name = skip(after_shape).starts_with('%');
-        if !is_name
-            && let Ok((rest, word)) = ident(after_shape, "an operand")
-            && peek(rest) == Some(b'(')
-            && Opcode::from_name(word).is_some()
-        {
-            return self.operand_in_place(input, word, rest, members);
+        let start = skip(after_shape);
+        if !start.starts_with('%') {
+            if let Ok((rest, word)) = ident(start, "an operand")
+                && peek(rest) == Some(b'(')
+            {
+                return self.operand_in_place(input, word, rest, members);
+            }
+            // The operand of a lone instruction may be a shape and nothing else.
+            if let (Some(shape), Some(b',' | b')')) = (&declared, peek(start))
+                && self.lone()
+            {
+                let name = format!("_{}", self.lone_parameters);
+                let id = self.lone_parameter(&name, shape.clone(), members);
+                return Ok((start, id));
+            }
         }
-        let (rest, used) = name(after_shape, "an operand")?;
+        // XLA lets a comma stand between an operand's shape and its name.
+        let separated = declared.as_ref().and_then(|_| after(after_shape, ","));
+        let (rest, used) = name(separated.unwrap_or(after_shape), "an operand")?;
         let at = self.word_span(used, rest);
-        let Some(&id) = self.scope.get(used) else {
-            self.errors.push(self.undefined("instruction", used, at));
-            return Ok((rest, nowhere()));
+        let id = match self.scope.get(used) {
+            Some(&id) => id,
+            None => match &declared {
+                Some(shape) if self.lone() => {
+                    let id = self.lone_parameter(used, shape.clone(), members);
+                    self.scope.insert(used, id);
+                    id
+                }
+                _ => {
+                    let error = self.undefined("instruction", used, at);
+                    self.errors.push(error);
+                    return Ok((rest, nowhere()));
+                }
+            },
         };
+        let (rest, id) = self.elements(rest, id, at, members)?;
         if let (Some(declared), Some(instruction)) = (declared, self.instructions.get(id))
             && !Arc::ptr_eq(&declared, &instruction.shape)
             && !declared.same_dims(&instruction.shape)
@@ -242,6 +365,36 @@ impl<'a> Parser<'a> {
         Ok((rest, id))
     }
 
+    /// `#0#1` after a name: elements of a tuple.
+    fn elements(
+        &mut self,
+        input: &'a str,
+        tuple: InstructionId,
+        at: Span,
+        members: &mut Vec<InstructionId>,
+    ) -> Parsed<'a, InstructionId> {
+        let (mut rest, mut id) = (input, tuple);
+        while let Some(next) = rest.strip_prefix('#') {
+            let (end, index) = integer(next)?;
+            let draft = Draft {
+                name: None,
+                span: at,
+                opcode: Opcode::GetTupleElement,
+                shape: None,
+                operands: vec![id],
+                payload: Payload::None,
+                attributes: vec![Attribute {
+                    name: self.intern("index"),
+                    value: AttributeValue::Integer(index),
+                    span: self.span(next, end),
+                }],
+            };
+            id = self.complete_instruction(draft, members)?;
+            rest = end;
+        }
+        Ok((rest, id))
+    }
+
     fn operand_in_place(
         &mut self,
         input: &'a str,
@@ -251,21 +404,53 @@ impl<'a> Parser<'a> {
     ) -> Parsed<'a, InstructionId> {
         self.nested(input)?;
         let span = self.word_span(word, rest);
-        let base = format!("{word}.anon");
-        let mut unique = base.clone();
-        let mut suffix = 0usize;
-        let taken = |unique: &str, parser: &Self| {
-            parser.scope.contains_key(unique)
-                || members
-                    .iter()
-                    .any(|&m| *parser.instructions[m].name == *unique)
-        };
-        while taken(&unique, self) {
-            suffix += 1;
-            unique = format!("{base}.{suffix}");
-        }
-        let parsed = self.right_side(input, &unique, span, members, false)?;
+        let parsed = self.right_side(input, None, span, members)?;
         self.nesting -= 1;
         Ok(parsed)
     }
+
+    /// Whether operands without a definition become parameters.
+    fn lone(&self) -> bool {
+        self.lone_instruction && self.nesting == 0
+    }
+
+    fn lone_parameter(
+        &mut self,
+        name: &str,
+        shape: Arc<Shape>,
+        members: &mut Vec<InstructionId>,
+    ) -> InstructionId {
+        let number = self.lone_parameters;
+        self.lone_parameters += 1;
+        let id = self.instructions.push(Instruction {
+            name: name.into(),
+            shape,
+            opcode: Opcode::Parameter,
+            operands: Vec::new(),
+            payload: Payload::Parameter(number),
+            attributes: Vec::new(),
+            parent: ComputationId::from_u32(0),
+            span: Span::default(),
+        });
+        members.push(id);
+        id
+    }
+}
+
+/// Whether `-start`, `-update` and `-done` may follow an opcode that has no such forms of its own.
+fn has_asynchronous_form(opcode: Opcode) -> bool {
+    !matches!(
+        opcode,
+        Opcode::AllGather
+            | Opcode::AllReduce
+            | Opcode::CollectivePermute
+            | Opcode::Copy
+            | Opcode::Send
+            | Opcode::Recv
+            | Opcode::AsyncStart
+            | Opcode::AsyncUpdate
+            | Opcode::AsyncDone
+            | Opcode::Parameter
+            | Opcode::Constant
+    )
 }

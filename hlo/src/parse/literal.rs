@@ -162,16 +162,8 @@ fn dense<'a>(text: &str, input: &'a str, array: &ArrayShape) -> Parsed<'a, Liter
     let size = array.byte_size().unwrap_or(usize::MAX);
     if data.len() < size {
         if size > MAX_FILLED {
-            return invalid(
-                text,
-                input,
-                rest,
-                format!(
-                    "a single value for the {} elements of {}",
-                    size / array.element.bytes(),
-                    shape_text(array)
-                ),
-            );
+            // Too many zeros to hold for one value.
+            return Ok((rest, Literal::Elided(shape)));
         }
         data.resize(size, 0);
     }
@@ -384,8 +376,9 @@ fn store(value: Element, to: PrimitiveType, data: &mut Vec<u8>) -> Result<(), St
 fn store_integer(value: Element, to: PrimitiveType, data: &mut Vec<u8>) -> Result<(), String> {
     let bits = to.bits();
     let wide = match value {
+        Element::Signed(i) if to == PrimitiveType::U64 => i128::from(i as u64),
         Element::Signed(i) => i128::from(i),
-        // An unsigned value wraps into the 64-bit signed type, as XLA reads it.
+        // 64-bit values wrap into the type of the other sign, as XLA reads them.
         Element::Unsigned(u) if to == PrimitiveType::S64 => i128::from(u as i64),
         Element::Unsigned(u) => i128::from(u),
         Element::Bool(_) | Element::Decimal(_) | Element::Nan { .. } => {

@@ -21,12 +21,15 @@
 //! After an error the parser goes on at the next line that begins an instruction, so that one run
 //! reports as much as it can.
 
+mod asynchronous;
 mod attribute;
+mod conclude;
 pub mod error;
 mod instruction;
 mod layout;
 pub(crate) mod lex;
 mod literal;
+mod raw;
 mod shape;
 pub(crate) mod spec;
 pub(crate) mod value;
@@ -37,15 +40,15 @@ use std::sync::Arc;
 use cranelift_entity::PrimaryMap;
 use hashbrown::HashMap;
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, AttributeValue};
+use crate::canonical::NameUniquer;
 use crate::module::{
     Computation, ComputationId, Instruction, InstructionId, Module, Payload, SourceTable, Span,
 };
+use crate::print::print_quoted;
 use crate::shape::Shape;
 use error::{Fault, ParseError, ParseErrors, suggest};
-use lex::{
-    Parsed, after, expected, found_at, integer, keyword, name, peek, punct, raw_string, skip,
-};
+use lex::{Parsed, after, expected, found_at, integer, keyword, name, peek, punct, skip, string};
 
 /// Errors after which a text is not looked at any further.
 const MAX_ERRORS: usize = 50;
@@ -90,6 +93,65 @@ pub fn parse_module(text: &str) -> Result<Module, ParseErrors> {
     }
 }
 
+/// Reads a shape, such as `(f32[2,3]{1,0}, token[])`.
+pub fn parse_shape(text: &str) -> Result<Shape, ParseErrors> {
+    standalone(text, |_, input| shape::shape(text, input))
+}
+
+/// Reads the value of an attribute that names no instruction and no computation.
+///
+/// ```
+/// use hlo2dae_hlo::{AttributeValue, parse_attribute};
+/// assert_eq!(
+///     parse_attribute("dimensions", "{0,1}")?,
+///     AttributeValue::Integers(vec![0, 1]),
+/// );
+/// assert!(parse_attribute("sharding", "{maximal}").is_err());
+/// # Ok::<(), hlo2dae_hlo::ParseErrors>(())
+/// ```
+pub fn parse_attribute(name: &str, text: &str) -> Result<AttributeValue, ParseErrors> {
+    standalone(text, |parser, input| match spec::find(name) {
+        Some(spec) => parser.value(input, spec.kind),
+        None => lex::fail(ParseError::UnexpectedAttribute {
+            owner: "HLO".to_owned(),
+            name: name.to_owned(),
+            allowed: None,
+            at: Span::default(),
+        }),
+    })
+}
+
+/// Runs one parser on a whole text.
+fn standalone<'a, T>(
+    text: &'a str,
+    read: impl FnOnce(&mut Parser<'a>, &'a str) -> Parsed<'a, T>,
+) -> Result<T, ParseErrors> {
+    let mut parser = Parser::new(text);
+    let parsed = read(&mut parser, text).and_then(|(rest, value)| {
+        if skip(rest).is_empty() {
+            Ok(value)
+        } else {
+            expected(rest, "the end of the text").map(|never: (&str, T)| never.1)
+        }
+    });
+    match parsed {
+        Ok(value) if parser.errors.is_empty() => Ok(value),
+        Ok(_) => Err(ParseErrors::new(text, parser.errors)),
+        Err(error) => {
+            parser.record(error);
+            Err(ParseErrors::new(text, parser.errors))
+        }
+    }
+}
+
+impl FromStr for Shape {
+    type Err = ParseErrors;
+
+    fn from_str(text: &str) -> Result<Self, ParseErrors> {
+        parse_shape(text)
+    }
+}
+
 impl FromStr for Module {
     type Err = ParseErrors;
 
@@ -110,9 +172,18 @@ struct Parser<'a> {
     shapes_by_text: HashMap<&'a str, Arc<Shape>>,
     shapes: HashMap<Arc<Shape>, ()>,
     words: HashMap<&'a str, Arc<str>>,
+    /// Canonical texts of structures, shared like words.
+    texts: HashMap<Arc<str>, ()>,
+    scratch: String,
     entry: Option<ComputationId>,
     /// Open computations and operands written in place.
     nesting: usize,
+    /// Names in use, once an operand written in place needs one.
+    names: Option<NameUniquer>,
+    /// The text is one instruction, not a module.
+    lone_instruction: bool,
+    /// Parameters made for a lone instruction's operands.
+    lone_parameters: u64,
 }
 
 impl<'a> Parser<'a> {
@@ -127,8 +198,13 @@ impl<'a> Parser<'a> {
             shapes_by_text: HashMap::new(),
             shapes: HashMap::new(),
             words: HashMap::new(),
+            texts: HashMap::new(),
+            scratch: String::new(),
             entry: None,
             nesting: 0,
+            names: None,
+            lone_instruction: false,
+            lone_parameters: 0,
         }
     }
 
@@ -149,6 +225,16 @@ impl<'a> Parser<'a> {
             .entry(word)
             .or_insert_with(|| word.into())
             .clone()
+    }
+
+    /// One allocation for all occurrences of the text in `scratch`.
+    fn intern_scratch(&mut self) -> Arc<str> {
+        if let Some((text, ())) = self.texts.get_key_value(self.scratch.as_str()) {
+            return text.clone();
+        }
+        let text: Arc<str> = self.scratch.as_str().into();
+        self.texts.insert(text.clone(), ());
+        text
     }
 
     fn record(&mut self, error: nom::Err<Fault>) {
@@ -189,6 +275,9 @@ impl<'a> Parser<'a> {
             module_name = Some(header_name.to_owned());
             (rest, attributes) = self.attributes(next, "HloModule", spec::MODULE, &[])?;
         }
+        if module_name.is_none() && is_lone_instruction(rest) {
+            return self.lone_module(rest);
+        }
         let (mut rest, source_tables) = source_tables(rest)?;
         while !skip(rest).is_empty() {
             rest = self.computation(rest)?.0;
@@ -201,6 +290,20 @@ impl<'a> Parser<'a> {
             (None, Some((last, _))) => last,
             (None, None) => return expected(rest, "a computation"),
         };
+        self.check_starts();
+        let stated = |a: &Attribute| &*a.name == "entry_computation_layout";
+        if !attributes.iter().any(stated) && self.errors.is_empty() {
+            let shape = |id: &InstructionId| self.instructions[*id].shape.clone();
+            let entry = &self.computations[entry];
+            attributes.push(Attribute {
+                name: "entry_computation_layout".into(),
+                value: AttributeValue::Signature(
+                    entry.parameters.iter().map(shape).collect(),
+                    shape(&entry.root),
+                ),
+                span: Span::default(),
+            });
+        }
         let name =
             module_name.unwrap_or_else(|| format!("module_{}", self.computations[entry].name));
         Ok((
@@ -214,6 +317,87 @@ impl<'a> Parser<'a> {
                 entry,
             },
         ))
+    }
+
+    /// A module of one instruction whose operands are its parameters.
+    fn lone_module(&mut self, input: &'a str) -> Parsed<'a, Module> {
+        self.lone_instruction = true;
+        let mut members = Vec::new();
+        let mut root = None;
+        let rest = if shape::starts_shape(input) {
+            self.right_side(input, Some("_"), Span::default(), &mut members)?
+                .0
+        } else {
+            self.instruction(input, &mut members, &mut root)?.0
+        };
+        if !skip(rest).is_empty() {
+            return expected(rest, "the end of the text after a lone instruction");
+        }
+        let Some(&root) = members.last() else {
+            return expected(input, "an instruction");
+        };
+        let parameters = self.parameters(&members, input);
+        let entry = self.computations.push(Computation {
+            name: "_".into(),
+            instructions: members,
+            parameters,
+            root,
+            attributes: Vec::new(),
+            span: Span::default(),
+        });
+        self.adopt(entry);
+        self.check_starts();
+        self.name_entry_first(entry);
+        let attribute = |name: &str, value| Attribute {
+            name: name.into(),
+            value,
+            span: Span::default(),
+        };
+        let row_major = |id: &InstructionId| Arc::new(self.instructions[*id].shape.row_major());
+        let layout = AttributeValue::Signature(
+            self.computations[entry]
+                .parameters
+                .iter()
+                .map(row_major)
+                .collect(),
+            row_major(&root),
+        );
+        let attributes = vec![
+            attribute("is_scheduled", AttributeValue::Bool(true)),
+            attribute("entry_computation_layout", layout),
+        ];
+        Ok((
+            rest,
+            Module {
+                name: "_".to_owned(),
+                attributes,
+                source_tables: Vec::new(),
+                computations: std::mem::take(&mut self.computations),
+                instructions: std::mem::take(&mut self.instructions),
+                entry,
+            },
+        ))
+    }
+
+    /// Makes names unique in such a way that those of the entry stay.
+    fn name_entry_first(&mut self, entry: ComputationId) {
+        let (mut computations, mut instructions) = (NameUniquer::default(), NameUniquer::default());
+        let others: Vec<_> = self.computations.keys().filter(|&c| c != entry).collect();
+        for id in std::iter::once(entry).chain(others) {
+            let computation = &mut self.computations[id];
+            computation.name = computations.unique(&computation.name);
+            for &member in &computation.instructions {
+                let instruction = &mut self.instructions[member];
+                instruction.name = instructions.unique(&instruction.name);
+            }
+        }
+    }
+
+    /// Tells the instructions of a computation that they are.
+    fn adopt(&mut self, id: ComputationId) {
+        for &member in &self.computations[id].instructions {
+            self.instructions[member].parent = id;
+        }
     }
 
     fn computation(&mut self, input: &'a str) -> Parsed<'a, ()> {
@@ -243,12 +427,14 @@ impl<'a> Parser<'a> {
             result = Some((shape, self.span(next, end)));
             rest = end;
         }
+        let errors_before = self.errors.len();
         let (rest, id) = self.body(rest, computation_name, span)?;
         let (rest, attributes) = self.attributes(rest, "computation", spec::COMPUTATION, &[])?;
         if let Some(computation) = self.computations.get_mut(id) {
             computation.attributes = attributes;
             let root = self.instructions.get(computation.root);
             if let (Some((declared, at)), Some(root)) = (result, root)
+                && self.errors.len() == errors_before
                 && !declared.same_dims(&root.shape)
             {
                 self.errors.push(ParseError::ShapeMismatch {
@@ -317,9 +503,7 @@ impl<'a> Parser<'a> {
             attributes: Vec::new(),
             span,
         });
-        for &member in &self.computations[id].instructions {
-            self.instructions[member].parent = id;
-        }
+        self.adopt(id);
         Ok((rest, id))
     }
 
@@ -421,13 +605,17 @@ impl<'a> Parser<'a> {
         &mut self,
         input: &'a str,
         owner: &'static str,
-        own: &'static [spec::Spec],
-        common: &'static [spec::Spec],
+        own: &[spec::Spec],
+        common: &[spec::Spec],
     ) -> Parsed<'a, Vec<Attribute>> {
         let mut rest = input;
         let mut attributes: Vec<Attribute> = Vec::new();
         while let Some(next) = after(rest, ",") {
             let (end, attribute) = self.attribute(next, owner, own, common)?;
+            rest = end;
+            let Some(attribute) = attribute else {
+                continue;
+            };
             if let Some(first) = attributes.iter().find(|a| a.name == attribute.name) {
                 return lex::fail(ParseError::Duplicate {
                     what: "attribute",
@@ -437,7 +625,6 @@ impl<'a> Parser<'a> {
                 });
             }
             attributes.push(attribute);
-            rest = end;
         }
         Ok((rest, attributes))
     }
@@ -508,11 +695,17 @@ fn source_tables(input: &str) -> Parsed<'_, Vec<SourceTable>> {
             let mut rows = Vec::new();
             while peek(next).is_some_and(|b| b.is_ascii_digit()) {
                 let (value, number) = integer(next)?;
-                let (end, row) = match title {
-                    "FileNames" | "FunctionNames" => raw_string(value)?,
-                    _ => value::balanced(value)?,
+                let mut row = String::new();
+                let (end, ()) = match title {
+                    "FileNames" | "FunctionNames" => {
+                        let (end, text) = string(value)?;
+                        // Writing to a string cannot fail.
+                        let _ = print_quoted(&mut row, &text);
+                        (end, ())
+                    }
+                    _ => raw::structure(value, &mut row)?,
                 };
-                rows.push((number as u64, row.to_owned()));
+                rows.push((number as u64, row));
                 next = end;
             }
             tables.push(SourceTable {
@@ -530,4 +723,13 @@ fn source_tables(input: &str) -> Parsed<'_, Vec<SourceTable>> {
 fn nowhere() -> InstructionId {
     use cranelift_entity::packed_option::ReservedValue;
     InstructionId::reserved_value()
+}
+
+/// Whether a text without a header is one instruction: `shape opcode(...)` or `name = ...`.
+fn is_lone_instruction(input: &str) -> bool {
+    if keyword(input, "ENTRY").is_some() {
+        return false;
+    }
+    let start = keyword(input, "ROOT").unwrap_or(input);
+    shape::starts_shape(start) || name(start, "").is_ok_and(|(rest, _)| peek(rest) == Some(b'='))
 }

@@ -107,7 +107,7 @@ fn array<'a>(text: &str, input: &'a str) -> Parsed<'a, Shape> {
         .and_then(peek)
         .is_some_and(|b| b.is_ascii_digit() || b == b'-' || b == b':');
     if opens_layout {
-        let (end, stated) = layout(text, rest)?;
+        let (end, stated) = layout(rest)?;
         if stated.minor_to_major.len() != array.rank() {
             return fail(ParseError::Invalid {
                 message: format!(
@@ -141,7 +141,7 @@ fn dim(input: &str) -> Parsed<'_, (i64, bool)> {
     Ok((rest, (size, dynamic)))
 }
 
-fn layout<'a>(text: &str, input: &'a str) -> Parsed<'a, Layout> {
+fn layout(input: &str) -> Parsed<'_, Layout> {
     let (mut rest, ()) = punct(input, "{")?;
     let mut minor_to_major = Vec::new();
     while !matches!(peek(rest), Some(b':' | b'}')) {
@@ -154,8 +154,8 @@ fn layout<'a>(text: &str, input: &'a str) -> Parsed<'a, Layout> {
     }
     let mut suffix = String::new();
     if let Some(properties) = after(rest, ":") {
-        let (end, text) = super::layout::properties(text, properties)?;
-        suffix = text;
+        let (end, spelled) = super::layout::properties(properties)?;
+        suffix = spelled;
         rest = end;
     }
     let (rest, ()) = punct(rest, "}")?;

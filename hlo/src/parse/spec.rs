@@ -2,17 +2,19 @@
 //!
 //! The order of a row is the order in which attributes are printed; those of [`COMMON`] follow.
 
+use super::raw::{self, Reader};
 use crate::opcode::Opcode;
 
 /// How an attribute's value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Bool,
     Integer,
     Float,
     Integers,
     IntegerLists,
-    Word,
+    /// One of these words.
+    Word(&'static [&'static str]),
     Text,
     TextOrJson,
     Computation,
@@ -26,7 +28,8 @@ pub(crate) enum Kind {
     Shapes,
     Signature,
     Literal,
-    Raw,
+    /// Read by this function and kept as text.
+    Raw(Reader),
 }
 
 /// One attribute of an owner.
@@ -35,6 +38,25 @@ pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) required: bool,
+    /// The value that says nothing: it is not kept.
+    pub(crate) default: Default,
+}
+
+/// Values that mean the same as no attribute.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Default {
+    /// No value does.
+    None,
+    /// `false`.
+    False,
+    /// This number.
+    Integer(i64),
+    /// This word, or this text.
+    Word(&'static str),
+    /// An empty list.
+    Empty,
+    /// Every value: the attribute is read for compatibility and means nothing.
+    Any,
 }
 
 const fn may(name: &'static str, kind: Kind) -> Spec {
@@ -42,6 +64,7 @@ const fn may(name: &'static str, kind: Kind) -> Spec {
         name,
         kind,
         required: false,
+        default: Default::None,
     }
 }
 
@@ -50,54 +73,147 @@ const fn must(name: &'static str, kind: Kind) -> Spec {
         name,
         kind,
         required: true,
+        default: Default::None,
     }
 }
 
+/// An optional attribute whose value `default` says nothing.
+const fn or(name: &'static str, kind: Kind, default: Default) -> Spec {
+    Spec {
+        name,
+        kind,
+        required: false,
+        default,
+    }
+}
+
+const fn flag(name: &'static str) -> Spec {
+    or(name, Kind::Bool, Default::False)
+}
+
+const fn raw(name: &'static str, reader: Reader) -> Spec {
+    may(name, Kind::Raw(reader))
+}
+
+const GROUPS: Spec = raw("replica_groups", raw::device_groups);
+const PRECISION: Spec = raw("operand_precision", raw::precisions);
+
+/// Algorithms of `dot`.
+const ALGORITHMS: &[&str] = &[
+    "unset",
+    "dot_any_f8_any_f8_f32",
+    "dot_any_f8_any_f8_f32_fast_accum",
+    "dot_any_f8_any_f8_any",
+    "dot_any_f8_any_f8_any_fast_accum",
+    "dot_f16_f16_f16",
+    "dot_f16_f16_f32",
+    "dot_bf16_bf16_bf16",
+    "dot_bf16_bf16_f32",
+    "dot_bf16_bf16_f32_x3",
+    "dot_bf16_bf16_f32_x6",
+    "dot_bf16_bf16_f32_x9",
+    "dot_tf32_tf32_f32",
+    "dot_tf32_tf32_f32_x3",
+    "dot_f32_f32_f32",
+    "dot_f64_f64_f64",
+];
+
 /// Attributes of every instruction, in the order of printing.
 pub(crate) const COMMON: &[Spec] = &[
-    may("parameter_replication", Kind::Raw),
-    may("sharding", Kind::Raw),
-    may("frontend_attributes", Kind::Raw),
+    raw("parameter_replication", raw::booleans),
+    raw("sharding", raw::sharding),
+    or(
+        "frontend_attributes",
+        Kind::Raw(raw::frontend_attributes),
+        Default::Word("{}"),
+    ),
     may("control-predecessors", Kind::Instructions),
-    may("statistics", Kind::Raw),
-    may("origin", Kind::Raw),
-    may("metadata", Kind::Raw),
-    may("backend_config", Kind::TextOrJson),
+    or(
+        "statistics",
+        Kind::Raw(raw::statistics),
+        Default::Word("{}"),
+    ),
+    raw("origin", raw::origin),
+    or("metadata", Kind::Raw(raw::metadata), Default::Word("{}")),
+    or("backend_config", Kind::TextOrJson, Default::Word("")),
 ];
 
 /// Attributes of a module, in the order of printing.
 pub(crate) const MODULE: &[Spec] = &[
-    may("is_scheduled", Kind::Bool),
-    may("input_output_alias", Kind::Raw),
-    may("buffer_donor", Kind::Raw),
-    may("alias_passthrough_params", Kind::Bool),
+    flag("is_scheduled"),
+    or(
+        "input_output_alias",
+        Kind::Raw(raw::module_aliasing),
+        Default::Word("{  }"),
+    ),
+    or(
+        "buffer_donor",
+        Kind::Raw(raw::buffer_donors),
+        Default::Word("{  }"),
+    ),
+    flag("alias_passthrough_params"),
     may("entry_computation_layout", Kind::Signature),
-    may("allow_spmd_sharding_propagation_to_parameters", Kind::Raw),
-    may("allow_spmd_sharding_propagation_to_output", Kind::Raw),
-    may("replica_count", Kind::Integer),
-    may("num_partitions", Kind::Integer),
-    may("frontend_attributes", Kind::Raw),
-    may("origin_recovery_table", Kind::Raw),
-    may("debug_attributes", Kind::Raw),
+    or(
+        "allow_spmd_sharding_propagation_to_parameters",
+        Kind::Raw(raw::booleans),
+        Default::Word("{false}"),
+    ),
+    or(
+        "allow_spmd_sharding_propagation_to_output",
+        Kind::Raw(raw::booleans),
+        Default::Word("{false}"),
+    ),
+    or("replica_count", Kind::Integer, Default::Integer(1)),
+    or("num_partitions", Kind::Integer, Default::Integer(1)),
+    or(
+        "frontend_attributes",
+        Kind::Raw(raw::frontend_attributes),
+        Default::Word("{}"),
+    ),
+    raw("origin_recovery_table", raw::recovery_table),
+    raw("debug_attributes", raw::debug_attributes),
 ];
 
-/// Attributes of a computation.
-pub(crate) const COMPUTATION: &[Spec] = &[may("execution_thread", Kind::Text)];
+/// Attributes of a conditional on a truth value.
+pub(crate) const CONDITIONAL_ON_PRED: &[Spec] = &[
+    must("true_computation", Kind::Computation),
+    must("false_computation", Kind::Computation),
+];
 
-const ACCURACY: &[Spec] = &[may("result_accuracy", Kind::Raw)];
+/// Attributes of a conditional on a number.
+pub(crate) const CONDITIONAL_ON_INDEX: &[Spec] = &[must("branch_computations", Kind::Computations)];
+
+/// Attributes of a computation.
+pub(crate) const COMPUTATION: &[Spec] =
+    &[or("execution_thread", Kind::Text, Default::Word("main"))];
+
+const ACCURACY: &[Spec] = &[or(
+    "result_accuracy",
+    Kind::Raw(raw::accuracy),
+    Default::Word("{mode=default}"),
+)];
 const GATHERING: &[Spec] = &[
     may("channel_id", Kind::Integer),
-    must("replica_groups", Kind::Raw),
-    may("constrain_layout", Kind::Bool),
-    may("use_global_device_ids", Kind::Bool),
+    GROUPS,
+    flag("constrain_layout"),
     must("dimensions", Kind::Integers),
+    flag("use_global_device_ids"),
 ];
 const REDUCING: &[Spec] = &[
     may("channel_id", Kind::Integer),
-    may("replica_groups", Kind::Raw),
-    may("constrain_layout", Kind::Bool),
-    may("use_global_device_ids", Kind::Bool),
-    may("mode", Kind::Word),
+    GROUPS,
+    flag("constrain_layout"),
+    flag("use_global_device_ids"),
+    or(
+        "mode",
+        Kind::Word(&[
+            "cross_replica",
+            "cross_partition",
+            "cross_replica_and_partition",
+            "flattened_id",
+        ]),
+        Default::Any,
+    ),
     must("to_apply", Kind::Computation),
 ];
 const PERMUTING: &[Spec] = &[
@@ -105,17 +221,14 @@ const PERMUTING: &[Spec] = &[
     must("source_target_pairs", Kind::IntegerLists),
     may("slice_sizes", Kind::IntegerLists),
 ];
-const TRANSFER: &[Spec] = &[
-    may("channel_id", Kind::Integer),
-    may("is_host_transfer", Kind::Bool),
-];
+const TRANSFER: &[Spec] = &[may("channel_id", Kind::Integer), flag("is_host_transfer")];
 const DOT: &[Spec] = &[
-    may("lhs_batch_dims", Kind::Integers),
+    or("lhs_batch_dims", Kind::Integers, Default::Empty),
     may("lhs_contracting_dims", Kind::Integers),
-    may("rhs_batch_dims", Kind::Integers),
+    or("rhs_batch_dims", Kind::Integers, Default::Empty),
     may("rhs_contracting_dims", Kind::Integers),
-    may("operand_precision", Kind::Raw),
-    may("algorithm", Kind::Word),
+    PRECISION,
+    or("algorithm", Kind::Word(ALGORITHMS), Default::Word("unset")),
 ];
 const BATCH_NORM: &[Spec] = &[
     must("epsilon", Kind::Float),
@@ -151,10 +264,19 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     may("channel_id", Kind::Integer),
-                    may("replica_groups", Kind::Raw),
-                    may("constrain_layout", Kind::Bool),
-                    may("use_global_device_ids", Kind::Bool),
-                    may("mode", Kind::Word),
+                    GROUPS,
+                    flag("constrain_layout"),
+                    flag("use_global_device_ids"),
+                    or(
+                        "mode",
+                        Kind::Word(&[
+                            "cross_replica",
+                            "cross_partition",
+                            "cross_replica_and_partition",
+                            "flattened_id",
+                        ]),
+                        Default::Any,
+                    ),
                     must("dimensions", Kind::Integers),
                     must("to_apply", Kind::Computation),
                 ]
@@ -164,8 +286,8 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     may("channel_id", Kind::Integer),
-                    may("replica_groups", Kind::Raw),
-                    may("constrain_layout", Kind::Bool),
+                    GROUPS,
+                    flag("constrain_layout"),
                     may("dimensions", Kind::Integers),
                 ]
             }
@@ -174,7 +296,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     may("channel_id", Kind::Integer),
-                    may("replica_groups", Kind::Raw),
+                    GROUPS,
                     may("dimensions", Kind::Integers),
                 ]
             }
@@ -183,8 +305,8 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     may("channel_id", Kind::Integer),
-                    may("replica_groups", Kind::Raw),
-                    may("has_dynamic_root", Kind::Bool),
+                    GROUPS,
+                    flag("has_dynamic_root"),
                 ]
             }
         }
@@ -192,7 +314,12 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::AsyncStart => {
             const {
                 &[
-                    may("async_execution_thread", Kind::Text),
+                    or(
+                        "output_to_operand_aliasing",
+                        Kind::Raw(raw::operand_aliasing),
+                        Default::Word("{}"),
+                    ),
+                    or("async_execution_thread", Kind::Text, Default::Word("main")),
                     may("calls", Kind::Computation),
                 ]
             }
@@ -200,7 +327,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::AsyncUpdate | Opcode::AsyncDone => {
             const {
                 &[
-                    may("async_execution_thread", Kind::Text),
+                    or("async_execution_thread", Kind::Text, Default::Word("main")),
                     may("calls", Kind::Computation),
                 ]
             }
@@ -209,16 +336,22 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             BATCH_NORM
         }
         Opcode::Broadcast => const { &[may("dimensions", Kind::Integers)] },
-        Opcode::Call => {
+        Opcode::Call => const { &[must("to_apply", Kind::Computation), flag("is_composite")] },
+        Opcode::Cholesky => const { &[may("lower", Kind::Bool)] },
+        Opcode::Compare => {
             const {
                 &[
-                    must("to_apply", Kind::Computation),
-                    may("is_composite", Kind::Bool),
+                    must(
+                        "direction",
+                        Kind::Word(&["EQ", "NE", "LT", "GT", "LE", "GE"]),
+                    ),
+                    may(
+                        "type",
+                        Kind::Word(&["SIGNED", "UNSIGNED", "FLOAT", "TOTALORDER"]),
+                    ),
                 ]
             }
         }
-        Opcode::Cholesky => const { &[may("lower", Kind::Bool)] },
-        Opcode::Compare => const { &[must("direction", Kind::Word), may("type", Kind::Word)] },
         Opcode::Concatenate => const { &[must("dimensions", Kind::Integers)] },
         Opcode::Conditional => {
             const {
@@ -232,13 +365,17 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::Convolution => {
             const {
                 &[
-                    may("window", Kind::Window),
+                    or("window", Kind::Window, Default::Empty),
                     must("dim_labels", Kind::ConvolutionDims),
-                    may("feature_group_count", Kind::Integer),
-                    may("batch_group_count", Kind::Integer),
-                    may("convolution_kind", Kind::Word),
-                    may("sparsity_config", Kind::Raw),
-                    may("operand_precision", Kind::Raw),
+                    or("feature_group_count", Kind::Integer, Default::Integer(1)),
+                    or("batch_group_count", Kind::Integer, Default::Integer(1)),
+                    or(
+                        "convolution_kind",
+                        Kind::Word(&["unset", "fprop", "wgrad", "dgrad"]),
+                        Default::Word("unset"),
+                    ),
+                    raw("sparsity_config", raw::structure),
+                    PRECISION,
                 ]
             }
         }
@@ -246,36 +383,56 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::CustomCall => {
             const {
                 &[
-                    may("window", Kind::Window),
+                    or("window", Kind::Window, Default::Empty),
                     may("dim_labels", Kind::ConvolutionDims),
-                    may("feature_group_count", Kind::Integer),
-                    may("batch_group_count", Kind::Integer),
-                    may("padding_type", Kind::Word),
+                    or("feature_group_count", Kind::Integer, Default::Integer(1)),
+                    or("batch_group_count", Kind::Integer, Default::Integer(1)),
+                    PRECISION,
+                    may(
+                        "padding_type",
+                        Kind::Word(&["PADDING_INVALID", "PADDING_VALID", "PADDING_SAME"]),
+                    ),
                     must("custom_call_target", Kind::Text),
                     may("operand_layout_constraints", Kind::Shapes),
-                    may("custom_call_has_side_effect", Kind::Bool),
+                    flag("custom_call_has_side_effect"),
                     may("literal", Kind::Literal),
-                    may("output_to_operand_aliasing", Kind::Raw),
-                    may("schedule", Kind::Word),
-                    may("api_version", Kind::Word),
-                    may("operand_precision", Kind::Raw),
+                    or(
+                        "output_to_operand_aliasing",
+                        Kind::Raw(raw::operand_aliasing),
+                        Default::Word("{}"),
+                    ),
+                    or(
+                        "schedule",
+                        Kind::Word(&["SCHEDULE_NONE", "SCHEDULE_LATEST", "SCHEDULE_EARLIEST"]),
+                        Default::Word("SCHEDULE_NONE"),
+                    ),
+                    or(
+                        "api_version",
+                        Kind::Word(&[
+                            "API_VERSION_ORIGINAL",
+                            "API_VERSION_STATUS_RETURNING",
+                            "API_VERSION_STATUS_RETURNING_UNIFIED",
+                            "API_VERSION_TYPED_FFI",
+                        ]),
+                        Default::Word("API_VERSION_ORIGINAL"),
+                    ),
                     may("to_apply", Kind::Computation),
                     may("called_computations", Kind::Computations),
                 ]
             }
         }
-        Opcode::Domain => const { &[must("domain", Kind::Raw)] },
+        Opcode::Domain => const { &[must("domain", Kind::Raw(raw::domain))] },
         Opcode::Dot | Opcode::ScaledDot => DOT,
         Opcode::RaggedDot => {
             const {
                 &[
-                    may("lhs_batch_dims", Kind::Integers),
+                    or("lhs_batch_dims", Kind::Integers, Default::Empty),
                     may("lhs_contracting_dims", Kind::Integers),
-                    may("rhs_batch_dims", Kind::Integers),
+                    or("rhs_batch_dims", Kind::Integers, Default::Empty),
                     may("rhs_contracting_dims", Kind::Integers),
                     must("lhs_ragged_dims", Kind::Integers),
                     may("rhs_group_dims", Kind::Integers),
-                    may("operand_precision", Kind::Raw),
+                    PRECISION,
                 ]
             }
         }
@@ -283,7 +440,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::Fft => {
             const {
                 &[
-                    must("fft_type", Kind::Word),
+                    must("fft_type", Kind::Word(&["FFT", "IFFT", "RFFT", "IRFFT"])),
                     must("fft_length", Kind::Integers),
                 ]
             }
@@ -291,8 +448,15 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::Fusion => {
             const {
                 &[
-                    must("kind", Kind::Word),
-                    may("output_to_operand_aliasing", Kind::Raw),
+                    must(
+                        "kind",
+                        Kind::Word(&["kLoop", "kInput", "kOutput", "kCustom"]),
+                    ),
+                    or(
+                        "output_to_operand_aliasing",
+                        Kind::Raw(raw::operand_aliasing),
+                        Default::Word("{}"),
+                    ),
                     must("calls", Kind::Computation),
                 ]
             }
@@ -303,11 +467,15 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
                     must("offset_dims", Kind::Integers),
                     must("collapsed_slice_dims", Kind::Integers),
                     must("start_index_map", Kind::Integers),
-                    may("operand_batching_dims", Kind::Integers),
-                    may("start_indices_batching_dims", Kind::Integers),
+                    or("operand_batching_dims", Kind::Integers, Default::Empty),
+                    or(
+                        "start_indices_batching_dims",
+                        Kind::Integers,
+                        Default::Empty,
+                    ),
                     must("index_vector_dim", Kind::Integer),
                     must("slice_sizes", Kind::Integers),
-                    may("indices_are_sorted", Kind::Bool),
+                    flag("indices_are_sorted"),
                 ]
             }
         }
@@ -317,11 +485,15 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
                     must("update_window_dims", Kind::Integers),
                     must("inserted_window_dims", Kind::Integers),
                     must("scatter_dims_to_operand_dims", Kind::Integers),
-                    may("input_batching_dims", Kind::Integers),
-                    may("scatter_indices_batching_dims", Kind::Integers),
+                    or("input_batching_dims", Kind::Integers, Default::Empty),
+                    or(
+                        "scatter_indices_batching_dims",
+                        Kind::Integers,
+                        Default::Empty,
+                    ),
                     must("index_vector_dim", Kind::Integer),
-                    may("indices_are_sorted", Kind::Bool),
-                    may("unique_indices", Kind::Bool),
+                    flag("indices_are_sorted"),
+                    flag("unique_indices"),
                     must("to_apply", Kind::Computation),
                 ]
             }
@@ -330,12 +502,12 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const { &[must("dimensions", Kind::Integers)] }
         }
         Opcode::GetTupleElement => const { &[must("index", Kind::Integer)] },
-        Opcode::Infeed => const { &[may("infeed_config", Kind::Text)] },
+        Opcode::Infeed => const { &[or("infeed_config", Kind::Text, Default::Word(""))] },
         Opcode::Outfeed => {
             const {
                 &[
                     may("outfeed_shape", Kind::Shape),
-                    may("outfeed_config", Kind::Text),
+                    or("outfeed_config", Kind::Text, Default::Word("")),
                 ]
             }
         }
@@ -369,23 +541,45 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::ReduceWindow => {
             const {
                 &[
-                    may("window", Kind::Window),
+                    or("window", Kind::Window, Default::Empty),
                     must("to_apply", Kind::Computation),
                 ]
             }
         }
-        Opcode::Reshape => const { &[may("inferred_dimension", Kind::Integer)] },
+        Opcode::Reshape => {
+            const {
+                &[or(
+                    "inferred_dimension",
+                    Kind::Integer,
+                    Default::Integer(-1),
+                )]
+            }
+        }
         Opcode::Reverse | Opcode::Transpose => const { &[must("dimensions", Kind::Integers)] },
-        Opcode::Rng => const { &[must("distribution", Kind::Word)] },
-        Opcode::RngBitGenerator => const { &[must("algorithm", Kind::Word)] },
+        Opcode::Rng => {
+            const {
+                &[must(
+                    "distribution",
+                    Kind::Word(&["rng_uniform", "rng_normal"]),
+                )]
+            }
+        }
+        Opcode::RngBitGenerator => {
+            const {
+                &[must(
+                    "algorithm",
+                    Kind::Word(&["rng_default", "rng_three_fry", "rng_philox"]),
+                )]
+            }
+        }
         Opcode::RngGetAndUpdateState => const { &[must("delta", Kind::Integer)] },
         Opcode::Scan => {
             const {
                 &[
                     must("dimensions", Kind::Integers),
-                    may("is_reverse", Kind::Bool),
-                    may("is_associative", Kind::Bool),
                     may("num_carries", Kind::Integer),
+                    flag("is_reverse"),
+                    flag("is_associative"),
                     must("to_apply", Kind::Computation),
                 ]
             }
@@ -393,7 +587,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::SelectAndScatter => {
             const {
                 &[
-                    may("window", Kind::Window),
+                    or("window", Kind::Window, Default::Empty),
                     must("select", Kind::Computation),
                     must("scatter", Kind::Computation),
                 ]
@@ -404,7 +598,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     must("dimensions", Kind::Integers),
-                    may("is_stable", Kind::Bool),
+                    flag("is_stable"),
                     must("to_apply", Kind::Computation),
                 ]
             }
@@ -413,8 +607,8 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
             const {
                 &[
                     must("k", Kind::Integer),
-                    must("largest", Kind::Bool),
-                    may("is_stable", Kind::Bool),
+                    may("largest", Kind::Bool),
+                    flag("is_stable"),
                 ]
             }
         }
@@ -424,7 +618,10 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
                     may("left_side", Kind::Bool),
                     may("lower", Kind::Bool),
                     may("unit_diagonal", Kind::Bool),
-                    may("transpose_a", Kind::Word),
+                    may(
+                        "transpose_a",
+                        Kind::Word(&["NO_TRANSPOSE", "TRANSPOSE", "ADJOINT"]),
+                    ),
                 ]
             }
         }
@@ -487,5 +684,148 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         | Opcode::Subtract
         | Opcode::Tuple
         | Opcode::Xor => &[],
+    }
+}
+
+/// An attribute of this name, whoever has it.
+pub(crate) fn find(name: &str) -> Option<Spec> {
+    let of_opcodes = Opcode::ALL.iter().flat_map(|&o| attributes(o));
+    [MODULE, COMMON, COMPUTATION]
+        .into_iter()
+        .flatten()
+        .chain(of_opcodes)
+        .find(|spec| spec.name == name)
+        .copied()
+}
+
+/// How many operands `opcode` takes, where the parser insists on a number.
+pub(crate) const fn arity(opcode: Opcode) -> Option<usize> {
+    use Opcode as O;
+    match opcode {
+        O::Iota | O::PartitionId | O::ReplicaId | O::RngGetAndUpdateState => Some(0),
+        O::Abs
+        | O::Acos
+        | O::Acosh
+        | O::AllGatherDone
+        | O::AllReduceDone
+        | O::Asin
+        | O::Asinh
+        | O::Atanh
+        | O::Bitcast
+        | O::BitcastConvert
+        | O::Broadcast
+        | O::Cbrt
+        | O::Ceil
+        | O::Cholesky
+        | O::CollectivePermuteDone
+        | O::Convert
+        | O::Copy
+        | O::CopyDone
+        | O::CopyStart
+        | O::Cosh
+        | O::Cosine
+        | O::CountLeadingZeros
+        | O::Domain
+        | O::Erf
+        | O::Exponential
+        | O::ExponentialMinusOne
+        | O::Fft
+        | O::Floor
+        | O::GetDimensionSize
+        | O::GetTupleElement
+        | O::Imag
+        | O::Infeed
+        | O::IsFinite
+        | O::Log
+        | O::LogPlusOne
+        | O::Logistic
+        | O::Negate
+        | O::Not
+        | O::OptBarrier
+        | O::Popcnt
+        | O::Real
+        | O::Recv
+        | O::RecvDone
+        | O::ReducePrecision
+        | O::Reshape
+        | O::Reverse
+        | O::RngBitGenerator
+        | O::RoundNearestAfz
+        | O::RoundNearestEven
+        | O::Rsqrt
+        | O::SendDone
+        | O::Sign
+        | O::Sine
+        | O::Sinh
+        | O::Slice
+        | O::Sqrt
+        | O::Tan
+        | O::Tanh
+        | O::Topk
+        | O::Transpose
+        | O::While => Some(1),
+        O::Add
+        | O::AddDependency
+        | O::And
+        | O::Atan2
+        | O::Compare
+        | O::Complex
+        | O::Convolution
+        | O::Divide
+        | O::Gather
+        | O::Maximum
+        | O::Minimum
+        | O::Mulhi
+        | O::Multiply
+        | O::Or
+        | O::Outfeed
+        | O::Pad
+        | O::Power
+        | O::Remainder
+        | O::Send
+        | O::SetDimensionSize
+        | O::ShiftLeft
+        | O::ShiftRightArithmetic
+        | O::ShiftRightLogical
+        | O::StochasticConvert
+        | O::Subtract
+        | O::TriangularSolve
+        | O::Xor => Some(2),
+        O::BatchNormTraining | O::Clamp | O::RaggedDot | O::Select | O::SelectAndScatter => Some(3),
+        O::BatchNormGrad | O::BatchNormInference => Some(5),
+        O::AfterAll
+        | O::AllGather
+        | O::AllGatherStart
+        | O::AllReduce
+        | O::AllReduceStart
+        | O::AllToAll
+        | O::AsyncDone
+        | O::AsyncStart
+        | O::AsyncUpdate
+        | O::Call
+        | O::CollectiveBroadcast
+        | O::CollectivePermute
+        | O::CollectivePermuteStart
+        | O::Concatenate
+        | O::Conditional
+        | O::Constant
+        | O::CustomCall
+        | O::Dot
+        | O::DynamicReshape
+        | O::DynamicSlice
+        | O::DynamicUpdateSlice
+        | O::Fusion
+        | O::Map
+        | O::Parameter
+        | O::RaggedAllToAll
+        | O::Reduce
+        | O::ReduceScatter
+        | O::ReduceWindow
+        | O::Rng
+        | O::ScaledDot
+        | O::Scan
+        | O::Scatter
+        | O::Sort
+        | O::Tuple => None,
     }
 }

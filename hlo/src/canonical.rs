@@ -1,0 +1,386 @@
+//! The canonical order and names in which a module is printed and compared.
+//!
+//! * Instructions stand in post-order: roots (instructions without users) in the order of the
+//!   text, each after its operands. In a scheduled module the order of the text is the schedule
+//!   and is kept, except in fused computations, which have no schedule.
+//! * Computations stand in post-order of the calls.
+//! * Names are unique in the whole module: a name that an earlier instruction has gets the next
+//!   free number, `p` becomes `p.1`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use cranelift_entity::{EntityRef, EntitySet, SecondaryMap};
+use hashbrown::{HashMap, HashSet};
+
+use crate::attribute::AttributeValue;
+use crate::module::{ComputationId, Instruction, InstructionId, Module};
+use crate::opcode::Opcode;
+use crate::shape::Shape;
+
+/// Hands out names that it has not handed out before.
+#[derive(Default)]
+pub(crate) struct NameUniquer {
+    /// Numbers in use and the next one to try, by the name without its number.
+    used: HashMap<Box<str>, (HashSet<u64>, u64)>,
+}
+
+impl NameUniquer {
+    /// `name` if it is free, else `name` with another number; equal names differ in the number
+    /// after their last dot.
+    pub(crate) fn unique(&mut self, name: &Arc<str>) -> Arc<str> {
+        let (stem, number) = split_number(name);
+        let (used, next) = match self.used.get_mut(stem) {
+            Some(entry) => entry,
+            None => self
+                .used
+                .entry(stem.into())
+                .or_insert_with(|| (HashSet::new(), 0)),
+        };
+        let wanted = number.unwrap_or(0);
+        let granted = if used.insert(wanted) {
+            wanted
+        } else {
+            while !used.insert(*next) {
+                *next += 1;
+            }
+            *next += 1;
+            *next - 1
+        };
+        let mut unique = String::with_capacity(name.len() + 4);
+        unique.push_str(stem);
+        if granted != 0 || number.is_some() {
+            // Writing to a string cannot fail.
+            let _ = write!(unique, ".{granted}");
+        }
+        if unique == **name {
+            name.clone()
+        } else {
+            unique.into()
+        }
+    }
+}
+
+/// `name` without the number after its last dot, and the number.
+fn split_number(name: &str) -> (&str, Option<u64>) {
+    match name.rsplit_once('.') {
+        Some((stem, digits)) if !stem.is_empty() => match digits.parse::<u64>() {
+            Ok(number) if !digits.starts_with('+') && number < i64::MAX as u64 => {
+                (stem, Some(number))
+            }
+            _ => (name, None),
+        },
+        _ => (name, None),
+    }
+}
+
+/// Orders and names of one module.
+pub(crate) struct Canonical {
+    /// Computations in the order of printing, those included that are folded into their start.
+    pub(crate) computations: Vec<ComputationId>,
+    /// Instructions of each computation in the order of printing.
+    pub(crate) instructions: SecondaryMap<ComputationId, Vec<InstructionId>>,
+    instruction_names: SecondaryMap<InstructionId, Option<Arc<str>>>,
+    computation_names: SecondaryMap<ComputationId, Option<Arc<str>>>,
+    /// The operation in an asynchronous computation that holds nothing else.
+    folded: SecondaryMap<ComputationId, Option<InstructionId>>,
+}
+
+impl Canonical {
+    pub(crate) fn new(module: &Module) -> Self {
+        let mut instruction_names = SecondaryMap::with_capacity(module.instructions.len());
+        let mut computation_names = SecondaryMap::with_capacity(module.computations.len());
+        let (mut computation_uniquer, mut instruction_uniquer) =
+            (NameUniquer::default(), NameUniquer::default());
+        for (id, computation) in &module.computations {
+            computation_names[id] = Some(computation_uniquer.unique(&computation.name));
+            for &member in &computation.instructions {
+                let name = &module.instructions[member].name;
+                instruction_names[member] = Some(instruction_uniquer.unique(name));
+            }
+        }
+        let scheduled = module
+            .attributes
+            .iter()
+            .any(|a| &*a.name == "is_scheduled" && a.value == AttributeValue::Bool(true));
+        let mut fused = EntitySet::new();
+        for instruction in module.instructions.values() {
+            if instruction.opcode == Opcode::Fusion {
+                for id in instruction.called_computations() {
+                    fused.insert(id);
+                }
+            }
+        }
+        let users = user_counts(module);
+        let mut instructions: SecondaryMap<ComputationId, Vec<InstructionId>> =
+            SecondaryMap::with_capacity(module.computations.len());
+        for (id, computation) in &module.computations {
+            instructions[id] = if scheduled && !fused.contains(id) {
+                computation.instructions.clone()
+            } else {
+                post_order(module, &computation.instructions, &users)
+            };
+        }
+        let folded = folded(module);
+        let computations = computation_order(module, &instructions);
+        Canonical {
+            folded,
+            computations,
+            instructions,
+            instruction_names,
+            computation_names,
+        }
+    }
+
+    /// Whether a computation is not printed because its start says it all.
+    pub(crate) fn is_folded(&self, id: ComputationId) -> bool {
+        self.folded[id].is_some()
+    }
+
+    /// The operation that an asynchronous instruction stands for, when its computation is folded.
+    pub(crate) fn folded(&self, module: &Module, id: InstructionId) -> Option<InstructionId> {
+        let mut instruction = &module.instructions[id];
+        while matches!(instruction.opcode, Opcode::AsyncUpdate | Opcode::AsyncDone) {
+            instruction = module.instructions.get(*instruction.operands.first()?)?;
+        }
+        if instruction.opcode != Opcode::AsyncStart {
+            return None;
+        }
+        self.folded[instruction.called("calls")?]
+    }
+
+    /// The instruction's name in the print.
+    pub(crate) fn name<'m>(&'m self, module: &'m Module, id: InstructionId) -> &'m str {
+        match &self.instruction_names[id] {
+            Some(name) => name,
+            None => &module.instructions[id].name,
+        }
+    }
+
+    /// The computation's name in the print.
+    pub(crate) fn computation_name<'m>(&'m self, module: &'m Module, id: ComputationId) -> &'m str {
+        match &self.computation_names[id] {
+            Some(name) => name,
+            None => &module.computations[id].name,
+        }
+    }
+}
+
+/// Computations of an `async-start` that are one operation on all that the start passes, with the
+/// result that the start states: nothing is lost when they are folded.
+fn folded(module: &Module) -> SecondaryMap<ComputationId, Option<InstructionId>> {
+    let mut folded = SecondaryMap::new();
+    for instruction in module.instructions.values() {
+        if instruction.opcode != Opcode::AsyncStart {
+            continue;
+        }
+        let Some(called) = instruction.called("calls") else {
+            continue;
+        };
+        let Some(computation) = module.computations.get(called) else {
+            continue;
+        };
+        let trivial = computation.instructions.iter().all(|&member| {
+            member == computation.root || module.instructions[member].opcode == Opcode::Parameter
+        });
+        let shape = |id: InstructionId| &module.instructions[id].shape;
+        let passed = computation.parameters.len() == instruction.operands.len()
+            && computation
+                .parameters
+                .iter()
+                .zip(&instruction.operands)
+                .all(|(&p, &o)| shape(p).same_dims(shape(o)));
+        let output = match &*instruction.shape {
+            Shape::Tuple(parts) => parts.get(1),
+            Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => None,
+        };
+        let returned = output.is_some_and(|output| output.same_dims(shape(computation.root)));
+        if trivial && passed && returned {
+            folded[called] = Some(computation.root);
+        }
+    }
+    folded
+}
+
+fn user_counts(module: &Module) -> SecondaryMap<InstructionId, u32> {
+    let mut users = SecondaryMap::with_capacity(module.instructions.len());
+    for instruction in module.instructions.values() {
+        for &operand in &instruction.operands {
+            users[operand] += 1;
+        }
+    }
+    users
+}
+
+fn predecessors(instruction: &Instruction) -> &[InstructionId] {
+    match instruction.attribute("control-predecessors") {
+        Some(AttributeValue::Instructions(ids)) => ids,
+        _ => &[],
+    }
+}
+
+/// Collectives of one channel run together: each comes after the earlier ones of its channel.
+fn channel_dependencies(
+    module: &Module,
+    members: &[InstructionId],
+) -> HashMap<InstructionId, Vec<InstructionId>> {
+    let mut channels: HashMap<i64, Vec<InstructionId>> = HashMap::new();
+    let mut dependencies = HashMap::new();
+    for &member in members {
+        let instruction = &module.instructions[member];
+        if matches!(
+            instruction.opcode,
+            Opcode::AllReduce
+                | Opcode::AllGather
+                | Opcode::AllToAll
+                | Opcode::CollectiveBroadcast
+                | Opcode::CollectivePermute
+                | Opcode::RaggedAllToAll
+                | Opcode::ReduceScatter
+        ) && let Some(channel) = instruction.integer("channel_id")
+        {
+            let earlier = channels.entry(channel).or_default();
+            if !earlier.is_empty() {
+                dependencies.insert(member, earlier.clone());
+            }
+            earlier.push(member);
+        }
+    }
+    dependencies
+}
+
+fn post_order(
+    module: &Module,
+    members: &[InstructionId],
+    users: &SecondaryMap<InstructionId, u32>,
+) -> Vec<InstructionId> {
+    #[derive(Clone, Copy, Default, PartialEq)]
+    enum State {
+        #[default]
+        New,
+        Entered,
+        Done,
+    }
+    let Some(&first) = members.iter().min() else {
+        return Vec::new();
+    };
+    // Members may be interleaved with those of computations written in place, never far apart.
+    let mut states: HashMap<InstructionId, State> = HashMap::new();
+    let span = members
+        .iter()
+        .max()
+        .map_or(0, |last| last.index() - first.index() + 1);
+    let mut dense = vec![State::New; if span <= 4 * members.len() { span } else { 0 }];
+    let channels = channel_dependencies(module, members);
+    let mut order = Vec::with_capacity(members.len());
+    let mut stack = Vec::new();
+    for &root in members {
+        if users[root] > 0 {
+            continue;
+        }
+        stack.push(root);
+        while let Some(&current) = stack.last() {
+            let state = match dense.get_mut(current.index().wrapping_sub(first.index())) {
+                Some(state) => state,
+                None => states.entry(current).or_default(),
+            };
+            match *state {
+                State::New => *state = State::Entered,
+                State::Entered => {
+                    *state = State::Done;
+                    order.push(current);
+                    stack.pop();
+                    continue;
+                }
+                State::Done => {
+                    stack.pop();
+                    continue;
+                }
+            }
+            if current != root {
+                stack.extend(channels.get(&current).into_iter().flatten());
+            }
+            let instruction = &module.instructions[current];
+            stack.extend(instruction.operands.iter().rev());
+            stack.extend(predecessors(instruction));
+        }
+    }
+    order
+}
+
+fn called_by(module: &Module, id: InstructionId) -> Vec<ComputationId> {
+    let instruction = &module.instructions[id];
+    if instruction.attributes.is_empty() {
+        return Vec::new();
+    }
+    let mut called: Vec<_> = instruction.called_computations().collect();
+    // A while calls its body before its condition, whatever the order of the text.
+    if instruction.opcode == Opcode::While
+        && let (Some(body), Some(condition)) =
+            (instruction.called("body"), instruction.called("condition"))
+    {
+        called = vec![body, condition];
+    }
+    called
+}
+
+fn computation_order(
+    module: &Module,
+    instructions: &SecondaryMap<ComputationId, Vec<InstructionId>>,
+) -> Vec<ComputationId> {
+    let calls = |id: ComputationId| -> Vec<Vec<ComputationId>> {
+        instructions[id]
+            .iter()
+            .map(|&i| called_by(module, i))
+            .filter(|c| !c.is_empty())
+            .collect()
+    };
+    let mut called = EntitySet::new();
+    for instruction in module.instructions.values() {
+        for id in instruction.called_computations() {
+            called.insert(id);
+        }
+    }
+    let mut visited = EntitySet::new();
+    let mut order = Vec::with_capacity(module.computations.len());
+    for root in module.computations.keys() {
+        if called.contains(root) {
+            continue;
+        }
+        // What is left of each open computation: the calls of one instruction after another.
+        let mut stack = vec![(root, calls(root).into_iter())];
+        while let Some((computation, rest)) = stack.last_mut() {
+            let Some(callees) = rest.next() else {
+                order.push(*computation);
+                stack.pop();
+                continue;
+            };
+            for callee in callees.into_iter().rev() {
+                if visited.insert(callee) {
+                    stack.push((callee, calls(callee).into_iter()));
+                }
+            }
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_name_gets_the_next_free_number() {
+        let mut names = NameUniquer::default();
+        let mut unique = |name: &str| names.unique(&name.into()).to_string();
+        assert_eq!(unique("p"), "p");
+        assert_eq!(unique("p"), "p.1");
+        assert_eq!(unique("p.1"), "p.2");
+        assert_eq!(unique("p.7"), "p.7");
+        assert_eq!(unique("add.anon"), "add.anon");
+        assert_eq!(unique("q.0"), "q.0");
+        assert_eq!(unique("q"), "q.1");
+        assert_eq!(unique("r.1"), "r.1");
+        assert_eq!(unique("r.1"), "r.0");
+    }
+}
