@@ -350,7 +350,7 @@ fn seen_through(
 }
 
 /// Whether the instruction must stay even if nothing uses its value.
-fn has_side_effect(opcode: Opcode) -> bool {
+pub(crate) fn has_side_effect(opcode: Opcode) -> bool {
     matches!(
         opcode,
         Opcode::Outfeed

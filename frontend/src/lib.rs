@@ -23,11 +23,13 @@ pub mod matches;
 pub mod miss;
 mod names;
 mod op_maps;
+pub mod outline;
 mod pull;
 
 pub use classify::{Facts, Kind, Mode, Pooling, Table};
 pub use error::FrontendError;
 pub use matches::{Match, Matches, Options, ValueRef};
+pub use outline::{CUSTOM_CALL_TARGET, outline};
 pub use miss::{Miss, MissReason};
 
 use hlo2dae_hlo::Module;

@@ -26,6 +26,11 @@ macro_rules! programs {
             /// The words that a program's text may start with.
             pub const KEYWORDS: &'static [&'static str] = &[$(<$type>::KEYWORD,)*];
 
+            /// Name of the program, without `@`.
+            pub fn name(&self) -> &str {
+                match self { $(Program::$variant(program) => program.name(),)* }
+            }
+
             /// Name of the IR.
             pub fn ir(&self) -> &'static str {
                 match self { $(Program::$variant(_) => <$type>::NAME,)* }
@@ -67,6 +72,37 @@ programs! {
     Scf scf::Func,
     Slc slc::Func,
     Dlc dlc::Program,
+}
+
+impl Program {
+    /// Whether a text starts as a program does; anything else may be HLO.
+    pub fn starts(text: &str) -> bool {
+        Program::KEYWORDS.contains(&first_word(text).0)
+    }
+
+    /// Reads programs that follow one another, each starting on a line of its own.
+    pub fn parse_all(text: &str) -> Result<Vec<Program>, ParseError> {
+        let starts_program = |line: &str| Program::KEYWORDS.iter().any(|word| line.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '@'])));
+        let mut starts = Vec::new();
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            if starts_program(line) {
+                starts.push(at);
+            }
+            at += line.len();
+        }
+        // What stands before the second program, comments included, belongs to the first.
+        let first = if starts.len() > 1 { starts[1] } else { text.len() };
+        let mut programs = vec![text[..first].parse()?];
+        let ends = starts.iter().skip(2).copied().chain([text.len()]);
+        for (&start, end) in starts.iter().skip(1).zip(ends) {
+            // What stands before is blanked out, so that places in errors are places in the text.
+            let blank = |byte: u8| if byte == b'\n' { '\n' } else { ' ' };
+            let before: String = text.bytes().take(start).map(blank).collect();
+            programs.push((before + &text[start..end]).parse()?);
+        }
+        Ok(programs)
+    }
 }
 
 /// The first word after white space and comments, or the character that is not a word.

@@ -1,0 +1,144 @@
+//! Reading what the user names, writing where he wants it, telling him what was wrong.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hlo2dae::compile::{Compilation, Options, compile};
+use hlo2dae::{Error, inputs, npz};
+use hlo2dae_hlo::{Literal, Shape};
+use indicatif::{ProgressBar, ProgressStyle};
+use miette::{GraphicalReportHandler, GraphicalTheme, NamedSource, Report};
+
+/// Why a command ends with status 2.
+pub enum Failure {
+    /// A file cannot be read or written.
+    File(PathBuf, io::Error),
+    /// Standard output is gone.
+    Output(io::Error),
+    /// An error of the compiler about this text.
+    Text {
+        name: String,
+        text: String,
+        error: Box<Error>,
+    },
+    /// An error that is about no text.
+    Other(Box<Error>),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Other(Box::new(error))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Output(error)
+    }
+}
+
+impl Failure {
+    /// Writes the error with place and caret to standard error.
+    pub fn print(self) {
+        let report = match self {
+            Failure::File(path, error) => Report::msg(format!("{}: {error}", path.display())),
+            Failure::Output(error) => Report::msg(format!("standard output: {error}")),
+            Failure::Text { name, text, error } => Report::new(*error).with_source_code(NamedSource::new(name, text)),
+            Failure::Other(error) => Report::new(*error),
+        };
+        let stderr = io::stderr();
+        let theme = if stderr.is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let mut rendered = String::new();
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        if handler.render_report(&mut rendered, report.as_ref()).is_err() {
+            rendered = format!("{report}\n");
+        }
+        // There is nobody left to tell if standard error is gone, too.
+        let _ = stderr.lock().write_all(rendered.as_bytes());
+    }
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    let bytes = bytes.map_err(|error| Failure::File(path.to_owned(), error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        let problem = io::Error::new(io::ErrorKind::InvalidData, format!("not text: byte {place} is not UTF-8"));
+        Failure::File(path.to_owned(), problem)
+    })
+}
+
+/// Says which text an error is about.
+pub fn about<T>(path: &Path, text: &str, result: Result<T, Error>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::Text {
+        name: if path == Path::new("-") { "standard input".into() } else { path.display().to_string() },
+        text: text.to_owned(),
+        error: Box::new(error),
+    })
+}
+
+/// Reads and compiles a module.
+pub fn compile_file(path: &Path) -> Result<Compilation, Failure> {
+    let text = read(path)?;
+    about(path, &text, compile(&text, &Options::default()))
+}
+
+/// Where a module's arguments come from.
+#[derive(Args)]
+pub struct Values {
+    /// Seed of the arguments that are made up.
+    #[arg(long, default_value_t = 0, conflicts_with = "inputs")]
+    seed: u64,
+    /// Arguments: arrays arg0, arg1, ...
+    #[arg(long, value_name = "FILE.npz")]
+    inputs: Option<PathBuf>,
+}
+
+impl Values {
+    /// The arguments of the entry computation.
+    pub fn arguments(&self, compilation: &Compilation) -> Result<Vec<Literal>, Failure> {
+        let module = &compilation.module;
+        let Some(path) = &self.inputs else {
+            return Ok(inputs::synthesise(module, &compilation.regions, self.seed));
+        };
+        let parameters: Vec<&Shape> =
+            module.entry().parameters.iter().map(|&parameter| &*module.instructions[parameter].shape).collect();
+        Ok(npz::read_arguments(path, &parameters).map_err(Error::from)?)
+    }
+}
+
+/// For people or for tools.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Writes to a file, or to standard output without one.
+pub fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
+    match path {
+        Some(path) => fs::write(path, text).map_err(|error| Failure::File(path.to_owned(), error)),
+        None => Ok(io::stdout().lock().write_all(text.as_bytes())?),
+    }
+}
+
+/// Writes a value as JSON.
+pub fn write_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from)?;
+    Ok(stdout.write_all(b"\n")?)
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub fn progress(length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length as u64).with_style(style)
+}

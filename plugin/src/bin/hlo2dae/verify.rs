@@ -1,0 +1,85 @@
+//! `hlo2dae verify`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use hlo2dae::check::{Check, check};
+use hlo2dae::compile::Compilation;
+use hlo2dae::engine::Engine;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::input::{Failure, Format, Values, compile_file, progress, write, write_json};
+
+/// Hold every engine and level against the reference; exit status 1 on a mismatch.
+#[derive(Args)]
+pub struct Arguments {
+    /// HLO text; `-` is standard input.
+    model: PathBuf,
+    #[command(flatten)]
+    values: Values,
+    /// For people or for tools.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Verification<'a> {
+    module: &'a str,
+    ok: bool,
+    checks: &'a [Check],
+}
+
+pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let compilation = compile_file(&arguments.model)?;
+    let checks = check_all(&compilation, &arguments.values)?;
+    let ok = checks.iter().all(|check| check.ok);
+    match arguments.format {
+        Format::Text => write(None, &text(&compilation, &checks))?,
+        Format::Json => write_json(&Verification { module: &compilation.module.name, ok, checks: &checks })?,
+    }
+    Ok(if ok { Outcome::Done } else { Outcome::CheckFailed })
+}
+
+/// Checks every region, with a bar while it takes.
+pub fn check_all(compilation: &Compilation, values: &Values) -> Result<Vec<Check>, Failure> {
+    let arguments = values.arguments(compilation)?;
+    let bar = progress(compilation.regions.len() * Engine::ALL.len());
+    let checks = check(compilation, &arguments, |compiled, engine| {
+        bar.set_message(format!("@{} {engine}", compiled.found.region.name));
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    Ok(checks)
+}
+
+/// One line a region and engine.
+pub fn text(compilation: &Compilation, checks: &[Check]) -> String {
+    let mut out = String::new();
+    for compiled in &compilation.regions {
+        let name = &compiled.found.region.name;
+        let mut any = false;
+        for check in checks.iter().filter(|check| check.region == *name) {
+            any = true;
+            let verdict = if check.ok { "ok" } else { "WRONG" };
+            let _ = write!(
+                out,
+                "@{name:<24} {:<9} O{} {verdict:<6} max error {:.3e} absolute, {:.3e} relative ({})",
+                check.engine,
+                check.level,
+                check.max_abs_error,
+                check.max_rel_error,
+                check.tolerance.name(),
+            );
+            let problem = check.problem.iter().map(|problem| format!(": {problem}"));
+            let _ = writeln!(out, "{}", problem.collect::<String>());
+        }
+        if !any {
+            let _ = writeln!(out, "@{name:<24} not reached with these arguments");
+        }
+    }
+    let failed = checks.iter().filter(|check| !check.ok).count();
+    let _ = writeln!(out, "{} checks, {failed} failed", checks.len());
+    out
+}

@@ -1,0 +1,159 @@
+//! The whole pipeline in one place: HLO text in, every stage out.
+//!
+//! The command line, the C ABI and the tests all call [`compile`]; a custom call, which carries a
+//! program's text, calls [`Ladder::parse`].
+
+use hlo2dae_backend::Artifact;
+use hlo2dae_frontend::{Match, Matches, Miss};
+use hlo2dae_hlo::Module;
+use hlo2dae_ir::Program;
+use hlo2dae_ir::core::{Buffer, Ir, Role};
+use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::{dlc, region, scf, slc};
+
+use crate::error::Error;
+
+/// What may be chosen about a compilation.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Limits of the search for regions.
+    pub frontend: hlo2dae_frontend::Options,
+}
+
+/// A module with the regions found in it, each lowered all the way.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The module as read.
+    pub module: Module,
+    /// In the order of the module.
+    pub regions: Vec<Compiled>,
+    /// Candidates that stay with XLA, and why.
+    pub misses: Vec<Miss>,
+}
+
+/// A region: where it stands in the HLO, and its stages.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The region's place in the HLO, its kind and facts.
+    pub found: Match,
+    /// Its stages.
+    pub ladder: Ladder,
+}
+
+/// One program at every stage from the one that it was given in down to the machine's programs.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    /// What is looked up, by what, combined how; `None` when the program was given further down.
+    pub region: Option<region::Region>,
+    /// Loops, loads, stores; `None` when the program was given further down.
+    pub scf: Option<scf::Func>,
+    /// Streams and callbacks; `None` when the program was given as DLC.
+    pub slc: Option<slc::Func>,
+    /// The two programs and their queues.
+    pub dlc: dlc::Program,
+    /// What the machine runs.
+    pub artifact: Artifact,
+}
+
+/// Compiles HLO text: parse, find regions, lower each.
+///
+/// # Errors
+///
+/// The text is not HLO; a limit is exceeded; a region that was found cannot be lowered (our limit
+/// or our bug: a region that the compiler cannot finish is not silently left out).
+pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
+    let module = hlo2dae_hlo::parse_module(text)?;
+    let Matches { regions, misses } = hlo2dae_frontend::find_regions(&module, &options.frontend)?;
+    let regions = regions
+        .into_iter()
+        .map(|found| Ok(Compiled { ladder: Ladder::lower(found.region.clone().into())?, found }))
+        .collect::<Result<_, Error>>()?;
+    Ok(Compilation { module, regions, misses })
+}
+
+impl Ladder {
+    /// Reads a program of any IR and lowers it.
+    pub fn parse(text: &str) -> Result<Ladder, Error> {
+        Ladder::lower(text.parse()?)
+    }
+
+    /// Lowers a program of any IR through every stage below it, each verified.
+    pub fn lower(program: Program) -> Result<Ladder, Error> {
+        let (mut given_region, mut given_scf, mut given_slc, mut given_dlc) = (None, None, None, None);
+        match program {
+            Program::Region(program) => given_region = Some(program),
+            Program::Scf(program) => given_scf = Some(program),
+            Program::Slc(program) => given_slc = Some(program),
+            Program::Dlc(program) => given_dlc = Some(program),
+        }
+        let region = given_region.map(verified).transpose()?;
+        let scf = next(given_scf, &region, region_to_scf)?;
+        let slc = next(given_slc, &scf, scf_to_slc)?;
+        let Some(dlc) = next(given_dlc, &slc, slc_to_dlc)? else {
+            return Err(Error::bug("a program was given in no IR"));
+        };
+        let artifact = hlo2dae_backend::compile(&dlc)?;
+        Ok(Ladder { region, scf, slc, dlc, artifact })
+    }
+
+    /// Name of the program, without `@`.
+    pub fn name(&self) -> &str {
+        &self.dlc.name
+    }
+
+    /// The region.
+    ///
+    /// # Errors
+    ///
+    /// This, and the two below: the program was given at a later stage.
+    pub fn region(&self) -> Result<&region::Region, Error> {
+        self.region.as_ref().ok_or_else(|| self.no_stage("region"))
+    }
+
+    /// The SCF function.
+    pub fn scf(&self) -> Result<&scf::Func, Error> {
+        self.scf.as_ref().ok_or_else(|| self.no_stage("scf"))
+    }
+
+    /// The SLC function.
+    pub fn slc(&self) -> Result<&slc::Func, Error> {
+        self.slc.as_ref().ok_or_else(|| self.no_stage("slc"))
+    }
+
+    fn no_stage(&self, wanted: &'static str) -> Error {
+        let given = match (&self.scf, &self.slc) {
+            (Some(_), _) => scf::Func::NAME,
+            (None, Some(_)) => slc::Func::NAME,
+            (None, None) => dlc::Program::NAME,
+        };
+        Error::NoStage { given, wanted }
+    }
+
+    /// The declarations of the buffers that the caller passes, then of those that he gets.
+    pub fn signature(&self) -> (Vec<&Buffer>, Vec<&Buffer>) {
+        let mut signature = (Vec::new(), Vec::new());
+        for buffer in self.dlc.buffers.values() {
+            match buffer.role {
+                Role::Input => signature.0.push(buffer),
+                Role::Output(_) => signature.1.push(buffer),
+                Role::Temp(_) => {}
+            }
+        }
+        signature
+    }
+}
+
+/// The stage as given, or lowered from the stage above it.
+fn next<From, To: Ir, E: Into<Error>>(
+    given: Option<To>,
+    above: &Option<From>,
+    lower: impl Fn(&From) -> Result<To, E>,
+) -> Result<Option<To>, Error> {
+    let lowered = || above.as_ref().map(|above| lower(above).map_err(Into::into)).transpose();
+    given.map_or_else(lowered, |given| Ok(Some(given)))?.map(verified).transpose()
+}
+
+fn verified<P: Ir>(program: P) -> Result<P, Error> {
+    program.verify()?;
+    Ok(program)
+}

@@ -1,0 +1,258 @@
+//! Every stage of a compilation as text.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use hashbrown::{HashMap, HashSet};
+use hlo2dae_frontend::ValueRef;
+use hlo2dae_hlo::{InstructionId, Literal, Module, Opcode, Payload};
+
+use crate::check::sample;
+use crate::compile::{Compilation, Compiled, Ladder};
+use crate::engine;
+use crate::error::Error;
+use crate::inputs::synthesise;
+
+/// A stage that can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The module, canonically printed.
+    Hlo,
+    /// The regions found.
+    Regions,
+    /// Structured control flow.
+    Scf,
+    /// Streams and callbacks.
+    Slc,
+    /// Access program and execute program with their queues.
+    Dlc,
+    /// What the access unit of the machine runs.
+    Access,
+    /// What the execute unit of the machine runs.
+    Execute,
+    /// Every token and operand that the access unit pushes, for given inputs.
+    Stream,
+    /// The module's graph around its regions, for Graphviz.
+    Dot,
+}
+
+impl Stage {
+    /// All stages, in pipeline order.
+    pub const ALL: &'static [Stage] = &[
+        Stage::Hlo,
+        Stage::Regions,
+        Stage::Scf,
+        Stage::Slc,
+        Stage::Dlc,
+        Stage::Access,
+        Stage::Execute,
+        Stage::Stream,
+        Stage::Dot,
+    ];
+
+    /// The spelling on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Hlo => "hlo",
+            Stage::Regions => "regions",
+            Stage::Scf => "scf",
+            Stage::Slc => "slc",
+            Stage::Dlc => "dlc",
+            Stage::Access => "access",
+            Stage::Execute => "execute",
+            Stage::Stream => "stream",
+            Stage::Dot => "dot",
+        }
+    }
+
+    /// Name of the file that holds the stage in a folder of all stages.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Stage::Hlo => "10-graph.hlo",
+            Stage::Regions => "20-regions.region",
+            Stage::Scf => "30-loops.scf",
+            Stage::Slc => "40-streams.slc",
+            Stage::Dlc => "60-decoupled.dlc",
+            Stage::Access => "70-access.txt",
+            Stage::Execute => "71-execute.txt",
+            Stage::Stream => "75-stream.txt",
+            Stage::Dot => "80-regions.dot",
+        }
+    }
+}
+
+impl FromStr for Stage {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Stage, Error> {
+        Stage::ALL.iter().copied().find(|stage| stage.name() == name).ok_or_else(|| Error::Unknown {
+            what: "stage",
+            name: name.to_owned(),
+            help: format!("stages: {}", Stage::ALL.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")),
+        })
+    }
+}
+
+/// Inputs for the stream stage.
+#[derive(Clone, Debug)]
+pub enum StreamInputs {
+    /// Made up, the same for the same seed.
+    Seed(u64),
+    /// The module's arguments.
+    Arguments(Vec<Literal>),
+}
+
+/// The text of a stage; the regions of the module one after the other.
+pub fn emit(compilation: &Compilation, stage: Stage, inputs: &StreamInputs) -> Result<String, Error> {
+    match stage {
+        Stage::Hlo => Ok(compilation.module.to_string()),
+        Stage::Stream => emit_streams(compilation, inputs),
+        Stage::Dot => Ok(emit_dot(compilation)),
+        Stage::Regions | Stage::Scf | Stage::Slc | Stage::Dlc | Stage::Access | Stage::Execute => {
+            let texts = compilation.regions.iter().map(|compiled| emit_ladder(&compiled.ladder, stage));
+            Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        }
+    }
+}
+
+/// The text of a stage of one program. Stages that need a module give an error.
+pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
+    Ok(match stage {
+        Stage::Regions => ladder.region()?.to_string(),
+        Stage::Scf => ladder.scf()?.to_string(),
+        Stage::Slc => ladder.slc()?.to_string(),
+        Stage::Dlc => ladder.dlc.to_string(),
+        Stage::Access => ladder.artifact.access_text().to_string(),
+        Stage::Execute => ladder.artifact.execute_text().to_string(),
+        Stage::Hlo | Stage::Stream | Stage::Dot => {
+            return Err(Error::NoStage { given: "a program", wanted: stage.name() });
+        }
+    })
+}
+
+fn emit_streams(compilation: &Compilation, inputs: &StreamInputs) -> Result<String, Error> {
+    let arguments = match inputs {
+        StreamInputs::Seed(seed) => &synthesise(&compilation.module, &compilation.regions, *seed),
+        StreamInputs::Arguments(arguments) => arguments,
+    };
+    let (_, samples) = sample(compilation, arguments)?;
+    let mut texts = Vec::new();
+    for (compiled, sample) in compilation.regions.iter().zip(&samples) {
+        if let Some(sample) = sample {
+            texts.push(engine::stream_text(&compiled.ladder, &sample.inputs)?);
+        }
+    }
+    Ok(texts.join("\n"))
+}
+
+/// The regions as boxes with their instructions in them, and what they read and feed around them.
+/// Everything else of the module is left out: a drawing of ten thousand instructions helps nobody.
+fn emit_dot(compilation: &Compilation) -> String {
+    let mut dot = Dot { compilation, text: String::new(), ids: HashMap::new() };
+    dot.text.push_str("digraph regions {\n  rankdir = TB;\n  node [shape = box, fontname = \"monospace\"];\n");
+    for (number, compiled) in compilation.regions.iter().enumerate() {
+        dot.cluster(number, compiled);
+    }
+    dot.edges();
+    dot.text.push_str("}\n");
+    dot.text
+}
+
+struct Dot<'a> {
+    compilation: &'a Compilation,
+    text: String,
+    ids: HashMap<ValueRef, usize>,
+}
+
+impl Dot<'_> {
+    fn cluster(&mut self, number: usize, compiled: &Compiled) {
+        let name = escape(&compiled.found.region.name);
+        let kind = compiled.found.kind.name();
+        let _ = writeln!(
+            self.text,
+            "  subgraph cluster_{number} {{\n    label = \"@{name} ({kind})\";\n    style = filled;\n    fillcolor = \"#eef3fb\";"
+        );
+        let outputs: HashSet<&ValueRef> = compiled.found.outputs.iter().collect();
+        for value in &compiled.found.instructions {
+            let style = if outputs.contains(value) { ", penwidth = 2" } else { "" };
+            self.node(value, "    ", style);
+        }
+        self.text.push_str("  }\n");
+        for value in &compiled.found.inputs {
+            self.node(value, "  ", ", style = rounded");
+        }
+    }
+
+    fn node(&mut self, value: &ValueRef, indent: &str, style: &str) {
+        let id = self.ids.len();
+        if self.ids.contains_key(value) {
+            return;
+        }
+        self.ids.insert(value.clone(), id);
+        let instruction = &self.compilation.module.instructions[value.instruction];
+        let label = format!("{}\\n{} {}", escape(&instruction.name), instruction.opcode, escape(&instruction.shape.to_string()));
+        let _ = writeln!(self.text, "{indent}n{id} [label = \"{label}\"{style}];");
+    }
+
+    fn edges(&mut self) {
+        let mut ids: Vec<(ValueRef, usize)> = self.ids.iter().map(|(value, &id)| (value.clone(), id)).collect();
+        ids.sort_by_key(|&(_, id)| id);
+        for (value, id) in ids {
+            let mut operands: Vec<usize> = self
+                .operands(&value)
+                .iter()
+                .filter_map(|operand| self.ids.get(operand).copied())
+                .filter(|&operand| operand != id)
+                .collect();
+            operands.dedup();
+            for operand in operands {
+                let _ = writeln!(self.text, "  n{operand} -> n{id};");
+            }
+        }
+    }
+
+    /// Where an instruction's operands come from, once calls are seen through.
+    fn operands(&self, value: &ValueRef) -> Vec<ValueRef> {
+        let module = &self.compilation.module;
+        let operand = |&instruction: &InstructionId| {
+            resolved(module, ValueRef { call_path: value.call_path.clone(), instruction })
+        };
+        module.instructions[value.instruction].operands.iter().map(operand).collect()
+    }
+}
+
+/// The value that an instruction passes on: a parameter's argument, a call's root, a tuple's element.
+fn resolved(module: &Module, mut value: ValueRef) -> ValueRef {
+    loop {
+        let instruction = &module.instructions[value.instruction];
+        let next = match (&instruction.payload, value.call_path.last()) {
+            (Payload::Parameter(number), Some(&call)) => {
+                value.call_path.pop();
+                usize::try_from(*number).ok().and_then(|n| module.instructions[call].operands.get(n)).copied()
+            }
+            _ => match instruction.opcode {
+                Opcode::Call | Opcode::Fusion => instruction.called_computations().next().map(|callee| {
+                    value.call_path.push(value.instruction);
+                    module.computations[callee].root
+                }),
+                Opcode::GetTupleElement => {
+                    let tuple = instruction.operands.first().map(|&operand| &module.instructions[operand]);
+                    let index = instruction.integer("index").and_then(|index| usize::try_from(index).ok());
+                    tuple
+                        .filter(|tuple| tuple.opcode == Opcode::Tuple)
+                        .and_then(|tuple| tuple.operands.get(index?))
+                        .copied()
+                }
+                _ => None,
+            },
+        };
+        match next {
+            Some(next) => value.instruction = next,
+            None => return value,
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,16 @@
+//! The canonical print of any text that the project reads.
+
+use hlo2dae_ir::Program;
+
+use crate::error::Error;
+
+/// Prints HLO text, or the text of one or more programs of our IRs, canonically.
+///
+/// Programs that follow one another in a text (a stage of a module with several regions) are separated by an empty line.
+pub fn format(text: &str) -> Result<String, Error> {
+    if !Program::starts(text) {
+        return Ok(hlo2dae_hlo::parse_module(text)?.to_string());
+    }
+    let programs = Program::parse_all(text)?;
+    Ok(programs.iter().map(Program::to_string).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,181 @@
+//! Programs on foreign memory: the facade with bytes in place of arrays.
+//!
+//! A region that was found in HLO and the program that a custom call carries are the same thing
+//! here: a ladder of stages with a signature that callers are held to.
+
+use hlo2dae_ir::core::{Array, Buffer, ElementType};
+
+use crate::compile::Ladder;
+use crate::emit::{Stage, emit_ladder};
+use crate::engine::Engine;
+use crate::status::{BoundaryError, Code, Status};
+
+/// What runs a program when nobody says.
+pub const DEFAULT_ENGINE: Engine = Engine::Emulator;
+
+/// An input or output of a program.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// Name without `%`.
+    pub name: String,
+    /// Element type.
+    pub element: ElementType,
+    /// Size of each dimension, row-major.
+    pub dims: Vec<u64>,
+    /// The same sizes as the C ABI and XLA count them.
+    pub signed_dims: Vec<i64>,
+    /// Bytes of the array.
+    pub bytes: usize,
+}
+
+impl Port {
+    fn new(buffer: &Buffer) -> Result<Port, BoundaryError> {
+        let too_large = || BoundaryError::TooLarge {
+            what: format!("%{}", buffer.name),
+            size: buffer.element_count().map_or(i128::MAX, i128::from),
+        };
+        Ok(Port {
+            name: buffer.name.clone(),
+            element: buffer.element,
+            dims: buffer.dims.clone(),
+            signed_dims: buffer
+                .dims
+                .iter()
+                .map(|&dim| i64::try_from(dim))
+                .collect::<Result<_, _>>()
+                .map_err(|_| too_large())?,
+            bytes: Array::byte_size(buffer.element, &buffer.dims).ok_or_else(too_large)?,
+        })
+    }
+}
+
+/// Inputs and outputs of a program, in the order of their declarations.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// What the caller passes.
+    pub inputs: Vec<Port>,
+    /// What the caller gets.
+    pub outputs: Vec<Port>,
+}
+
+/// A program at all its stages.
+#[derive(Clone, Debug)]
+pub struct Program {
+    ladder: Ladder,
+    signature: Signature,
+}
+
+impl Program {
+    /// Reads a program of any IR and lowers it.
+    pub fn parse(text: &str) -> Result<Program, Status> {
+        Program::new(Ladder::parse(text).map_err(|error| Status::of(error, text))?)
+    }
+
+    /// A program that was lowered already.
+    pub fn new(ladder: Ladder) -> Result<Program, Status> {
+        let ports =
+            |buffers: Vec<&Buffer>| buffers.into_iter().map(Port::new).collect::<Result<_, _>>();
+        let (inputs, outputs) = ladder.signature();
+        let signature = Signature {
+            inputs: ports(inputs)?,
+            outputs: ports(outputs)?,
+        };
+        Ok(Program { ladder, signature })
+    }
+
+    /// Name without `@`.
+    pub fn name(&self) -> &str {
+        self.ladder.name()
+    }
+
+    /// What callers are held to.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The text of a stage.
+    pub fn emit(&self, stage: Stage) -> Result<String, Status> {
+        emit_ladder(&self.ladder, stage).map_err(|error| Status::of(error, ""))
+    }
+
+    /// Runs the program; the memory is that of the signature, byte for byte.
+    pub fn run(
+        &self,
+        engine: Engine,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+    ) -> Result<(), Status> {
+        let inputs: Vec<Array> = self
+            .signature
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(port, bytes)| Array::from_bytes(port.element, &port.dims, bytes.to_vec()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Status {
+                code: Code::InvalidArgument,
+                message: error.to_string(),
+            })?;
+        let results = engine
+            .run(&self.ladder, &inputs)
+            .map_err(|error| Status::of(error, ""))?;
+        let fits = results.len() == outputs.len()
+            && results
+                .iter()
+                .zip(outputs.iter())
+                .all(|(result, output)| result.data.len() == output.len());
+        if !fits {
+            return Err(Status {
+                code: Code::Internal,
+                message: format!(
+                    "engine `{engine}` gave back other arrays than @{} declares",
+                    self.name()
+                ),
+            });
+        }
+        for (result, output) in results.iter().zip(outputs) {
+            output.copy_from_slice(&result.data);
+        }
+        Ok(())
+    }
+}
+
+/// A program together with what runs it: what a custom call stands for.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The program.
+    pub program: Program,
+    /// What runs it.
+    pub engine: Engine,
+}
+
+impl Call {
+    /// Reads and lowers `program`; `engine` is a name, or nothing for the default.
+    pub fn new(program: &str, engine: Option<&str>) -> Result<Call, Status> {
+        let engine = engine_named(engine.unwrap_or_default())?;
+        let program = Program::parse(program)?;
+        if !engine.can_run(&program.ladder) {
+            return Err(Status {
+                code: Code::InvalidArgument,
+                message: format!(
+                    "engine `{engine}` runs an earlier stage than the one that program @{} is given in",
+                    program.name()
+                ),
+            });
+        }
+        Ok(Call { program, engine })
+    }
+
+    /// Runs the program on the given memory.
+    pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), Status> {
+        self.program.run(self.engine, inputs, outputs)
+    }
+}
+
+/// The engine of that name; the default for an empty one.
+pub fn engine_named(name: &str) -> Result<Engine, Status> {
+    match name {
+        "" => Ok(DEFAULT_ENGINE),
+        name => name.parse().map_err(|error| Status::of(error, "")),
+    }
+}

@@ -1,0 +1,203 @@
+//! What is said about a compilation: as data for tools, as text for people.
+//!
+//! The JSON keys are documented in `plugin/docs/json.md` and stay.
+
+use std::fmt::Write as _;
+
+use hlo2dae_frontend::{Miss, ValueRef};
+use hlo2dae_hlo::{Module, SourceLine, Span};
+use serde::Serialize;
+
+use crate::compile::{Compilation, Compiled};
+
+/// Regions and misses of a module.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// Name of the module.
+    pub module: String,
+    /// In the order of the module.
+    pub regions: Vec<RegionReport>,
+    /// In the order of the module.
+    pub misses: Vec<MissReport>,
+}
+
+/// One region.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionReport {
+    /// Name of the region.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// `computation/instruction` of each output.
+    pub roots: Vec<String>,
+    /// `computation/instruction` of everything that it computes.
+    pub instructions: Vec<String>,
+    /// `computation/instruction` of the gathers and scatters among them.
+    pub accesses: Vec<String>,
+    /// What is looked up or updated.
+    pub tables: Vec<TableReport>,
+    /// Rows looked up or updated in one execution.
+    pub lookups: u64,
+    /// `none`, `sum`, `mean`, `max`, `min` or `prod`.
+    pub pooling: &'static str,
+    /// Whether rows are scaled before they are combined.
+    pub weighted: bool,
+    /// `clip`, `fill`, `drop` or `promise`.
+    pub mode: &'static str,
+    /// Element type of the indices as the HLO has them.
+    pub index_dtype: String,
+    /// Lines of the HLO text that the outputs stand on, from 1.
+    pub lines: Vec<usize>,
+    /// Source file and line that the framework recorded, where it did.
+    pub source: Option<String>,
+}
+
+/// A table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableReport {
+    /// `computation/instruction`.
+    pub instruction: String,
+    /// Size of each dimension.
+    pub shape: Vec<u64>,
+    /// Element type.
+    pub dtype: String,
+}
+
+/// A candidate that stays with XLA.
+#[derive(Clone, Debug, Serialize)]
+pub struct MissReport {
+    /// `computation/instruction`.
+    pub instruction: String,
+    /// Its opcode.
+    pub opcode: String,
+    /// The failed condition.
+    pub reason: String,
+    /// What would make it match.
+    pub help: String,
+    /// Line of the HLO text.
+    pub line: usize,
+}
+
+/// Line numbers of byte offsets of a text.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(text: &str) -> Lines {
+        Lines(text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at).collect())
+    }
+
+    fn of(&self, span: Span) -> usize {
+        1 + self.0.partition_point(|&end| end < span.start as usize)
+    }
+}
+
+/// Gathers what there is to say about a compilation of `text`.
+pub fn explain(compilation: &Compilation, text: &str) -> Explanation {
+    let lines = Lines::new(text);
+    let module = &compilation.module;
+    Explanation {
+        module: module.name.clone(),
+        regions: compilation.regions.iter().map(|compiled| region_report(module, compiled, &lines)).collect(),
+        misses: compilation.misses.iter().map(|miss| miss_report(module, miss, &lines)).collect(),
+    }
+}
+
+fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionReport {
+    let found = &compiled.found;
+    let paths = |values: &[ValueRef]| values.iter().map(|value| module.path(value.instruction)).collect();
+    RegionReport {
+        name: found.region.name.clone(),
+        kind: found.kind.name(),
+        roots: paths(&found.outputs),
+        instructions: paths(&found.instructions),
+        accesses: paths(&found.accesses),
+        tables: found
+            .facts
+            .tables
+            .iter()
+            .map(|table| TableReport {
+                instruction: module.path(table.value.instruction),
+                shape: table.dims.clone(),
+                dtype: table.element.to_string(),
+            })
+            .collect(),
+        lookups: found.facts.lookups,
+        pooling: found.facts.pooling.name(),
+        weighted: found.facts.weighted,
+        mode: found.facts.mode.name(),
+        index_dtype: found.facts.index_dtype.to_string(),
+        lines: found.outputs.iter().map(|value| lines.of(module.instructions[value.instruction].span)).collect(),
+        source: found.outputs.iter().find_map(|value| source(module, value)),
+    }
+}
+
+fn miss_report(module: &Module, miss: &Miss, lines: &Lines) -> MissReport {
+    MissReport {
+        instruction: module.path(miss.value.instruction),
+        opcode: miss.opcode.to_string(),
+        reason: miss.reason.to_string(),
+        help: miss.reason.help(),
+        line: lines.of(module.instructions[miss.value.instruction].span),
+    }
+}
+
+/// `file:line` of the program that the framework traced, from the instruction's metadata.
+fn source(module: &Module, value: &ValueRef) -> Option<String> {
+    let SourceLine { file, line } = module.source_line(value.instruction)?;
+    Some(line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+}
+
+impl Explanation {
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let (regions, misses) = (self.regions.len(), self.misses.len());
+        let _ = writeln!(out, "module {}: {}, {}", self.module, count(regions, "region"), count(misses, "miss"));
+        for region in &self.regions {
+            out.push('\n');
+            out.push_str(&region.text());
+        }
+        for miss in &self.misses {
+            let MissReport { instruction, opcode, reason, help, line } = miss;
+            let _ = writeln!(out, "\nmiss line {line}: {instruction} ({opcode})\n  reason   {reason}\n  help     {help}");
+        }
+        out
+    }
+}
+
+impl RegionReport {
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "region @{}: {}", self.name, self.kind);
+        for table in &self.tables {
+            let dims: Vec<String> = table.shape.iter().map(u64::to_string).collect();
+            let _ = writeln!(out, "  table    {} {}[{}]", table.instruction, table.dtype, dims.join(","));
+        }
+        let weighted = if self.weighted { ", weighted" } else { "" };
+        let _ = writeln!(
+            out,
+            "  lookups  {} by {}, pooling {}{weighted}, out of range: {}",
+            self.lookups, self.index_dtype, self.pooling, self.mode
+        );
+        for (root, line) in self.roots.iter().zip(&self.lines) {
+            let _ = writeln!(out, "  replaces {root} (line {line})");
+        }
+        if let Some(source) = &self.source {
+            let _ = writeln!(out, "  source   {source}");
+        }
+        let names: Vec<&str> = self.instructions.iter().map(String::as_str).collect();
+        let _ = writeln!(out, "  covers   {}", names.join(" "));
+        out
+    }
+}
+
+/// `1 region`, `2 regions`, `0 misses`.
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = match (number, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {noun}{plural}")
+}
