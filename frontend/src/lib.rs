@@ -29,8 +29,8 @@ mod pull;
 pub use classify::{Facts, Kind, Mode, Pooling, Table};
 pub use error::FrontendError;
 pub use matches::{Match, Matches, Options, ValueRef};
-pub use outline::{CUSTOM_CALL_TARGET, outline};
 pub use miss::{Miss, MissReason};
+pub use outline::{CUSTOM_CALL_TARGET, outline};
 
 use hlo2dae_hlo::Module;
 

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_hlo::{
-    Attribute, AttributeValue, Computation, ComputationId, Instruction, InstructionId, Layout, Module, Opcode,
-    Payload, Shape, Span,
+    Attribute, AttributeValue, Computation, ComputationId, Instruction, InstructionId, Layout,
+    Module, Opcode, Payload, Shape, Span,
 };
 
 use crate::error::FrontendError;
@@ -37,7 +37,11 @@ pub const CUSTOM_CALL_TARGET: &str = "hlo2dae";
 /// # Errors
 ///
 /// Our bug: a region that depends on itself through instructions outside it.
-pub fn outline(module: &Module, regions: &[Match], program: impl Fn(&Match) -> String) -> Result<Module, FrontendError> {
+pub fn outline(
+    module: &Module,
+    regions: &[Match],
+    program: impl Fn(&Match) -> String,
+) -> Result<Module, FrontendError> {
     let mut rewritten = Rewritten::new(module);
     for (id, computation) in &module.computations {
         let inside: Vec<(&Match, String)> = regions
@@ -79,7 +83,12 @@ struct Flat {
 
 impl Flat {
     fn build(module: &Module, computation: ComputationId, regions: &[(&Match, String)]) -> Flat {
-        let mut flat = Flat { items: Vec::new(), uses: Vec::new(), values: HashMap::new(), calls: Vec::new() };
+        let mut flat = Flat {
+            items: Vec::new(),
+            uses: Vec::new(),
+            values: HashMap::new(),
+            calls: Vec::new(),
+        };
         let mut open: HashSet<&[InstructionId]> = HashSet::new();
         for (number, (region, _)) in regions.iter().enumerate() {
             let call = flat.push(Item::Region(number), region.inputs.clone());
@@ -105,29 +114,52 @@ impl Flat {
         self.items.len() - 1
     }
 
-    fn walk(&mut self, module: &Module, computation: ComputationId, open: &HashSet<&[InstructionId]>) {
+    fn walk(
+        &mut self,
+        module: &Module,
+        computation: ComputationId,
+        open: &HashSet<&[InstructionId]>,
+    ) {
         let mut path: Vec<InstructionId> = Vec::new();
         let mut frames = vec![(computation, 0)];
         while let Some((computation, next)) = frames.last_mut() {
             let body = &module.computations[*computation];
             let Some(&id) = body.instructions.get(*next) else {
                 frames.pop();
-                let root = ValueRef { call_path: path.clone(), instruction: body.root };
+                let root = ValueRef {
+                    call_path: path.clone(),
+                    instruction: body.root,
+                };
                 if let (Some(call), Some(&item)) = (path.pop(), self.values.get(&root)) {
-                    self.values.insert(ValueRef { call_path: path.clone(), instruction: call }, item);
+                    self.values.insert(
+                        ValueRef {
+                            call_path: path.clone(),
+                            instruction: call,
+                        },
+                        item,
+                    );
                 }
                 continue;
             };
             *next += 1;
-            let value = ValueRef { call_path: path.clone(), instruction: id };
+            let value = ValueRef {
+                call_path: path.clone(),
+                instruction: id,
+            };
             if self.values.contains_key(&value) {
                 continue;
             }
             let instruction = &module.instructions[id];
-            if let (Payload::Parameter(number), Some((&call, outer))) = (&instruction.payload, path.split_last()) {
-                let argument = usize::try_from(*number).ok().and_then(|n| module.instructions[call].operands.get(n));
-                let argument =
-                    argument.map(|&instruction| ValueRef { call_path: outer.to_vec(), instruction });
+            if let (Payload::Parameter(number), Some((&call, outer))) =
+                (&instruction.payload, path.split_last())
+            {
+                let argument = usize::try_from(*number)
+                    .ok()
+                    .and_then(|n| module.instructions[call].operands.get(n));
+                let argument = argument.map(|&instruction| ValueRef {
+                    call_path: outer.to_vec(),
+                    instruction,
+                });
                 if let Some(&item) = argument.and_then(|argument| self.values.get(&argument)) {
                     self.values.insert(value, item);
                 }
@@ -145,7 +177,10 @@ impl Flat {
                 .operands
                 .iter()
                 .chain(control_predecessors(instruction))
-                .map(|&instruction| ValueRef { call_path: path.clone(), instruction })
+                .map(|&instruction| ValueRef {
+                    call_path: path.clone(),
+                    instruction,
+                })
                 .collect();
             let item = self.push(Item::Original(value.clone()), uses);
             self.values.insert(value, item);
@@ -153,7 +188,11 @@ impl Flat {
     }
 
     /// The items that are needed, what is used before what uses it.
-    fn order(&self, module: &Module, computation: &Computation) -> Result<Vec<ItemId>, FrontendError> {
+    fn order(
+        &self,
+        module: &Module,
+        computation: &Computation,
+    ) -> Result<Vec<ItemId>, FrontendError> {
         #[derive(Clone, Copy, PartialEq)]
         enum State {
             New,
@@ -161,12 +200,23 @@ impl Flat {
             Done,
         }
         let here = |&instruction: &InstructionId| {
-            self.values.get(&ValueRef { call_path: Vec::new(), instruction }).copied()
+            self.values
+                .get(&ValueRef {
+                    call_path: Vec::new(),
+                    instruction,
+                })
+                .copied()
         };
-        let effects = self.items.iter().enumerate().filter_map(|(item, kind)| match kind {
-            Item::Original(value) => has_side_effect(module.instructions[value.instruction].opcode).then_some(item),
-            Item::Region(_) | Item::Result(..) => None,
-        });
+        let effects = self
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(item, kind)| match kind {
+                Item::Original(value) => {
+                    has_side_effect(module.instructions[value.instruction].opcode).then_some(item)
+                }
+                Item::Region(_) | Item::Result(..) => None,
+            });
         let parameters = computation.parameters.iter().filter_map(here);
         let needed = parameters.chain(effects).chain(here(&computation.root));
         let mut state = vec![State::New; self.items.len()];
@@ -208,9 +258,11 @@ impl Flat {
     fn used(&self, item: ItemId) -> Vec<ItemId> {
         match self.items[item] {
             Item::Result(region, _) => vec![self.calls[region]],
-            Item::Original(_) | Item::Region(_) => {
-                self.uses[item].iter().rev().filter_map(|value| self.values.get(value).copied()).collect()
-            }
+            Item::Original(_) | Item::Region(_) => self.uses[item]
+                .iter()
+                .rev()
+                .filter_map(|value| self.values.get(value).copied())
+                .collect(),
         }
     }
 }
@@ -236,13 +288,28 @@ impl<'m> Rewritten<'m> {
             instructions: PrimaryMap::new(),
             ..original.clone()
         };
-        Rewritten { original, module, computations: HashMap::new() }
+        Rewritten {
+            original,
+            module,
+            computations: HashMap::new(),
+        }
     }
 
-    fn computation(&mut self, id: ComputationId, flat: &Flat, order: &[ItemId], regions: &[(&Match, String)]) {
+    fn computation(
+        &mut self,
+        id: ComputationId,
+        flat: &Flat,
+        order: &[ItemId],
+        regions: &[(&Match, String)],
+    ) {
         let original = &self.original.computations[id];
         let parent = ComputationId::new(self.module.computations.len());
-        let mut body = Body { parent, placed: HashMap::new(), names: HashSet::new(), instructions: Vec::new() };
+        let mut body = Body {
+            parent,
+            placed: HashMap::new(),
+            names: HashSet::new(),
+            instructions: Vec::new(),
+        };
         for &item in order {
             let placed = match &flat.items[item] {
                 Item::Original(value) => {
@@ -250,15 +317,25 @@ impl<'m> Rewritten<'m> {
                     body.push(&mut self.module, instruction)
                 }
                 Item::Region(number) => self.custom_call(&regions[*number], flat, &mut body),
-                Item::Result(number, result) => self.result(regions[*number].0, *result, flat.calls[*number], &mut body),
+                Item::Result(number, result) => {
+                    self.result(regions[*number].0, *result, flat.calls[*number], &mut body)
+                }
             };
             body.placed.insert(item, placed);
         }
         let place = |&instruction: &InstructionId| {
-            let value = ValueRef { call_path: Vec::new(), instruction };
-            flat.values.get(&value).and_then(|item| body.placed.get(item)).copied()
+            let value = ValueRef {
+                call_path: Vec::new(),
+                instruction,
+            };
+            flat.values
+                .get(&value)
+                .and_then(|item| body.placed.get(item))
+                .copied()
         };
-        let root = place(&original.root).or(body.instructions.last().copied()).unwrap_or(original.root);
+        let root = place(&original.root)
+            .or(body.instructions.last().copied())
+            .unwrap_or(original.root);
         let parameters = original.parameters.iter().filter_map(place).collect();
         let new = self.module.computations.push(Computation {
             instructions: body.instructions,
@@ -273,15 +350,24 @@ impl<'m> Rewritten<'m> {
     fn copied(&self, value: &ValueRef, flat: &Flat, body: &Body) -> Instruction {
         let mut instruction = self.original.instructions[value.instruction].clone();
         let moved = |id: &InstructionId| {
-            let value = ValueRef { call_path: value.call_path.clone(), instruction: *id };
-            flat.values.get(&value).and_then(|item| body.placed.get(item)).copied()
+            let value = ValueRef {
+                call_path: value.call_path.clone(),
+                instruction: *id,
+            };
+            flat.values
+                .get(&value)
+                .and_then(|item| body.placed.get(item))
+                .copied()
         };
         instruction.operands = instruction.operands.iter().filter_map(moved).collect();
         for attribute in &mut instruction.attributes {
             match &mut attribute.value {
-                AttributeValue::Computation(id) => *id = self.computations.get(id).copied().unwrap_or(*id),
+                AttributeValue::Computation(id) => {
+                    *id = self.computations.get(id).copied().unwrap_or(*id)
+                }
                 AttributeValue::Computations(ids) => {
-                    ids.iter_mut().for_each(|id| *id = self.computations.get(id).copied().unwrap_or(*id));
+                    ids.iter_mut()
+                        .for_each(|id| *id = self.computations.get(id).copied().unwrap_or(*id));
                 }
                 AttributeValue::Instructions(ids) => *ids = ids.iter().filter_map(moved).collect(),
                 _ => {}
@@ -290,10 +376,19 @@ impl<'m> Rewritten<'m> {
         instruction
     }
 
-    fn custom_call(&mut self, (region, program): &(&Match, String), flat: &Flat, body: &mut Body) -> InstructionId {
+    fn custom_call(
+        &mut self,
+        (region, program): &(&Match, String),
+        flat: &Flat,
+        body: &mut Body,
+    ) -> InstructionId {
         let mut operands = Vec::with_capacity(region.inputs.len());
         for value in &region.inputs {
-            if let Some(&operand) = flat.values.get(value).and_then(|item| body.placed.get(item)) {
+            if let Some(&operand) = flat
+                .values
+                .get(value)
+                .and_then(|item| body.placed.get(item))
+            {
                 operands.push(body.with_layout(&mut self.module, operand, row_major));
             }
         }
@@ -302,20 +397,43 @@ impl<'m> Rewritten<'m> {
             .iter()
             .map(|value| row_major(&self.original.instructions[value.instruction].shape))
             .collect();
-        let constraints =
-            operands.iter().map(|&operand| self.module.instructions[operand].shape.clone()).collect::<Vec<_>>();
+        let constraints = operands
+            .iter()
+            .map(|&operand| self.module.instructions[operand].shape.clone())
+            .collect::<Vec<_>>();
         let shape = match shapes.as_slice() {
             [shape] => shape.clone(),
             _ => Shape::Tuple(shapes),
         };
         let config = format!("{{program = \"{}\"}}", escape(program));
-        let mut attributes = vec![attribute("custom_call_target", AttributeValue::Text(CUSTOM_CALL_TARGET.into()))];
-        if constraints.iter().any(|shape| shape.as_array().is_some_and(|array| array.layout.is_some())) {
-            attributes.push(attribute("operand_layout_constraints", AttributeValue::Shapes(constraints)));
+        let mut attributes = vec![attribute(
+            "custom_call_target",
+            AttributeValue::Text(CUSTOM_CALL_TARGET.into()),
+        )];
+        if constraints
+            .iter()
+            .any(|shape| shape.as_array().is_some_and(|array| array.layout.is_some()))
+        {
+            attributes.push(attribute(
+                "operand_layout_constraints",
+                AttributeValue::Shapes(constraints),
+            ));
         }
-        attributes.push(attribute("api_version", AttributeValue::Word("API_VERSION_TYPED_FFI".into())));
-        attributes.push(attribute("backend_config", AttributeValue::Raw(config.into())));
-        let call = body.instruction(&region.region.name, shape, Opcode::CustomCall, operands, attributes);
+        attributes.push(attribute(
+            "api_version",
+            AttributeValue::Word("API_VERSION_TYPED_FFI".into()),
+        ));
+        attributes.push(attribute(
+            "backend_config",
+            AttributeValue::Raw(config.into()),
+        ));
+        let call = body.instruction(
+            &region.region.name,
+            shape,
+            Opcode::CustomCall,
+            operands,
+            attributes,
+        );
         let call = body.push(&mut self.module, call);
         match region.outputs.as_slice() {
             [output] => self.restored(call, output, body),
@@ -324,26 +442,46 @@ impl<'m> Rewritten<'m> {
     }
 
     /// The result of a call that has several.
-    fn result(&mut self, region: &Match, result: usize, call: ItemId, body: &mut Body) -> InstructionId {
+    fn result(
+        &mut self,
+        region: &Match,
+        result: usize,
+        call: ItemId,
+        body: &mut Body,
+    ) -> InstructionId {
         let output = &region.outputs[result];
         let original = &self.original.instructions[output.instruction];
         let index = attribute("index", AttributeValue::Integer(result as i64));
         let operands = body.placed.get(&call).copied().into_iter().collect();
-        let element =
-            body.instruction(&original.name, row_major(&original.shape), Opcode::GetTupleElement, operands, vec![index]);
+        let element = body.instruction(
+            &original.name,
+            row_major(&original.shape),
+            Opcode::GetTupleElement,
+            operands,
+            vec![index],
+        );
         let element = body.push(&mut self.module, element);
         self.restored(element, output, body)
     }
 
     /// The value in the layout of the instruction that it replaces.
-    fn restored(&mut self, value: InstructionId, output: &ValueRef, body: &mut Body) -> InstructionId {
+    fn restored(
+        &mut self,
+        value: InstructionId,
+        output: &ValueRef,
+        body: &mut Body,
+    ) -> InstructionId {
         let shape = self.original.instructions[output.instruction].shape.clone();
         body.with_layout(&mut self.module, value, |_| (*shape).clone())
     }
 
     /// The module without the computations that nothing calls any more.
     fn finish(mut self) -> Module {
-        self.module.entry = self.computations.get(&self.original.entry).copied().unwrap_or(self.original.entry);
+        self.module.entry = self
+            .computations
+            .get(&self.original.entry)
+            .copied()
+            .unwrap_or(self.original.entry);
         without_unused_computations(&self.module)
     }
 }
@@ -358,17 +496,33 @@ fn without_unused_computations(module: &Module) -> Module {
         pending.extend(called.filter(|&callee| used.insert(callee)));
     }
     let mut kept = Rewritten::new(module);
-    for (id, computation) in module.computations.iter().filter(|(id, _)| used.contains(id)) {
-        let mut flat = Flat { items: Vec::new(), uses: Vec::new(), values: HashMap::new(), calls: Vec::new() };
+    for (id, computation) in module
+        .computations
+        .iter()
+        .filter(|(id, _)| used.contains(id))
+    {
+        let mut flat = Flat {
+            items: Vec::new(),
+            uses: Vec::new(),
+            values: HashMap::new(),
+            calls: Vec::new(),
+        };
         for &instruction in &computation.instructions {
-            let value = ValueRef { call_path: Vec::new(), instruction };
+            let value = ValueRef {
+                call_path: Vec::new(),
+                instruction,
+            };
             let item = flat.push(Item::Original(value.clone()), Vec::new());
             flat.values.insert(value, item);
         }
         let order: Vec<ItemId> = (0..flat.items.len()).collect();
         kept.computation(id, &flat, &order, &[]);
     }
-    kept.module.entry = kept.computations.get(&module.entry).copied().unwrap_or(module.entry);
+    kept.module.entry = kept
+        .computations
+        .get(&module.entry)
+        .copied()
+        .unwrap_or(module.entry);
     kept.module
 }
 
@@ -384,7 +538,9 @@ impl Body {
     /// Appends an instruction under its name, or one like it that is free.
     fn push(&mut self, module: &mut Module, mut instruction: Instruction) -> InstructionId {
         if self.names.contains(&instruction.name) {
-            let name = (1..).map(|n| Arc::from(format!("{}.{n}", instruction.name))).find(|name| !self.names.contains(name));
+            let name = (1..)
+                .map(|n| Arc::from(format!("{}.{n}", instruction.name)))
+                .find(|name| !self.names.contains(name));
             instruction.name = name.unwrap_or(instruction.name);
         }
         self.names.insert(instruction.name.clone());
@@ -415,7 +571,12 @@ impl Body {
     }
 
     /// The value in the shape that `wanted` makes of its own, through a copy where the layout differs.
-    fn with_layout(&mut self, module: &mut Module, value: InstructionId, wanted: impl Fn(&Shape) -> Shape) -> InstructionId {
+    fn with_layout(
+        &mut self,
+        module: &mut Module,
+        value: InstructionId,
+        wanted: impl Fn(&Shape) -> Shape,
+    ) -> InstructionId {
         let source = &module.instructions[value];
         let shape = wanted(&source.shape);
         if *source.shape == shape {
@@ -428,7 +589,11 @@ impl Body {
 }
 
 fn attribute(name: &str, value: AttributeValue) -> Attribute {
-    Attribute { name: name.into(), value, span: Span::default() }
+    Attribute {
+        name: name.into(),
+        value,
+        span: Span::default(),
+    }
 }
 
 /// The same array with its last dimension varying fastest; unchanged where no layout is stated.
@@ -438,12 +603,17 @@ fn row_major(shape: &Shape) -> Shape {
         && array.layout.is_some()
     {
         let minor_to_major = (0..array.dims.len() as i64).rev().collect();
-        array.layout = Some(Layout { minor_to_major, suffix: String::new() });
+        array.layout = Some(Layout {
+            minor_to_major,
+            suffix: String::new(),
+        });
     }
     shape
 }
 
 /// The text inside the quotes of an attribute in `backend_config`.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

@@ -82,7 +82,12 @@ impl Program {
 
     /// Reads programs that follow one another, each starting on a line of its own.
     pub fn parse_all(text: &str) -> Result<Vec<Program>, ParseError> {
-        let starts_program = |line: &str| Program::KEYWORDS.iter().any(|word| line.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '@'])));
+        let starts_program = |line: &str| {
+            Program::KEYWORDS.iter().any(|word| {
+                line.strip_prefix(word)
+                    .is_some_and(|rest| rest.starts_with([' ', '@']))
+            })
+        };
         let mut starts = Vec::new();
         let mut at = 0;
         for line in text.split_inclusive('\n') {
@@ -92,7 +97,11 @@ impl Program {
             at += line.len();
         }
         // What stands before the second program, comments included, belongs to the first.
-        let first = if starts.len() > 1 { starts[1] } else { text.len() };
+        let first = if starts.len() > 1 {
+            starts[1]
+        } else {
+            text.len()
+        };
         let mut programs = vec![text[..first].parse()?];
         let ends = starts.iter().skip(2).copied().chain([text.len()]);
         for (&start, end) in starts.iter().skip(1).zip(ends) {

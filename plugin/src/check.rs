@@ -62,14 +62,25 @@ pub struct Sample {
 }
 
 /// The module's result and each region's sample; `None` for a region that was not reached.
-pub fn sample(compilation: &Compilation, arguments: &[Literal]) -> Result<(Literal, Vec<Option<Sample>>), Error> {
+pub fn sample(
+    compilation: &Compilation,
+    arguments: &[Literal],
+) -> Result<(Literal, Vec<Option<Sample>>), Error> {
     let module = &compilation.module;
     let mut capture = Capture {
         module,
-        wanted: compilation.regions.iter().map(|compiled| Wanted::new(&compiled.found)).collect(),
+        wanted: compilation
+            .regions
+            .iter()
+            .map(|compiled| Wanted::new(&compiled.found))
+            .collect(),
     };
     let result = evaluate(module, arguments, &EvalOptions::default(), &mut capture)?;
-    let samples = capture.wanted.into_iter().map(Wanted::finish).collect::<Result<_, _>>()?;
+    let samples = capture
+        .wanted
+        .into_iter()
+        .map(Wanted::finish)
+        .collect::<Result<_, _>>()?;
     Ok((result, samples))
 }
 
@@ -93,10 +104,17 @@ pub fn check(
 
 fn check_one(compiled: &Compiled, engine: Engine, sample: &Sample) -> Check {
     let tolerance = Tolerance::of(&compiled.found.region);
-    let mut difference = Difference { within: true, ..Difference::default() };
+    let mut difference = Difference {
+        within: true,
+        ..Difference::default()
+    };
     let problem = match engine.run(&compiled.ladder, &sample.inputs) {
         Ok(found) => {
-            sample.outputs.iter().zip(&found).for_each(|(e, f)| difference.add(e, f, tolerance));
+            sample
+                .outputs
+                .iter()
+                .zip(&found)
+                .for_each(|(e, f)| difference.add(e, f, tolerance));
             (found.len() != sample.outputs.len())
                 .then(|| format!("{} outputs, expected {}", found.len(), sample.outputs.len()))
                 .or(difference.problem)
@@ -127,20 +145,29 @@ impl Tolerance {
 
     /// What the operations of a region allow.
     pub fn of(region: &Region) -> Tolerance {
-        let is_float = |ty: ScalarType| matches!(ty, ScalarType::Element(element) if element.is_float());
+        let is_float =
+            |ty: ScalarType| matches!(ty, ScalarType::Element(element) if element.is_float());
         let mut tolerance = Tolerance::Exact;
         for nest in &region.nests {
             for statement in &nest.body {
                 match statement {
-                    Statement::Combine { op, buffer, .. } if region.buffers[*buffer].element.is_float() => {
+                    Statement::Combine { op, buffer, .. }
+                        if region.buffers[*buffer].element.is_float() =>
+                    {
                         if matches!(op, CombineOp::Add | CombineOp::Sub | CombineOp::Mul) {
                             return Tolerance::Reassociated;
                         }
                     }
-                    Statement::Let(result, Expr::Arith(arith)) if is_float(nest.values[*result].ty) => match arith {
-                        Arith::Unary(..) | Arith::Binary(..) | Arith::Convert(..) => tolerance = Tolerance::Rounded,
-                        Arith::Constant(_) | Arith::Compare(..) | Arith::Select(..) => {}
-                    },
+                    Statement::Let(result, Expr::Arith(arith))
+                        if is_float(nest.values[*result].ty) =>
+                    {
+                        match arith {
+                            Arith::Unary(..) | Arith::Binary(..) | Arith::Convert(..) => {
+                                tolerance = Tolerance::Rounded
+                            }
+                            Arith::Constant(_) | Arith::Compare(..) | Arith::Select(..) => {}
+                        }
+                    }
                     Statement::Combine { .. } | Statement::Let(..) | Statement::Axis(..) => {}
                 }
             }
@@ -184,16 +211,24 @@ impl Difference {
             // Two NaNs need not have the same bits, everything else must.
             self.within &= expected.data == found.data
                 || element.is_float()
-                    && pairs(expected, found).all(|(e, f)| e.to_bits() == f.to_bits() || e.is_nan() && f.is_nan());
+                    && pairs(expected, found)
+                        .all(|(e, f)| e.to_bits() == f.to_bits() || e.is_nan() && f.is_nan());
         }
         // A sum may cancel: its error is held against the largest magnitude in the array.
-        let scale = pairs(expected, expected).map(|(e, _)| e.abs()).filter(|e| e.is_finite()).fold(0.0, f64::max);
+        let scale = pairs(expected, expected)
+            .map(|(e, _)| e.abs())
+            .filter(|e| e.is_finite())
+            .fold(0.0, f64::max);
         let allowed = tolerance.relative(element) * scale.max(f64::MIN_POSITIVE);
         for (e, f) in pairs(expected, found) {
             if e == f || e.is_nan() && f.is_nan() {
                 continue;
             }
-            let error = if e.is_finite() && f.is_finite() { (e - f).abs() } else { f64::INFINITY };
+            let error = if e.is_finite() && f.is_finite() {
+                (e - f).abs()
+            } else {
+                f64::INFINITY
+            };
             self.max_abs = self.max_abs.max(error);
             self.max_rel = self.max_rel.max(error / e.abs().max(f.abs()));
             self.within &= error <= allowed;
@@ -210,7 +245,10 @@ fn pairs<'a>(a: &'a Array, b: &'a Array) -> impl Iterator<Item = (f64, f64)> + '
         let scalar = Scalar::from_bits(ScalarType::Element(a.element), u64::from_le_bytes(word));
         f64::from_bits(scalar.convert(ScalarType::Element(ElementType::F64)).bits())
     };
-    a.data.chunks_exact(size).map(real).zip(b.data.chunks_exact(size).map(real))
+    a.data
+        .chunks_exact(size)
+        .map(real)
+        .zip(b.data.chunks_exact(size).map(real))
 }
 
 /// The values of one region that have been seen so far.
@@ -222,12 +260,20 @@ struct Wanted {
 
 impl Wanted {
     fn new(found: &Match) -> Wanted {
-        let unseen = |values: &[ValueRef]| values.iter().map(|value| (value.clone(), None)).collect();
-        Wanted { computation: found.computation, inputs: unseen(&found.inputs), outputs: unseen(&found.outputs) }
+        let unseen =
+            |values: &[ValueRef]| values.iter().map(|value| (value.clone(), None)).collect();
+        Wanted {
+            computation: found.computation,
+            inputs: unseen(&found.inputs),
+            outputs: unseen(&found.outputs),
+        }
     }
 
     fn complete(&self) -> bool {
-        self.inputs.iter().chain(&self.outputs).all(|(_, seen)| seen.is_some())
+        self.inputs
+            .iter()
+            .chain(&self.outputs)
+            .all(|(_, seen)| seen.is_some())
     }
 
     fn finish(self) -> Result<Option<Sample>, Error> {
@@ -235,9 +281,16 @@ impl Wanted {
             return Ok(None);
         }
         let arrays = |values: Vec<(ValueRef, Option<Literal>)>| -> Result<Vec<Array>, Error> {
-            values.into_iter().filter_map(|(_, seen)| seen).map(|literal| to_array(&literal)).collect()
+            values
+                .into_iter()
+                .filter_map(|(_, seen)| seen)
+                .map(|literal| to_array(&literal))
+                .collect()
         };
-        Ok(Some(Sample { inputs: arrays(self.inputs)?, outputs: arrays(self.outputs)? }))
+        Ok(Some(Sample {
+            inputs: arrays(self.inputs)?,
+            outputs: arrays(self.outputs)?,
+        }))
     }
 }
 
@@ -251,7 +304,13 @@ impl Observer for Capture<'_> {
         for wanted in self.wanted.iter_mut().filter(|wanted| !wanted.complete()) {
             let places = wanted.inputs.iter_mut().chain(&mut wanted.outputs);
             for (place, seen) in places.filter(|(place, _)| place.instruction == instruction) {
-                if stands_at(self.module, call_path, instruction, place, wanted.computation) {
+                if stands_at(
+                    self.module,
+                    call_path,
+                    instruction,
+                    place,
+                    wanted.computation,
+                ) {
                     *seen = Some(value.clone());
                 }
             }
@@ -271,18 +330,25 @@ fn stands_at(
         return false;
     };
     let first = place.call_path.first().copied().unwrap_or(instruction);
-    module.instructions[first].parent == computation && (computation != module.entry || outer.is_empty())
+    module.instructions[first].parent == computation
+        && (computation != module.entry || outer.is_empty())
 }
 
 /// A literal as an array of the IRs.
 pub fn to_array(literal: &Literal) -> Result<Array, Error> {
     let Literal::Array { shape, data } = literal else {
-        return Err(Error::bug("a region reads or writes something that is not an array"));
+        return Err(Error::bug(
+            "a region reads or writes something that is not an array",
+        ));
     };
     let element = element_type(shape.element)
         .ok_or_else(|| Error::bug(format!("a region reads or writes {}", shape.element)))?;
     let dims = shape.dims.iter().map(|&d| d.max(0) as u64).collect();
-    Ok(Array { element, dims, data: data.to_vec() })
+    Ok(Array {
+        element,
+        dims,
+        data: data.to_vec(),
+    })
 }
 
 /// The IRs' name of an HLO element type; `None` for those that they do not have.

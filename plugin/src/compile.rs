@@ -66,9 +66,18 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
     let Matches { regions, misses } = hlo2dae_frontend::find_regions(&module, &options.frontend)?;
     let regions = regions
         .into_iter()
-        .map(|found| Ok(Compiled { ladder: Ladder::lower(found.region.clone().into())?, found }))
+        .map(|found| {
+            Ok(Compiled {
+                ladder: Ladder::lower(found.region.clone().into())?,
+                found,
+            })
+        })
         .collect::<Result<_, Error>>()?;
-    Ok(Compilation { module, regions, misses })
+    Ok(Compilation {
+        module,
+        regions,
+        misses,
+    })
 }
 
 impl Ladder {
@@ -79,7 +88,8 @@ impl Ladder {
 
     /// Lowers a program of any IR through every stage below it, each verified.
     pub fn lower(program: Program) -> Result<Ladder, Error> {
-        let (mut given_region, mut given_scf, mut given_slc, mut given_dlc) = (None, None, None, None);
+        let (mut given_region, mut given_scf, mut given_slc, mut given_dlc) =
+            (None, None, None, None);
         match program {
             Program::Region(program) => given_region = Some(program),
             Program::Scf(program) => given_scf = Some(program),
@@ -93,7 +103,13 @@ impl Ladder {
             return Err(Error::bug("a program was given in no IR"));
         };
         let artifact = hlo2dae_backend::compile(&dlc)?;
-        Ok(Ladder { region, scf, slc, dlc, artifact })
+        Ok(Ladder {
+            region,
+            scf,
+            slc,
+            dlc,
+            artifact,
+        })
     }
 
     /// Name of the program, without `@`.
@@ -149,8 +165,16 @@ fn next<From, To: Ir, E: Into<Error>>(
     above: &Option<From>,
     lower: impl Fn(&From) -> Result<To, E>,
 ) -> Result<Option<To>, Error> {
-    let lowered = || above.as_ref().map(|above| lower(above).map_err(Into::into)).transpose();
-    given.map_or_else(lowered, |given| Ok(Some(given)))?.map(verified).transpose()
+    let lowered = || {
+        above
+            .as_ref()
+            .map(|above| lower(above).map_err(Into::into))
+            .transpose()
+    };
+    given
+        .map_or_else(lowered, |given| Ok(Some(given)))?
+        .map(verified)
+        .transpose()
 }
 
 fn verified<P: Ir>(program: P) -> Result<P, Error> {

@@ -85,11 +85,22 @@ impl FromStr for Stage {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Stage, Error> {
-        Stage::ALL.iter().copied().find(|stage| stage.name() == name).ok_or_else(|| Error::Unknown {
-            what: "stage",
-            name: name.to_owned(),
-            help: format!("stages: {}", Stage::ALL.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")),
-        })
+        Stage::ALL
+            .iter()
+            .copied()
+            .find(|stage| stage.name() == name)
+            .ok_or_else(|| Error::Unknown {
+                what: "stage",
+                name: name.to_owned(),
+                help: format!(
+                    "stages: {}",
+                    Stage::ALL
+                        .iter()
+                        .map(|s| s.name())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            })
     }
 }
 
@@ -103,13 +114,20 @@ pub enum StreamInputs {
 }
 
 /// The text of a stage; the regions of the module one after the other.
-pub fn emit(compilation: &Compilation, stage: Stage, inputs: &StreamInputs) -> Result<String, Error> {
+pub fn emit(
+    compilation: &Compilation,
+    stage: Stage,
+    inputs: &StreamInputs,
+) -> Result<String, Error> {
     match stage {
         Stage::Hlo => Ok(compilation.module.to_string()),
         Stage::Stream => emit_streams(compilation, inputs),
         Stage::Dot => Ok(emit_dot(compilation)),
         Stage::Regions | Stage::Scf | Stage::Slc | Stage::Dlc | Stage::Access | Stage::Execute => {
-            let texts = compilation.regions.iter().map(|compiled| emit_ladder(&compiled.ladder, stage));
+            let texts = compilation
+                .regions
+                .iter()
+                .map(|compiled| emit_ladder(&compiled.ladder, stage));
             Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
         }
     }
@@ -125,7 +143,10 @@ pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
         Stage::Access => ladder.artifact.access_text().to_string(),
         Stage::Execute => ladder.artifact.execute_text().to_string(),
         Stage::Hlo | Stage::Stream | Stage::Dot => {
-            return Err(Error::NoStage { given: "a program", wanted: stage.name() });
+            return Err(Error::NoStage {
+                given: "a program",
+                wanted: stage.name(),
+            });
         }
     })
 }
@@ -148,8 +169,14 @@ fn emit_streams(compilation: &Compilation, inputs: &StreamInputs) -> Result<Stri
 /// The regions as boxes with their instructions in them, and what they read and feed around them.
 /// Everything else of the module is left out: a drawing of ten thousand instructions helps nobody.
 fn emit_dot(compilation: &Compilation) -> String {
-    let mut dot = Dot { compilation, text: String::new(), ids: HashMap::new() };
-    dot.text.push_str("digraph regions {\n  rankdir = TB;\n  node [shape = box, fontname = \"monospace\"];\n");
+    let mut dot = Dot {
+        compilation,
+        text: String::new(),
+        ids: HashMap::new(),
+    };
+    dot.text.push_str(
+        "digraph regions {\n  rankdir = TB;\n  node [shape = box, fontname = \"monospace\"];\n",
+    );
     for (number, compiled) in compilation.regions.iter().enumerate() {
         dot.cluster(number, compiled);
     }
@@ -174,7 +201,11 @@ impl Dot<'_> {
         );
         let outputs: HashSet<&ValueRef> = compiled.found.outputs.iter().collect();
         for value in &compiled.found.instructions {
-            let style = if outputs.contains(value) { ", penwidth = 2" } else { "" };
+            let style = if outputs.contains(value) {
+                ", penwidth = 2"
+            } else {
+                ""
+            };
             self.node(value, "    ", style);
         }
         self.text.push_str("  }\n");
@@ -190,12 +221,21 @@ impl Dot<'_> {
         }
         self.ids.insert(value.clone(), id);
         let instruction = &self.compilation.module.instructions[value.instruction];
-        let label = format!("{}\\n{} {}", escape(&instruction.name), instruction.opcode, escape(&instruction.shape.to_string()));
+        let label = format!(
+            "{}\\n{} {}",
+            escape(&instruction.name),
+            instruction.opcode,
+            escape(&instruction.shape.to_string())
+        );
         let _ = writeln!(self.text, "{indent}n{id} [label = \"{label}\"{style}];");
     }
 
     fn edges(&mut self) {
-        let mut ids: Vec<(ValueRef, usize)> = self.ids.iter().map(|(value, &id)| (value.clone(), id)).collect();
+        let mut ids: Vec<(ValueRef, usize)> = self
+            .ids
+            .iter()
+            .map(|(value, &id)| (value.clone(), id))
+            .collect();
         ids.sort_by_key(|&(_, id)| id);
         for (value, id) in ids {
             let mut operands: Vec<usize> = self
@@ -215,9 +255,19 @@ impl Dot<'_> {
     fn operands(&self, value: &ValueRef) -> Vec<ValueRef> {
         let module = &self.compilation.module;
         let operand = |&instruction: &InstructionId| {
-            resolved(module, ValueRef { call_path: value.call_path.clone(), instruction })
+            resolved(
+                module,
+                ValueRef {
+                    call_path: value.call_path.clone(),
+                    instruction,
+                },
+            )
         };
-        module.instructions[value.instruction].operands.iter().map(operand).collect()
+        module.instructions[value.instruction]
+            .operands
+            .iter()
+            .map(operand)
+            .collect()
     }
 }
 
@@ -228,16 +278,26 @@ fn resolved(module: &Module, mut value: ValueRef) -> ValueRef {
         let next = match (&instruction.payload, value.call_path.last()) {
             (Payload::Parameter(number), Some(&call)) => {
                 value.call_path.pop();
-                usize::try_from(*number).ok().and_then(|n| module.instructions[call].operands.get(n)).copied()
+                usize::try_from(*number)
+                    .ok()
+                    .and_then(|n| module.instructions[call].operands.get(n))
+                    .copied()
             }
             _ => match instruction.opcode {
-                Opcode::Call | Opcode::Fusion => instruction.called_computations().next().map(|callee| {
-                    value.call_path.push(value.instruction);
-                    module.computations[callee].root
-                }),
+                Opcode::Call | Opcode::Fusion => {
+                    instruction.called_computations().next().map(|callee| {
+                        value.call_path.push(value.instruction);
+                        module.computations[callee].root
+                    })
+                }
                 Opcode::GetTupleElement => {
-                    let tuple = instruction.operands.first().map(|&operand| &module.instructions[operand]);
-                    let index = instruction.integer("index").and_then(|index| usize::try_from(index).ok());
+                    let tuple = instruction
+                        .operands
+                        .first()
+                        .map(|&operand| &module.instructions[operand]);
+                    let index = instruction
+                        .integer("index")
+                        .and_then(|index| usize::try_from(index).ok());
                     tuple
                         .filter(|tuple| tuple.opcode == Opcode::Tuple)
                         .and_then(|tuple| tuple.operands.get(index?))

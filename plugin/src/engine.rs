@@ -29,7 +29,13 @@ pub enum Engine {
 
 impl Engine {
     /// All engines, from the most abstract to the machine.
-    pub const ALL: &'static [Engine] = &[Engine::Region, Engine::Scf, Engine::Slc, Engine::Dlc, Engine::Emulator];
+    pub const ALL: &'static [Engine] = &[
+        Engine::Region,
+        Engine::Scf,
+        Engine::Slc,
+        Engine::Dlc,
+        Engine::Emulator,
+    ];
 
     /// The spelling on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -67,7 +73,11 @@ impl Engine {
 
 /// Every token and operand that the access unit pushes, as text; the first [`STREAM_TOKENS`] tokens in full.
 pub fn stream_text(ladder: &Ladder, inputs: &[Array]) -> Result<String, Error> {
-    Ok(hlo2dae_sim::stream_text(&ladder.artifact, inputs, STREAM_TOKENS)?)
+    Ok(hlo2dae_sim::stream_text(
+        &ladder.artifact,
+        inputs,
+        STREAM_TOKENS,
+    )?)
 }
 
 /// Tokens that a stream text shows before it only counts.
@@ -88,10 +98,21 @@ impl FromStr for Engine {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Engine, Error> {
-        Engine::ALL.iter().copied().find(|engine| engine.name() == name).ok_or_else(|| Error::Unknown {
-            what: "engine",
-            name: name.to_owned(),
-            help: format!("engines: {}", Engine::ALL.iter().map(|e| e.name()).collect::<Vec<_>>().join(", ")),
-        })
+        Engine::ALL
+            .iter()
+            .copied()
+            .find(|engine| engine.name() == name)
+            .ok_or_else(|| Error::Unknown {
+                what: "engine",
+                name: name.to_owned(),
+                help: format!(
+                    "engines: {}",
+                    Engine::ALL
+                        .iter()
+                        .map(|e| e.name())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            })
     }
 }

@@ -2,8 +2,8 @@
 
 use hlo2dae_backend::BackendError;
 use hlo2dae_frontend::FrontendError;
-use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::ParseErrors;
+use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::literal::LiteralError;
 use hlo2dae_ir::core::{Diagnostics, EvalError, ParseError};
 use hlo2dae_ir::lower::LowerError;

@@ -12,5 +12,9 @@ pub fn format(text: &str) -> Result<String, Error> {
         return Ok(hlo2dae_hlo::parse_module(text)?.to_string());
     }
     let programs = Program::parse_all(text)?;
-    Ok(programs.iter().map(Program::to_string).collect::<Vec<_>>().join("\n"))
+    Ok(programs
+        .iter()
+        .map(Program::to_string)
+        .collect::<Vec<_>>()
+        .join("\n"))
 }

@@ -52,16 +52,31 @@ pub fn synthesise(module: &Module, regions: &[Compiled], seed: u64) -> Vec<Liter
 /// How each entry parameter is used, where a region reads it through instructions that keep its values.
 fn parameter_uses(module: &Module, regions: &[Compiled]) -> HashMap<InstructionId, Use> {
     let mut uses: HashMap<InstructionId, Use> = HashMap::new();
-    for found in regions.iter().map(|compiled| &compiled.found).filter(|found| found.computation == module.entry) {
-        let inputs = found.region.buffers.iter().filter(|(_, buffer)| !buffer.is_written());
+    for found in regions
+        .iter()
+        .map(|compiled| &compiled.found)
+        .filter(|found| found.computation == module.entry)
+    {
+        let inputs = found
+            .region
+            .buffers
+            .iter()
+            .filter(|(_, buffer)| !buffer.is_written());
         for ((id, buffer), value) in inputs.zip(&found.inputs) {
             let bounds = index_use(&found.region, id);
-            let Some(parameter) = parameter_of(module, value) else { continue };
+            let Some(parameter) = parameter_of(module, value) else {
+                continue;
+            };
             if !buffer.element.is_integer() || bounds.is_none() && !buffer.sorted {
                 continue;
             }
-            let new = Use { sorted: buffer.sorted, ..bounds.unwrap_or(Use::ANY) };
-            uses.entry(parameter).and_modify(|old| *old = old.and(new)).or_insert(new);
+            let new = Use {
+                sorted: buffer.sorted,
+                ..bounds.unwrap_or(Use::ANY)
+            };
+            uses.entry(parameter)
+                .and_modify(|old| *old = old.and(new))
+                .or_insert(new);
         }
     }
     uses
@@ -69,7 +84,13 @@ fn parameter_uses(module: &Module, regions: &[Compiled]) -> HashMap<InstructionI
 
 impl Use {
     /// An integer that indexes nothing.
-    const ANY: Use = Use { lo: 0, hi: 7, promised: true, wraps: false, sorted: false };
+    const ANY: Use = Use {
+        lo: 0,
+        hi: 7,
+        promised: true,
+        wraps: false,
+        sorted: false,
+    };
 
     /// Values that satisfy both.
     fn and(self, other: Use) -> Use {
@@ -90,11 +111,19 @@ fn index_use(region: &Region, buffer: BufferId) -> Option<Use> {
         // The values of this nest that are made from elements of the buffer.
         let mut derived: Vec<Value> = Vec::new();
         for statement in &nest.body {
-            let Statement::Let(result, expr) = statement else { continue };
+            let Statement::Let(result, expr) = statement else {
+                continue;
+            };
             let reached = match expr {
                 Expr::Read { buffer: read, .. } => *read == buffer,
                 Expr::Arith(arith) => operands(arith).iter().any(|v| derived.contains(v)),
-                Expr::Index { value, wrap, mode, lo, hi } => {
+                Expr::Index {
+                    value,
+                    wrap,
+                    mode,
+                    lo,
+                    hi,
+                } => {
                     if derived.contains(value) {
                         let new = Use {
                             lo: *lo,
@@ -150,7 +179,9 @@ fn parameter_of(module: &Module, value: &ValueRef) -> Option<InstructionId> {
 fn literal(shape: &Shape, usage: Option<Use>, rng: &mut Rng) -> Literal {
     match shape {
         Shape::Array(shape) | Shape::Buffer(shape) => array(shape, usage, rng),
-        Shape::Tuple(elements) => Literal::Tuple(elements.iter().map(|e| literal(e, None, rng)).collect()),
+        Shape::Tuple(elements) => {
+            Literal::Tuple(elements.iter().map(|e| literal(e, None, rng)).collect())
+        }
         Shape::Token | Shape::Opaque => Literal::Token,
     }
 }
@@ -173,23 +204,41 @@ fn array(shape: &ArrayShape, usage: Option<Use>, rng: &mut Rng) -> Literal {
         }
     }
     let shape = ArrayShape::new(element, shape.dims.clone());
-    Literal::Array { shape, data: bytes.into() }
+    Literal::Array {
+        shape,
+        data: bytes.into(),
+    }
 }
 
 fn integer(usage: Option<Use>, element: PrimitiveType, rng: &mut Rng) -> i64 {
-    let Some(Use { lo, hi, promised, wraps, .. }) = usage else {
+    let Some(Use {
+        lo,
+        hi,
+        promised,
+        wraps,
+        ..
+    }) = usage
+    else {
         // Narrow types hold data (quantised rows), wide ones counts and places.
-        return if element.bits() <= 8 { rng.i64(..) } else { rng.i64(0..8) };
+        return if element.bits() <= 8 {
+            rng.i64(..)
+        } else {
+            rng.i64(0..8)
+        };
     };
     let hi = hi.max(lo);
     let value = match rng.u8(0..32) {
         0 if !promised => hi.saturating_add(rng.i64(1..4)),
         1 if !promised && element.is_signed_integer() => lo.saturating_sub(rng.i64(1..4)),
-        2 | 3 if wraps && element.is_signed_integer() => rng.i64(lo..=hi).saturating_sub(hi - lo + 1),
+        2 | 3 if wraps && element.is_signed_integer() => {
+            rng.i64(lo..=hi).saturating_sub(hi - lo + 1)
+        }
         _ => rng.i64(lo..=hi),
     };
     match element.bits() {
-        bits @ 1..=63 if element.is_signed_integer() => value.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+        bits @ 1..=63 if element.is_signed_integer() => {
+            value.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        }
         bits @ 1..=62 => value.clamp(0, (1 << bits) - 1),
         _ => value,
     }

@@ -50,8 +50,12 @@ pub enum NpzError {
 
 /// The arguments `arg0`, `arg1`, ... in the shapes of a module's parameters.
 pub fn read_arguments(path: &Path, parameters: &[&Shape]) -> Result<Vec<Literal>, NpzError> {
-    let failed = |source| NpzError::Io { path: path.to_owned(), source };
-    let mut archive = NpzArchive::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
+    let failed = |source| NpzError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut archive =
+        NpzArchive::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
     let mut arguments = Vec::with_capacity(parameters.len());
     for (number, shape) in parameters.iter().enumerate() {
         let name = format!("arg{number}");
@@ -66,35 +70,56 @@ pub fn read_arguments(path: &Path, parameters: &[&Shape]) -> Result<Vec<Literal>
         };
         let Some(file) = archive.by_name(&name).map_err(failed)? else {
             let found = archive.array_names().collect::<Vec<_>>().join(", ");
-            return Err(NpzError::Missing { path: path.to_owned(), name, found });
+            return Err(NpzError::Missing {
+                path: path.to_owned(),
+                name,
+                found,
+            });
         };
         let dims: Vec<i64> = file.shape().iter().map(|&d| d as i64).collect();
         let dtype = file.dtype().descr().replace('\'', "");
         let row_major = file.order() == Order::C || dims.len() < 2;
         if dims != shape.dims || dtype != type_string(shape.element) || !row_major {
             let order = if row_major { "" } else { ", column-major" };
-            return Err(mismatch(format!("{dtype}[{}]{order}", dims.iter().map(i64::to_string).collect::<Vec<_>>().join(","))));
+            return Err(mismatch(format!(
+                "{dtype}[{}]{order}",
+                dims.iter()
+                    .map(i64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )));
         }
         let shape = ArrayShape::new(shape.element, dims);
         let Some(size) = shape.byte_size() else {
             return Err(mismatch("an array that is too large".into()));
         };
         let mut data = Vec::new();
-        file.into_inner().take(size as u64).read_to_end(&mut data).map_err(failed)?;
+        file.into_inner()
+            .take(size as u64)
+            .read_to_end(&mut data)
+            .map_err(failed)?;
         if data.len() != size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        arguments.push(Literal::Array { shape, data: data.into() });
+        arguments.push(Literal::Array {
+            shape,
+            data: data.into(),
+        });
     }
     Ok(arguments)
 }
 
 /// Writes `out0`, `out1`, ...: the array, or each array of the tuple.
 pub fn write_outputs(path: &Path, outputs: &[Literal]) -> Result<(), NpzError> {
-    let failed = |source| NpzError::Io { path: path.to_owned(), source };
+    let failed = |source| NpzError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut writer = NpzWriter::new(BufWriter::new(File::create(path).map_err(failed)?));
     for (number, output) in outputs.iter().enumerate() {
-        let Literal::Array { shape, data } = output else { continue };
+        let Literal::Array { shape, data } = output else {
+            continue;
+        };
         let name = format!("out{number}");
         let write = match shape.element.bytes() {
             1 => write_array::<1>,
@@ -167,7 +192,9 @@ fn write_array<const N: usize>(
     shape: &ArrayShape,
     data: &[u8],
 ) -> io::Result<()> {
-    let dtype = type_string(shape.element).parse().map_err(io::Error::other)?;
+    let dtype = type_string(shape.element)
+        .parse()
+        .map_err(io::Error::other)?;
     let dims: Vec<u64> = shape.dims.iter().map(|&d| d.max(0) as u64).collect();
     let mut array = writer
         .array::<Element<N>>(name, Default::default())?

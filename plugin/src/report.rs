@@ -83,7 +83,13 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn new(text: &str) -> Lines {
-        Lines(text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at).collect())
+        Lines(
+            text.bytes()
+                .enumerate()
+                .filter(|&(_, b)| b == b'\n')
+                .map(|(at, _)| at)
+                .collect(),
+        )
     }
 
     fn of(&self, span: Span) -> usize {
@@ -97,14 +103,27 @@ pub fn explain(compilation: &Compilation, text: &str) -> Explanation {
     let module = &compilation.module;
     Explanation {
         module: module.name.clone(),
-        regions: compilation.regions.iter().map(|compiled| region_report(module, compiled, &lines)).collect(),
-        misses: compilation.misses.iter().map(|miss| miss_report(module, miss, &lines)).collect(),
+        regions: compilation
+            .regions
+            .iter()
+            .map(|compiled| region_report(module, compiled, &lines))
+            .collect(),
+        misses: compilation
+            .misses
+            .iter()
+            .map(|miss| miss_report(module, miss, &lines))
+            .collect(),
     }
 }
 
 fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionReport {
     let found = &compiled.found;
-    let paths = |values: &[ValueRef]| values.iter().map(|value| module.path(value.instruction)).collect();
+    let paths = |values: &[ValueRef]| {
+        values
+            .iter()
+            .map(|value| module.path(value.instruction))
+            .collect()
+    };
     RegionReport {
         name: found.region.name.clone(),
         kind: found.kind.name(),
@@ -126,7 +145,11 @@ fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionR
         weighted: found.facts.weighted,
         mode: found.facts.mode.name(),
         index_dtype: found.facts.index_dtype.to_string(),
-        lines: found.outputs.iter().map(|value| lines.of(module.instructions[value.instruction].span)).collect(),
+        lines: found
+            .outputs
+            .iter()
+            .map(|value| lines.of(module.instructions[value.instruction].span))
+            .collect(),
         source: found.outputs.iter().find_map(|value| source(module, value)),
     }
 }
@@ -152,14 +175,29 @@ impl Explanation {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let (regions, misses) = (self.regions.len(), self.misses.len());
-        let _ = writeln!(out, "module {}: {}, {}", self.module, count(regions, "region"), count(misses, "miss"));
+        let _ = writeln!(
+            out,
+            "module {}: {}, {}",
+            self.module,
+            count(regions, "region"),
+            count(misses, "miss")
+        );
         for region in &self.regions {
             out.push('\n');
             out.push_str(&region.text());
         }
         for miss in &self.misses {
-            let MissReport { instruction, opcode, reason, help, line } = miss;
-            let _ = writeln!(out, "\nmiss line {line}: {instruction} ({opcode})\n  reason   {reason}\n  help     {help}");
+            let MissReport {
+                instruction,
+                opcode,
+                reason,
+                help,
+                line,
+            } = miss;
+            let _ = writeln!(
+                out,
+                "\nmiss line {line}: {instruction} ({opcode})\n  reason   {reason}\n  help     {help}"
+            );
         }
         out
     }
@@ -172,7 +210,13 @@ impl RegionReport {
         let _ = writeln!(out, "region @{}: {}", self.name, self.kind);
         for table in &self.tables {
             let dims: Vec<String> = table.shape.iter().map(u64::to_string).collect();
-            let _ = writeln!(out, "  table    {} {}[{}]", table.instruction, table.dtype, dims.join(","));
+            let _ = writeln!(
+                out,
+                "  table    {} {}[{}]",
+                table.instruction,
+                table.dtype,
+                dims.join(",")
+            );
         }
         let weighted = if self.weighted { ", weighted" } else { "" };
         let _ = writeln!(

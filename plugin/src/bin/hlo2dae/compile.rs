@@ -43,10 +43,13 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let text = emit(&compilation, stage, &inputs)?;
         match output {
             Some(folder) if stages.len() > 1 => {
-                fs::create_dir_all(folder).map_err(|error| Failure::File(folder.to_owned(), error))?;
+                fs::create_dir_all(folder)
+                    .map_err(|error| Failure::File(folder.to_owned(), error))?;
                 write(Some(&folder.join(stage.file_name())), &text)?;
             }
-            None if stages.len() > 1 => write(None, &format!("// ---- {}\n{text}\n", stage.file_name()))?,
+            None if stages.len() > 1 => {
+                write(None, &format!("// ---- {}\n{text}\n", stage.file_name()))?
+            }
             _ => write(output, &text)?,
         }
     }

@@ -17,6 +17,13 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.file)?;
-    write(None, &about(&arguments.file, &text, hlo2dae::format::format(&text).map_err(Error::from))?)?;
+    write(
+        None,
+        &about(
+            &arguments.file,
+            &text,
+            hlo2dae::format::format(&text).map_err(Error::from),
+        )?,
+    )?;
     Ok(Outcome::Done)
 }

@@ -45,14 +45,25 @@ impl Failure {
         let report = match self {
             Failure::File(path, error) => Report::msg(format!("{}: {error}", path.display())),
             Failure::Output(error) => Report::msg(format!("standard output: {error}")),
-            Failure::Text { name, text, error } => Report::new(*error).with_source_code(NamedSource::new(name, text)),
+            Failure::Text { name, text, error } => {
+                Report::new(*error).with_source_code(NamedSource::new(name, text))
+            }
             Failure::Other(error) => Report::new(*error),
         };
         let stderr = io::stderr();
-        let theme = if stderr.is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let theme = if stderr.is_terminal() {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
         let mut rendered = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
-        if handler.render_report(&mut rendered, report.as_ref()).is_err() {
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .with_links(false);
+        if handler
+            .render_report(&mut rendered, report.as_ref())
+            .is_err()
+        {
             rendered = format!("{report}\n");
         }
         // There is nobody left to tell if standard error is gone, too.
@@ -71,7 +82,10 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     let bytes = bytes.map_err(|error| Failure::File(path.to_owned(), error))?;
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        let problem = io::Error::new(io::ErrorKind::InvalidData, format!("not text: byte {place} is not UTF-8"));
+        let problem = io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("not text: byte {place} is not UTF-8"),
+        );
         Failure::File(path.to_owned(), problem)
     })
 }
@@ -79,7 +93,11 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 /// Says which text an error is about.
 pub fn about<T>(path: &Path, text: &str, result: Result<T, Error>) -> Result<T, Failure> {
     result.map_err(|error| Failure::Text {
-        name: if path == Path::new("-") { "standard input".into() } else { path.display().to_string() },
+        name: if path == Path::new("-") {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        },
         text: text.to_owned(),
         error: Box::new(error),
     })
@@ -109,8 +127,12 @@ impl Values {
         let Some(path) = &self.inputs else {
             return Ok(inputs::synthesise(module, &compilation.regions, self.seed));
         };
-        let parameters: Vec<&Shape> =
-            module.entry().parameters.iter().map(|&parameter| &*module.instructions[parameter].shape).collect();
+        let parameters: Vec<&Shape> = module
+            .entry()
+            .parameters
+            .iter()
+            .map(|&parameter| &*module.instructions[parameter].shape)
+            .collect();
         Ok(npz::read_arguments(path, &parameters).map_err(Error::from)?)
     }
 }
@@ -139,6 +161,7 @@ pub fn write_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// A bar on a terminal, nothing elsewhere.
 pub fn progress(length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length as u64).with_style(style)
 }

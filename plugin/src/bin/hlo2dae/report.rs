@@ -53,15 +53,27 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         let Some(sample) = sample else { continue };
         let (_, stats) = emulate(&compiled.ladder, &sample.inputs)?;
-        streams.push(Stream { region: &compiled.found.region.name, stats });
+        streams.push(Stream {
+            region: &compiled.found.region.name,
+            stats,
+        });
     }
     let ok = checks.iter().all(|check| check.ok);
-    let report = Report { explanation: &explanation, ok, checks: &checks, streams };
+    let report = Report {
+        explanation: &explanation,
+        ok,
+        checks: &checks,
+        streams,
+    };
     match arguments.format {
         Format::Text => write(None, &report.text(compilation.module.instructions.len()))?,
         Format::Json => write_json(&report)?,
     }
-    Ok(if ok { Outcome::Done } else { Outcome::CheckFailed })
+    Ok(if ok {
+        Outcome::Done
+    } else {
+        Outcome::CheckFailed
+    })
 }
 
 impl Report<'_> {
@@ -72,7 +84,10 @@ impl Report<'_> {
         for region in &self.explanation.regions {
             let _ = write!(out, "  @{:<26}", region.name);
             for engine in Engine::ALL {
-                let check = self.checks.iter().find(|c| c.region == region.name && c.engine == engine.name());
+                let check = self
+                    .checks
+                    .iter()
+                    .find(|c| c.region == region.name && c.engine == engine.name());
                 let verdict = match check {
                     Some(check) if check.ok => "ok",
                     Some(_) => "WRONG",

@@ -37,9 +37,17 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let ok = checks.iter().all(|check| check.ok);
     match arguments.format {
         Format::Text => write(None, &text(&compilation, &checks))?,
-        Format::Json => write_json(&Verification { module: &compilation.module.name, ok, checks: &checks })?,
+        Format::Json => write_json(&Verification {
+            module: &compilation.module.name,
+            ok,
+            checks: &checks,
+        })?,
     }
-    Ok(if ok { Outcome::Done } else { Outcome::CheckFailed })
+    Ok(if ok {
+        Outcome::Done
+    } else {
+        Outcome::CheckFailed
+    })
 }
 
 /// Checks every region, with a bar while it takes.
