@@ -69,9 +69,8 @@ fn write(value: &Literal, path: &str) -> Result<(), Box<dyn Error>> {
             P::S16 => array(&mut archive, &name, shape, data, i16::from_le_bytes)?,
             P::S32 => array(&mut archive, &name, shape, data, i32::from_le_bytes)?,
             P::S64 => array(&mut archive, &name, shape, data, i64::from_le_bytes)?,
-            P::U16 | P::F16 | P::BF16 => {
-                array(&mut archive, &name, shape, data, u16::from_le_bytes)?
-            }
+            P::F16 => array(&mut archive, &name, shape, data, half::f16::from_le_bytes)?,
+            P::U16 | P::BF16 => array(&mut archive, &name, shape, data, u16::from_le_bytes)?,
             P::U32 => array(&mut archive, &name, shape, data, u32::from_le_bytes)?,
             P::U64 | P::C64 => array(&mut archive, &name, shape, data, u64::from_le_bytes)?,
             P::F32 => array(&mut archive, &name, shape, data, f32::from_le_bytes)?,

@@ -2,6 +2,8 @@
 //! models, of the corpus that the environment variable `HLO2DAE_CORPUS` names. Without it there is
 //! nothing to compare and the tests pass.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};

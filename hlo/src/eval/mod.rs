@@ -20,6 +20,7 @@
 //! holds happens in place.
 
 mod array;
+mod batch_norm;
 mod combine;
 mod convolution;
 mod custom_call;
@@ -27,14 +28,17 @@ mod domain;
 mod dot;
 mod elementwise;
 mod error;
+mod fft;
 mod indexed;
 mod kernel;
 mod limits;
+mod linalg;
 mod machine;
 mod movement;
 mod operation;
 mod passing;
 mod program;
+mod random;
 mod reduce;
 mod sort;
 mod strided;

@@ -4,7 +4,8 @@ use super::array::{Array, dims_of};
 use super::error::{Fault, Outcome};
 use super::limits::Meter;
 use super::{
-    convolution, custom_call, dot, elementwise, indexed, movement, passing, reduce, sort, window,
+    batch_norm, convolution, custom_call, dot, elementwise, fft, indexed, linalg, movement,
+    passing, random, reduce, sort, window,
 };
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
@@ -156,6 +157,22 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
         }
         O::CustomCall => return custom_call::custom_call(op),
         O::PartitionId | O::ReplicaId => passing::identifier(op)?,
+        O::BatchNormInference => batch_norm::inference(op)?,
+        O::BatchNormTraining => {
+            let results = batch_norm::training(op)?;
+            return op.tupled(results);
+        }
+        O::BatchNormGrad => {
+            let results = batch_norm::gradient(op)?;
+            return op.tupled(results);
+        }
+        O::Cholesky => linalg::cholesky(op)?,
+        O::Fft => fft::fft(op)?,
+        O::RngBitGenerator => {
+            let results = random::bit_generator(op)?;
+            return op.tupled(results);
+        }
+        O::TriangularSolve => linalg::triangular_solve(op)?,
         O::Bitcast => movement::bitcast(op)?,
         O::BitcastConvert => movement::bitcast_convert(op)?,
         O::Broadcast => movement::broadcast(op)?,

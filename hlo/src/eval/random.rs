@@ -1,0 +1,191 @@
+//! `rng-bit-generator`: counter-based generators, bit for bit those of XLA.
+//!
+//! The state is a key and a counter of one or two 64-bit words. Threefry encrypts the counter to
+//! 64 bits, Philox to 128; the words of consecutive counters are laid out as XLA does, and the
+//! counter moves on by the number that was used.
+
+use super::array::{Array, count, dims_of};
+use super::error::{Fault, Outcome};
+use super::operation::Operation;
+use crate::literal::Native;
+use crate::shape::{PrimitiveType, Shape};
+
+/// New state and random bits.
+pub(super) fn bit_generator(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
+    let [state] = op.exactly()?;
+    let words = match state.element {
+        PrimitiveType::U64 => u64::read(&state.data),
+        other => return Err(Fault::unsupported(format!("a state of {other}"))),
+    };
+    let shape = match &*op.instruction.shape {
+        Shape::Tuple(parts) => parts.get(1).and_then(Shape::as_array),
+        _ => None,
+    };
+    let shape = shape.ok_or_else(|| Fault::malformed("the result is no pair of arrays"))?;
+    let (element, dims) = (shape.element, dims_of(shape)?);
+    if !element.is_integer() || element.bits() < 8 {
+        return Err(Fault::unsupported(format!("random {element}")));
+    }
+    let total = count(&dims)?;
+    op.meter.work(total)?;
+    op.meter.scratch(total.saturating_mul(24))?;
+    let algorithm = op.word("algorithm").unwrap_or_default();
+    let (values, counter) = match (algorithm, &words[..]) {
+        ("rng_three_fry", &[key, counter]) => {
+            let (values, used) = threefry_values(key, counter, element, &dims)?;
+            (values, vec![counter.wrapping_add(used)])
+        }
+        // Without a high word the counter continues into the key.
+        ("rng_philox" | "rng_default", &[key, low]) => {
+            let (values, next) = philox_values(key, wide(low, key), element, total);
+            (values, vec![next as u64])
+        }
+        ("rng_philox" | "rng_default", &[key, low, high]) => {
+            let (values, next) = philox_values(key, wide(low, high), element, total);
+            (values, vec![next as u64, (next >> 64) as u64])
+        }
+        _ => {
+            return Err(Fault::unsupported(format!(
+                "{algorithm:?} with a state of {} words",
+                words.len()
+            )));
+        }
+    };
+    let mut bytes = Vec::with_capacity(state.data.len());
+    words[..1]
+        .iter()
+        .chain(&counter)
+        .for_each(|word| word.write(&mut bytes));
+    let next = Array::new(state.element, state.dims, bytes)?;
+    let mut bytes = Vec::with_capacity(total * element.bytes());
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes()[..element.bytes()]);
+    }
+    Ok(vec![next, Array::new(element, dims, bytes)?])
+}
+
+fn wide(low: u64, high: u64) -> u128 {
+    u128::from(low) | u128::from(high) << 64
+}
+
+fn low_high(word: u64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
+}
+
+/// Row-major values and how many counters they took. A counter gives one value of 64 bits, or
+/// two narrower ones that are neighbours along the first even dimension, or along the longest
+/// one when all are odd.
+fn threefry_values(
+    key: u64,
+    counter: u64,
+    element: PrimitiveType,
+    dims: &[usize],
+) -> Outcome<(Vec<u64>, u64)> {
+    let encrypt = |i: usize| threefry(low_high(counter.wrapping_add(i as u64)), low_high(key));
+    let total = count(dims)?;
+    if element.bits() == 64 {
+        let join = |[low, high]: [u32; 2]| u64::from(low) | u64::from(high) << 32;
+        return Ok(((0..total).map(|i| join(encrypt(i))).collect(), total as u64));
+    }
+    if dims.is_empty() {
+        return Ok((vec![encrypt(0)[0].into()], 1));
+    }
+    let longest = (0..dims.len()).rev().max_by_key(|&d| dims[d]).unwrap_or(0);
+    let split = (0..dims.len())
+        .find(|&d| dims[d] % 2 == 0)
+        .unwrap_or(longest);
+    let pairs = dims[split].div_ceil(2);
+    let inner: usize = dims[split + 1..].iter().product();
+    let outer: usize = dims[..split].iter().product();
+    let mut values = Vec::with_capacity(total);
+    for o in 0..outer {
+        for position in 0..dims[split] {
+            for i in 0..inner {
+                let counter = (o * pairs + position / 2) * inner + i;
+                values.push(encrypt(counter)[position % 2].into());
+            }
+        }
+    }
+    Ok((values, (outer * pairs * inner) as u64))
+}
+
+/// Row-major values and the next counter. A counter gives two values of 64 bits or four narrower
+/// ones, one after the other.
+fn philox_values(
+    key: u64,
+    counter: u128,
+    element: PrimitiveType,
+    total: usize,
+) -> (Vec<u64>, u128) {
+    let each = if element.bits() == 64 { 2 } else { 4 };
+    let used = total.div_ceil(each);
+    let mut values = Vec::with_capacity(used * each);
+    for i in 0..used {
+        let counter = counter.wrapping_add(i as u128);
+        let [a, b] = low_high(counter as u64);
+        let [c, d] = low_high((counter >> 64) as u64);
+        let out = philox([a, b, c, d], low_high(key)).map(u64::from);
+        if each == 2 {
+            values.extend([out[0] | out[1] << 32, out[2] | out[3] << 32]);
+        } else {
+            values.extend(out);
+        }
+    }
+    values.truncate(total);
+    (values, counter.wrapping_add(used as u128))
+}
+
+/// Threefry-2x32 with 20 rounds.
+fn threefry(counter: [u32; 2], key: [u32; 2]) -> [u32; 2] {
+    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
+    let keys = [key[0], key[1], 0x1bd1_1bda ^ key[0] ^ key[1]];
+    let mut x = [
+        counter[0].wrapping_add(keys[0]),
+        counter[1].wrapping_add(keys[1]),
+    ];
+    for group in 0..5 {
+        for rotation in ROTATIONS[group % 2] {
+            x[0] = x[0].wrapping_add(x[1]);
+            x[1] = x[1].rotate_left(rotation) ^ x[0];
+        }
+        x[0] = x[0].wrapping_add(keys[(group + 1) % 3]);
+        x[1] = x[1]
+            .wrapping_add(keys[(group + 2) % 3])
+            .wrapping_add(group as u32 + 1);
+    }
+    x
+}
+
+/// Philox-4x32 with 10 rounds.
+fn philox(mut x: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let [low0, high0] = low_high(u64::from(x[0]) * 0xd251_1f53);
+        let [low1, high1] = low_high(u64::from(x[2]) * 0xcd9e_8d57);
+        x = [high1 ^ x[1] ^ key[0], low1, high0 ^ x[3] ^ key[1], low0];
+        key = [
+            key[0].wrapping_add(0x9e37_79b9),
+            key[1].wrapping_add(0xbb67_ae85),
+        ];
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The published test vectors of the two ciphers.
+    #[test]
+    fn ciphers_meet_their_test_vectors() {
+        assert_eq!(threefry([0, 0], [0, 0]), [0x6b20_0159, 0x99ba_4efe]);
+        assert_eq!(threefry([!0, !0], [!0, !0]), [0x1cb9_96fc, 0xbb00_2be7]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([!0; 4], [!0; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+    }
+}
