@@ -1,6 +1,7 @@
 //! `evaluate MODULE.hlo INPUTS.npz OUTPUTS.npz`: runs a module on arrays `arg0`, `arg1`, ... and
 //! writes `out0`, `out1`, ... . Element types that numpy lacks travel as unsigned integers of the
-//! same width.
+//! same width, complex numbers as
+//! pairs of floats in a last dimension.
 
 use std::error::Error;
 use std::fs::{File, read_to_string};
@@ -72,14 +73,21 @@ fn write(value: &Literal, path: &str) -> Result<(), Box<dyn Error>> {
             P::F16 => array(&mut archive, &name, shape, data, half::f16::from_le_bytes)?,
             P::U16 | P::BF16 => array(&mut archive, &name, shape, data, u16::from_le_bytes)?,
             P::U32 => array(&mut archive, &name, shape, data, u32::from_le_bytes)?,
-            P::U64 | P::C64 => array(&mut archive, &name, shape, data, u64::from_le_bytes)?,
+            P::U64 => array(&mut archive, &name, shape, data, u64::from_le_bytes)?,
             P::F32 => array(&mut archive, &name, shape, data, f32::from_le_bytes)?,
             P::F64 => array(&mut archive, &name, shape, data, f64::from_le_bytes)?,
-            P::C128 => return Err("c128 outputs cannot be written".into()),
+            P::C64 => array(&mut archive, &name, &parts(shape), data, f32::from_le_bytes)?,
+            P::C128 => array(&mut archive, &name, &parts(shape), data, f64::from_le_bytes)?,
             _ => array(&mut archive, &name, shape, data, u8::from_le_bytes)?,
         }
     }
     Ok(())
+}
+
+/// The shape of the real and imaginary parts of complex numbers.
+fn parts(shape: &ArrayShape) -> ArrayShape {
+    let dims = shape.dims.iter().copied().chain([2]);
+    ArrayShape::new(shape.element, dims.collect::<Vec<_>>())
 }
 
 fn array<T: AutoSerialize, const N: usize>(

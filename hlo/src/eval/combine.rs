@@ -234,7 +234,7 @@ fn single(module: &Module, computation: ComputationId) -> Option<(Option<Opcode>
             | Opcode::Or
             | Opcode::Xor
     )
-    .then(|| (Some(root.opcode.clone()), result))
+    .then(|| (Some(root.opcode), result))
     .filter(|_| Some(result) == element(first))
 }
 

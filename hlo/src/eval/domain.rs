@@ -250,7 +250,7 @@ macro_rules! float_codec {
 impl Domain for bool {
     fn codec_of(element: PrimitiveType) -> Option<Codec<Self>> {
         (element == PrimitiveType::Pred)
-            .then(|| codec!(1, 1, |b: [u8; 1]| b[0] != 0, |v| [u8::from(v)]))
+            .then_some(codec!(1, 1, |b: [u8; 1]| b[0] != 0, |v| [u8::from(v)]))
     }
     fn unary(opcode: &Opcode) -> Option<Unary<Self>> {
         super::kernel::boolean::unary(opcode)

@@ -450,44 +450,53 @@ fn is_finite(element: PrimitiveType) -> Outcome<Lanes> {
     map_lanes::<f64, bool>(element, PrimitiveType::Pred, |a| a.is_finite())
 }
 
-/// Rounds to fewer exponent and mantissa bits, to nearest even; numbers below the smallest normal
-/// one become zero, those above the largest infinity.
+/// Rounds to fewer exponent and mantissa bits, to nearest even. With fewer exponent bits, numbers
+/// below the smallest normal one become zero and those above the largest infinite.
 fn reduce_precision(instruction: &Instruction, element: PrimitiveType) -> Outcome<Lanes> {
-    if !element.is_float() {
-        return Err(no_such(&Opcode::ReducePrecision, element));
-    }
+    let (exponent, mantissa) = match element {
+        PrimitiveType::F16 => (5, 10),
+        PrimitiveType::BF16 => (8, 7),
+        PrimitiveType::F32 => (8, 23),
+        PrimitiveType::F64 => (11, 52),
+        _ => return Err(no_such(&Opcode::ReducePrecision, element)),
+    };
     let attribute = |name| {
         instruction
             .integer(name)
-            .filter(|bits| (0..=52).contains(bits))
-            .ok_or_else(|| Fault::malformed(format!("{name} is missing or out of range")))
+            .and_then(|bits| u32::try_from(bits).ok())
+            .ok_or_else(|| Fault::malformed(format!("{name} is missing or negative")))
     };
-    let exponent_bits = attribute("exponent_bits")?.clamp(1, 11) as i32;
-    let mantissa_bits = attribute("mantissa_bits")? as i32;
-    let largest_exponent = (1 << (exponent_bits - 1)) - 1;
-    let round = move |a: f64| {
-        if a == 0.0 || !a.is_finite() {
-            return a;
+    let drop = mantissa - attribute("mantissa_bits")?.min(mantissa);
+    let kept = attribute("exponent_bits")?.clamp(1, exponent);
+    let infinity = ((1u64 << exponent) - 1) << mantissa;
+    let bias = |bits: u32| (1u64 << (bits - 1)) - 1;
+    let (smallest, largest) = (bias(exponent) - bias(kept), bias(exponent) + bias(kept));
+    let round = move |pattern: u64| {
+        if pattern >= infinity {
+            return pattern;
         }
-        let drop = 52 - mantissa_bits;
-        let pattern = a.to_bits();
-        let half = (1u64 << drop) >> 1;
-        let odd = (pattern >> drop) & u64::from(drop > 0);
-        let carried = if drop > 0 { half - 1 + odd } else { 0 };
-        let rounded = f64::from_bits((pattern + carried) >> drop << drop);
-        let exponent = ((rounded.to_bits() >> 52) & 0x7ff) as i32 - 1023;
-        if exponent > largest_exponent {
-            f64::INFINITY.copysign(a)
-        } else if exponent < 1 - largest_exponent {
-            0f64.copysign(a)
-        } else {
-            rounded
+        let mut rounded = pattern;
+        if drop > 0 {
+            let odd = (pattern >> drop) & 1;
+            rounded = (pattern + (1 << (drop - 1)) - 1 + odd) >> drop << drop;
+        }
+        match rounded >> mantissa {
+            _ if kept == exponent => rounded,
+            field if field > largest => infinity,
+            field if field <= smallest => 0,
+            _ => rounded,
         }
     };
-    let codec = f64::codec(element)?;
-    Ok(lanes1(codec, codec, move |x, y| {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = round(*x);
+    let size = element.bytes();
+    let sign = 1u64 << (element.bits() - 1);
+    Ok(Box::new(move |operands, out| {
+        let operand = operands.first().copied().unwrap_or_default();
+        for (bytes, out) in operand.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
+            let mut wide = [0; 8];
+            wide[..size].copy_from_slice(bytes);
+            let bits = u64::from_le_bytes(wide);
+            let rounded = round(bits & !sign) | bits & sign;
+            out.copy_from_slice(&rounded.to_le_bytes()[..size]);
         }
     }))
 }

@@ -28,7 +28,7 @@ fn matrix(array: &Array) -> Outcome<[usize; 2]> {
 }
 
 /// `cholesky`: the lower (or upper) factor; the other triangle is zero. A matrix that is not
-/// positive definite gives NaN.
+/// positive definite gives NaN everywhere.
 pub(super) fn cholesky(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [operand] = op.exactly()?;
     let [n, columns] = matrix(&operand)?;
@@ -62,6 +62,10 @@ pub(super) fn cholesky(op: &mut Operation<'_, '_>) -> Outcome<Array> {
                     sum / l[j * n + j].re
                 };
             }
+        }
+        if (0..n).any(|i| l[i * n + i].re.is_nan()) {
+            l.fill(C128::new(f64::NAN, 0.0));
+            continue;
         }
         if !lower {
             for i in 0..n {
@@ -100,7 +104,7 @@ pub(super) fn triangular_solve(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let (element, dims) = (b.element, b.dims.clone());
     let (a, mut x) = (load(a)?, load(b)?);
     // From the right it is the transposed system from the left.
-    let swapped = transpose != !left;
+    let swapped = transpose == left;
     let forward = lower != swapped;
     let batch = a.chunks_exact((n * n).max(1));
     for (a, x) in batch.zip(x.chunks_exact_mut((rows * width).max(1))) {

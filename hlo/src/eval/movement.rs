@@ -476,7 +476,7 @@ fn bits_as(operand: Array, to: PrimitiveType) -> Outcome<Array> {
     let (from_bits, to_bits) = (operand.element.bits(), to.bits());
     if from_bits >= 8 && to_bits >= 8 {
         let total = operand.data.len();
-        if total % to.bytes() != 0 {
+        if !total.is_multiple_of(to.bytes()) {
             return Err(Fault::malformed(format!("{total} bytes are no {to}s")));
         }
         return Array::new(to, vec![total / to.bytes()], operand.data);

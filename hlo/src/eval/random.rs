@@ -92,7 +92,7 @@ fn threefry_values(
     }
     let longest = (0..dims.len()).rev().max_by_key(|&d| dims[d]).unwrap_or(0);
     let split = (0..dims.len())
-        .find(|&d| dims[d] % 2 == 0)
+        .find(|&d| dims[d].is_multiple_of(2))
         .unwrap_or(longest);
     let pairs = dims[split].div_ceil(2);
     let inner: usize = dims[split + 1..].iter().product();

@@ -26,17 +26,55 @@ macro_rules! complex_kernels {
                 C::new(real, a.re.exp() * sine)
             }
 
+            /// `log |x + yi|` where `rest` is `x - 1`, without cancellation around magnitude 1.
+            fn log_magnitude(rest: $float, x: $float, y: $float) -> $float {
+                let magnitude = x.hypot(y);
+                if (0.5..2.0).contains(&magnitude) {
+                    (rest * (x + 1.0) + y * y).ln_1p() / 2.0
+                } else {
+                    magnitude.ln()
+                }
+            }
+
+            fn ln(a: C) -> C {
+                C::new(log_magnitude(a.re - 1.0, a.re, a.im), a.im.atan2(a.re))
+            }
+
             /// `log(1 + a)` without cancellation around 0.
             fn ln_1p(a: C) -> C {
                 let one = a.re + 1.0;
-                let square = a.re * (2.0 + a.re) + a.im * a.im;
-                C::new(square.ln_1p() / 2.0, a.im.atan2(one))
+                C::new(log_magnitude(a.re, one, a.im), a.im.atan2(one))
+            }
+
+            /// The quotient; by zero infinite, and infinities count as the larger side.
+            fn divide(a: C, b: C) -> C {
+                let sign = |x: $float| {
+                    let one: $float = if x.is_infinite() { 1.0 } else { 0.0 };
+                    one.copysign(x)
+                };
+                let infinite = |z: C| z.re.is_infinite() || z.im.is_infinite();
+                let finite = |z: C| z.re.is_finite() && z.im.is_finite();
+                if b == C::default() && !(a.re.is_nan() && a.im.is_nan()) {
+                    let infinity = <$float>::INFINITY.copysign(b.re);
+                    C::new(infinity * a.re, infinity * a.im)
+                } else if infinite(a) && finite(b) {
+                    let (x, y) = (sign(a.re), sign(a.im));
+                    C::new(
+                        <$float>::INFINITY * (x * b.re + y * b.im),
+                        <$float>::INFINITY * (y * b.re - x * b.im),
+                    )
+                } else if finite(a) && infinite(b) {
+                    let (x, y) = (sign(b.re), sign(b.im));
+                    C::new(0.0 * (a.re * x + a.im * y), 0.0 * (a.im * x - a.re * y))
+                } else {
+                    a / b
+                }
             }
 
             fn power(a: C, b: C) -> C {
                 if b == C::default() {
                     C::new(1.0, 0.0)
-                } else if a == C::default() && b.re > 0.0 {
+                } else if a == C::default() && b.re > 0.0 && b.im == 0.0 {
                     C::default()
                 } else {
                     a.powc(b)
@@ -49,7 +87,7 @@ macro_rules! complex_kernels {
                     Opcode::Sign => unary!(|a, _| sign(a)),
                     Opcode::Exponential => unary!(|a: C, _| a.exp()),
                     Opcode::ExponentialMinusOne => unary!(|a, _| exp_m1(a)),
-                    Opcode::Log => unary!(|a: C, _| a.ln()),
+                    Opcode::Log => unary!(|a, _| ln(a)),
                     Opcode::LogPlusOne => unary!(|a, _| ln_1p(a)),
                     Opcode::Logistic => unary!(|a: C, _| (C::from(1.0) + (-a).exp()).inv()),
                     Opcode::Sqrt => unary!(|a: C, _| a.sqrt()),
@@ -75,7 +113,7 @@ macro_rules! complex_kernels {
                     Opcode::Add => binary!(|a: C, b: C, _| a + b),
                     Opcode::Subtract => binary!(|a: C, b: C, _| a - b),
                     Opcode::Multiply => binary!(|a: C, b: C, _| a * b),
-                    Opcode::Divide => binary!(|a: C, b: C, _| a / b),
+                    Opcode::Divide => binary!(|a, b, _| divide(a, b)),
                     Opcode::Power => binary!(|a, b, _| power(a, b)),
                     _ => return None,
                 })

@@ -34,13 +34,12 @@ fn leading_zeros(value: u64, bits: u32) -> u32 {
     (value & mask(bits)).leading_zeros() - (64 - bits.clamp(1, 64))
 }
 
-/// The power by squaring; a negative exponent gives the reciprocal, truncated.
+/// The power by squaring; a negative exponent gives the reciprocal, truncated, and 0 for base 0.
 fn signed_power(base: i64, exponent: i64) -> i64 {
     match (base, exponent) {
         (_, 0..) => unsigned_power(base as u64, exponent as u64) as i64,
         (1, _) => 1,
         (-1, _) => 1 - 2 * (exponent & 1),
-        (0, _) => -1,
         _ => 0,
     }
 }
