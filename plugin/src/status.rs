@@ -4,8 +4,11 @@
 //! at the boundary and nowhere else.
 
 use hlo2dae_backend::BackendError;
+use hlo2dae_frontend::FrontendError;
+use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_ir::core::EvalError;
 use hlo2dae_ir::lower::LowerError;
+use hlo2dae_sim::SimError;
 use miette::Diagnostic;
 
 use crate::error::Error;
@@ -35,23 +38,7 @@ pub struct Status {
 impl Status {
     /// An error of the facade; `text` is what its spans refer to.
     pub fn of(error: Error, text: &str) -> Self {
-        let code = match &error {
-            Error::Lower(LowerError::Lost { .. })
-            | Error::Backend(BackendError::Invalid(_))
-            | Error::Evaluate(EvalError::Stuck { .. })
-            | Error::Bug(_) => Code::Internal,
-            Error::Lower(_) | Error::Backend(_) | Error::Frontend(_) => Code::Unsupported,
-            Error::Hlo(_)
-            | Error::Program(_)
-            | Error::Verify(_)
-            | Error::Reference(_)
-            | Error::Evaluate(_)
-            | Error::Simulate(_)
-            | Error::Npz(_)
-            | Error::Literal(_)
-            | Error::Unknown { .. }
-            | Error::NoStage { .. } => Code::InvalidArgument,
-        };
+        let code = code_of(&error);
         let report = miette::Report::new(error).with_source_code(text.to_owned());
         Status::new(code, report.as_ref())
     }
@@ -74,6 +61,37 @@ impl Status {
             code,
             message: message.trim().to_owned(),
         }
+    }
+}
+
+/// Whose turn it is, as the documentation of each error says.
+fn code_of(error: &Error) -> Code {
+    match error {
+        Error::Hlo(_)
+        | Error::Program(_)
+        | Error::Verify(_)
+        | Error::Npz(_)
+        | Error::Literal(_)
+        | Error::Unknown { .. }
+        | Error::NoStage { .. } => Code::InvalidArgument,
+        Error::Frontend(FrontendError::Malformed { .. }) => Code::InvalidArgument,
+        Error::Frontend(FrontendError::TooLarge { .. }) => Code::Unsupported,
+        Error::Lower(LowerError::Invalid(_)) => Code::InvalidArgument,
+        Error::Lower(LowerError::Obstacles(_)) => Code::Unsupported,
+        Error::Lower(LowerError::Lost { .. }) => Code::Internal,
+        Error::Backend(BackendError::Invalid(_)) => Code::InvalidArgument,
+        Error::Backend(BackendError::Unsupported { .. }) => Code::Unsupported,
+        Error::Reference(HloEvalError::Unsupported { .. }) => Code::Unsupported,
+        Error::Reference(_) => Code::InvalidArgument,
+        Error::Evaluate(error) | Error::Simulate(SimError::Run(error)) => match error {
+            EvalError::Stuck { .. } => Code::Internal,
+            _ => Code::InvalidArgument,
+        },
+        // Artifacts come from the compiler alone.
+        Error::Simulate(
+            SimError::Malformed { .. } | SimError::Deadlock(_) | SimError::LeftOver(_),
+        ) => Code::Internal,
+        Error::Bug(_) => Code::Internal,
     }
 }
 

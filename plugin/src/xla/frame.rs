@@ -25,6 +25,14 @@ pub enum FrameError {
         /// Its size.
         found: usize,
     },
+    /// Our limit: XLA calls a handler for a stage that it was not registered for.
+    #[error("XLA called the handler of stage {expected} for stage {found}")]
+    Stage {
+        /// The handler's stage.
+        expected: c_int,
+        /// The frame's stage.
+        found: c_int,
+    },
     /// Your input: an attribute is missing.
     #[error("the custom call has no attribute `{name}`: expected {expected}")]
     Missing {
@@ -63,7 +71,9 @@ impl From<FrameError> for Status {
             FrameError::Missing { .. }
             | FrameError::NotAString { .. }
             | FrameError::Unknown { .. } => Code::InvalidArgument,
-            FrameError::Size { .. } | FrameError::NotABuffer { .. } => Code::Unsupported,
+            FrameError::Size { .. } | FrameError::Stage { .. } | FrameError::NotABuffer { .. } => {
+                Code::Unsupported
+            }
         };
         Status::new(code, &error)
     }
@@ -129,6 +139,15 @@ impl<'a> Frame<'a> {
             size_through!(abi::CallFrame, attributes: abi::Attributes),
         )?;
         Ok(Frame(frame))
+    }
+
+    /// Refuses a frame of another stage than the handler's.
+    pub fn check_stage(self, expected: c_int) -> Result<(), FrameError> {
+        let found = self.0.stage;
+        if found != expected {
+            return Err(FrameError::Stage { expected, found });
+        }
+        Ok(())
     }
 
     /// The execution context.

@@ -321,7 +321,7 @@ fn wrong_attributes_are_the_users_mistake() {
         "unknown attribute `text`",
     );
     fails(
-        |call| drop(call.attributes.pop()),
+        |call| call.attributes.truncate(1),
         CODE,
         "no attribute `program`",
     );
@@ -353,12 +353,12 @@ fn buffers_that_are_not_the_programs_are_refused() {
     const CODE: c_int = abi::code::INVALID_ARGUMENT;
     static NEGATIVE: [i64; 2] = [-4, -2];
     fails(
-        |call| drop(call.inputs.pop()),
+        |call| call.inputs.truncate(1),
         CODE,
         "wrong number of inputs: expected 2, found 1",
     );
     fails(
-        |call| drop(call.outputs.pop()),
+        |call| call.outputs.clear(),
         CODE,
         "wrong number of outputs: expected 1, found 0",
     );
@@ -410,6 +410,21 @@ fn structs_of_another_interface_are_our_limit() {
         abi::code::UNIMPLEMENTED,
         "buffer has 16 bytes",
     );
+}
+
+#[test]
+fn a_handler_serves_its_own_stage_only() {
+    let (mut table, mut ids, mut out) = ([0.0; 8], [0; 3], [7.0; 6]);
+    let mut site = CallSite {
+        state: ptr::null_mut(),
+    };
+    // Every stage but the first goes to the handler that executes.
+    let prepare = 1;
+    let result =
+        Call::new(&mut table, &mut ids, &mut out).stage(prepare, &mut site, ptr::null_mut());
+    let (code, message) = result.unwrap_err();
+    assert_eq!(code, abi::code::UNIMPLEMENTED);
+    assert!(message.contains("stage 1"), "{message}");
 }
 
 #[test]

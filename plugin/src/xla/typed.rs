@@ -81,9 +81,13 @@ unsafe fn serve<H: Hosted>(
         // SAFETY: the caller's promise.
         let frame = unsafe { Frame::new(frame) }?;
         match frame.metadata()? {
-            Some(metadata) => Ok(answer(H::host(), api, stage, metadata)),
-            None => work(frame, api),
+            Some(metadata) => answer(H::host(), api, stage, metadata),
+            None => {
+                frame.check_stage(stage)?;
+                work(frame, api)?;
+            }
         }
+        Ok(())
     });
     match outcome {
         Ok(()) => ptr::null_mut(),
