@@ -3,7 +3,7 @@
 //! | form | name |
 //! |---|---|
 //! | rows read through an index, combined along looked-up axes or by segment | `embedding_bag` |
-//! | the same, rows and segments being the same kind of node: as many of each | `spmm`, or `message_passing` where a message comes from several lookups |
+//! | the same, rows and segments being the same kind of node: as many of each, or read from one list of pairs | `spmm`, or `message_passing` where a message comes from several lookups |
 //! | rows read through an index, combined along the row | `sddmm`; `kg_lookup` from three lookups on |
 //! | rows read through an index, stored | `gather`; `block_gather` where a window has several rows |
 //! | no lookup, combined by segment, fewer segments than values | `segment_reduce` |
@@ -265,6 +265,8 @@ struct Form {
     pooled: Option<CombineOp>,
     along_row: bool,
     by_segment: Option<BufferId>,
+    segment_source: Option<BufferId>,
+    accumulates: bool,
     is_block: bool,
     weighted: bool,
     messages: usize,
@@ -421,6 +423,7 @@ impl Form {
             if let Some(segment) = segment {
                 if self.by_segment.is_none() || !lookups.is_empty() {
                     self.by_segment = Some(*buffer);
+                    self.segment_source = facts.index_source(segment);
                     self.pooled = Some(*op);
                 }
                 self.values = self.values.max(count(&facts.axes[segment]));
@@ -435,7 +438,9 @@ impl Form {
                     self.along_row = !combined.is_empty()
                         && combined.iter().all(|axis| !looked_up.contains(axis));
                 }
-            } else if *op == CombineOp::Replace {
+            } else if *op != CombineOp::Replace || is_updated(region, *buffer) {
+                self.accumulates = true;
+            } else {
                 self.is_mean |= divides(region, &facts, *value);
             }
             if *op != CombineOp::Replace && !lookups.is_empty() {
@@ -471,6 +476,12 @@ impl Form {
                     Kind::MessagePassing
                 }
             }
+            // Rows and columns of the same list of pairs: a sparse matrix.
+            (_, Some(_))
+                if self.segment_source.is_some() && self.segment_source == self.index_source =>
+            {
+                Kind::Spmm
+            }
             (_, Some(_)) => Kind::EmbeddingBag,
             (tables, None) if self.along_row => {
                 if self.messages >= 3 || tables.len() >= 3 {
@@ -480,6 +491,7 @@ impl Form {
                 }
             }
             (_, None) if self.pooled.is_some() => Kind::EmbeddingBag,
+            ([], None) if self.accumulates => Kind::ScatterUpdate,
             (_, None) if self.is_block => Kind::BlockGather,
             (_, None) => Kind::Gather,
         }

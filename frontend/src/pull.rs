@@ -2,7 +2,7 @@
 //!
 //! | of | taken in | left outside |
 //! |---|---|---|
-//! | indices | integer and truth-value arithmetic, views, `concatenate`, `pad`, reductions small enough to unroll, literals and lookups in them | everything else |
+//! | indices | integer and truth-value arithmetic, views, `concatenate` of components, reductions small enough to unroll, literals and lookups in them | everything else |
 //! | tables | views: they cost nothing when read through | everything else |
 //! | data | literals, `iota`, views, integer arithmetic, and cheap arithmetic that nothing outside uses | everything else |
 //!
@@ -20,9 +20,12 @@ use crate::op_maps::{Map, Maps};
 
 /// Most nodes taken in for one operand.
 const MAX_PULLED: usize = 256;
-/// Most concatenations and paddings among them: each reads its operands at indices of their own,
-/// so that a chain of them (a prefix sum by doubling) would double the expression at every step.
+/// Most concatenations among them: each reads its operands at indices of their own, so that a chain
+/// of them (a prefix sum by doubling) would double the expression at every step.
 const MAX_JOINS: usize = 3;
+/// Largest size along which a concatenation joins the components of an index rather than lists of
+/// indices. Joined lists are read faster than they are chosen between.
+const MAX_COMPONENTS: i64 = 8;
 
 /// What decides whether a producer is taken in.
 pub(crate) struct Puller<'a, 'm> {
@@ -59,8 +62,7 @@ impl Puller<'_, '_> {
     }
 
     fn is_join(&self, node: NodeId) -> bool {
-        self.maps
-            .is(node, |map| matches!(map, Map::Concatenate(_) | Map::Pad(_)))
+        self.maps.is(node, |map| matches!(map, Map::Concatenate(_)))
     }
 
     fn is_integer(&self, node: NodeId) -> bool {
@@ -85,7 +87,10 @@ impl Puller<'_, '_> {
         let operands = &self.graph.nodes[node].operands;
         self.maps.is(node, |map| match map {
             Map::Constant(_) | Map::Iota(_) => true,
-            Map::Concatenate(_) | Map::Pad(_) => self.is_integer(node),
+            Map::Concatenate(d) => {
+                let size = self.graph.array(node).map(|array| array.dims[*d]);
+                self.is_integer(node) && size.is_some_and(|size| size <= MAX_COMPONENTS)
+            }
             Map::Reduce(over, _) => {
                 let sizes = operands
                     .first()

@@ -42,13 +42,20 @@ impl Arena {
         });
         sum.retain(|&(_, factor)| factor != 0);
         // Rejoin quotient and remainder.
-        let joined = sum.iter().find_map(|&(rem, k)| match *self.expr(rem) {
-            Expr::Rem(x, c) => sum.iter().find_map(|&(div, factor)| {
-                let fits = *self.expr(div) == Expr::Div(x, c) && k.checked_mul(c) == Some(factor);
-                fits.then_some((rem, div, x, k))
-            }),
-            _ => None,
-        });
+        let mut joined = None;
+        for &(rem, k) in &sum {
+            let Expr::Rem(x, c) = *self.expr(rem) else {
+                continue;
+            };
+            let div = self.div(x, c);
+            if sum
+                .iter()
+                .any(|&(term, factor)| term == div && k.checked_mul(c) == Some(factor))
+            {
+                joined = Some((rem, div, x, k));
+                break;
+            }
+        }
         if let Some((rem, div, x, k)) = joined {
             sum.retain(|&(term, _)| term != rem && term != div);
             sum.push((x, k));
