@@ -80,6 +80,22 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
     })
 }
 
+impl Compilation {
+    /// The module with every region replaced by a custom call that carries the region's text.
+    pub fn outlined(&self) -> Result<Module, Error> {
+        let regions: Vec<Match> = self
+            .regions
+            .iter()
+            .map(|compiled| compiled.found.clone())
+            .collect();
+        Ok(hlo2dae_frontend::outline(
+            &self.module,
+            &regions,
+            |found| found.region.to_string(),
+        )?)
+    }
+}
+
 impl Ladder {
     /// Reads a program of any IR and lowers it.
     pub fn parse(text: &str) -> Result<Ladder, Error> {

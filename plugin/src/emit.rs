@@ -32,6 +32,8 @@ pub enum Stage {
     Execute,
     /// Every token and operand that the access unit pushes, for given inputs.
     Stream,
+    /// The module with every region replaced by a custom call that carries its program.
+    RewrittenHlo,
     /// The module's graph around its regions, for Graphviz.
     Dot,
 }
@@ -47,6 +49,7 @@ impl Stage {
         Stage::Access,
         Stage::Execute,
         Stage::Stream,
+        Stage::RewrittenHlo,
         Stage::Dot,
     ];
 
@@ -61,6 +64,7 @@ impl Stage {
             Stage::Access => "access",
             Stage::Execute => "execute",
             Stage::Stream => "stream",
+            Stage::RewrittenHlo => "rewritten-hlo",
             Stage::Dot => "dot",
         }
     }
@@ -76,7 +80,8 @@ impl Stage {
             Stage::Access => "70-access.txt",
             Stage::Execute => "71-execute.txt",
             Stage::Stream => "75-stream.txt",
-            Stage::Dot => "80-regions.dot",
+            Stage::RewrittenHlo => "80-rewritten.hlo",
+            Stage::Dot => "81-regions.dot",
         }
     }
 }
@@ -122,6 +127,7 @@ pub fn emit(
     match stage {
         Stage::Hlo => Ok(compilation.module.to_string()),
         Stage::Stream => emit_streams(compilation, inputs),
+        Stage::RewrittenHlo => Ok(compilation.outlined()?.to_string()),
         Stage::Dot => Ok(emit_dot(compilation)),
         Stage::Regions | Stage::Scf | Stage::Slc | Stage::Dlc | Stage::Access | Stage::Execute => {
             let texts = compilation
@@ -142,7 +148,7 @@ pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
         Stage::Dlc => ladder.dlc.to_string(),
         Stage::Access => ladder.artifact.access_text().to_string(),
         Stage::Execute => ladder.artifact.execute_text().to_string(),
-        Stage::Hlo | Stage::Stream | Stage::Dot => {
+        Stage::Hlo | Stage::Stream | Stage::RewrittenHlo | Stage::Dot => {
             return Err(Error::NoStage {
                 given: "a program",
                 wanted: stage.name(),

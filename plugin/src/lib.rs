@@ -11,6 +11,7 @@ pub mod format;
 pub mod inputs;
 pub mod npz;
 pub mod report;
+pub mod run;
 
 mod bridge;
 mod capi;

@@ -455,12 +455,19 @@ impl<'m> Machine<'m, '_> {
             _ => {
                 self.reserve(&instruction.shape)?;
                 let operands = self.operands(instruction)?;
-                apply(Operation {
-                    module: self.module,
-                    instruction,
-                    operands,
-                    meter: &mut self.meter,
-                })?
+                let own = match instruction.opcode {
+                    Opcode::CustomCall => self.observer.custom_call(instruction, &operands),
+                    _ => None,
+                };
+                match own {
+                    Some(value) => value.map_err(Fault::Unsupported)?,
+                    None => apply(Operation {
+                        module: self.module,
+                        instruction,
+                        operands,
+                        meter: &mut self.meter,
+                    })?,
+                }
             }
         };
         Ok(Next::Value(value))

@@ -47,7 +47,7 @@ mod window;
 pub use error::{EvalError, Limit};
 
 use crate::literal::Literal;
-use crate::module::{ComputationId, InstructionId, Module};
+use crate::module::{ComputationId, Instruction, InstructionId, Module};
 use crate::shape::PrimitiveType;
 
 /// How much an evaluation may take before it ends with [`EvalError::Limit`].
@@ -77,7 +77,8 @@ impl Default for EvalOptions {
     }
 }
 
-/// Is told the value of every instruction as soon as it is known.
+/// The evaluation's surroundings: is told the value of every instruction as soon as it is known, and
+/// may know custom calls that the evaluator does not.
 pub trait Observer {
     /// `instruction` has `value`. `call_path` lists the `call`, `fusion`, `while`, `conditional`
     /// and `async-start` instructions through which its computation was entered, outermost first;
@@ -85,6 +86,17 @@ pub trait Observer {
     ///
     /// The scalar computations that `reduce`, `scatter`, `sort` and `map` apply are not reported.
     fn value(&mut self, call_path: &[InstructionId], instruction: InstructionId, value: &Literal);
+
+    /// The value of a `custom-call`, or why it has none; `None` leaves it to the evaluator, which knows the pure
+    /// ones that frameworks leave in modules.
+    fn custom_call(
+        &mut self,
+        instruction: &Instruction,
+        operands: &[Literal],
+    ) -> Option<Result<Literal, String>> {
+        let _ = (instruction, operands);
+        None
+    }
 }
 
 /// Observes nothing.

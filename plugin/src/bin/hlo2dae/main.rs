@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod input;
 mod report;
+mod run;
 mod verify;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ enum Command {
     Compile(compile::Arguments),
     Explain(explain::Arguments),
     Verify(verify::Arguments),
+    Run(run::Arguments),
     Fmt(fmt::Arguments),
 }
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
     };
     match result {

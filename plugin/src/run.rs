@@ -1,0 +1,141 @@
+//! Runs a whole module: the reference evaluator does what XLA would, an engine does the regions.
+//!
+//! The module is rewritten first, as it would be for a framework: each region becomes a custom call that carries its
+//! program's text. The evaluator hands these calls over, and the text is compiled and run.
+
+use hashbrown::HashMap;
+use hlo2dae_frontend::CUSTOM_CALL_TARGET;
+use hlo2dae_hlo::eval::{EvalOptions, Observer, evaluate};
+use hlo2dae_hlo::{ArrayShape, AttributeValue, Instruction, InstructionId, Literal, PrimitiveType};
+use hlo2dae_ir::core::{Array, ElementType};
+
+use crate::check::to_array;
+use crate::compile::{Compilation, Ladder};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// The module's results: the array, or the parts of the tuple. Without an engine the reference runs everything.
+pub fn run(
+    compilation: &Compilation,
+    engine: Option<Engine>,
+    arguments: &[Literal],
+) -> Result<Vec<Literal>, Error> {
+    let options = EvalOptions::default();
+    let result = match engine {
+        None => evaluate(&compilation.module, arguments, &options, &mut ())?,
+        Some(engine) => {
+            let mut calls = CustomCalls {
+                engine,
+                programs: HashMap::new(),
+            };
+            evaluate(&compilation.outlined()?, arguments, &options, &mut calls)?
+        }
+    };
+    Ok(match result {
+        Literal::Tuple(parts) => parts,
+        other => vec![other],
+    })
+}
+
+/// Answers the custom calls of a rewritten module.
+struct CustomCalls {
+    engine: Engine,
+    /// By their text: a loop makes the same call again and again.
+    programs: HashMap<String, Ladder>,
+}
+
+impl Observer for CustomCalls {
+    fn value(&mut self, _: &[InstructionId], _: InstructionId, _: &Literal) {}
+
+    fn custom_call(
+        &mut self,
+        instruction: &Instruction,
+        operands: &[Literal],
+    ) -> Option<Result<Literal, String>> {
+        let ours = AttributeValue::Text(CUSTOM_CALL_TARGET.into());
+        (instruction.attribute("custom_call_target") == Some(&ours)).then(|| {
+            self.answer(instruction, operands)
+                .map_err(|error| error.to_string())
+        })
+    }
+}
+
+impl CustomCalls {
+    fn answer(
+        &mut self,
+        instruction: &Instruction,
+        operands: &[Literal],
+    ) -> Result<Literal, Error> {
+        let text = program_text(instruction).ok_or_else(|| Error::Unknown {
+            what: "attribute",
+            name: "program".into(),
+            help: "the custom call carries its program as backend_config={program = \"...\"}"
+                .into(),
+        })?;
+        let ladder = match self.programs.entry(text) {
+            hashbrown::hash_map::Entry::Occupied(known) => known.into_mut(),
+            hashbrown::hash_map::Entry::Vacant(new) => {
+                let ladder = Ladder::parse(new.key())?;
+                new.insert(ladder)
+            }
+        };
+        let inputs = operands
+            .iter()
+            .map(to_array)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut outputs: Vec<Literal> = self
+            .engine
+            .run(ladder, &inputs)?
+            .into_iter()
+            .map(to_literal)
+            .collect();
+        Ok(match (outputs.len(), outputs.pop()) {
+            (1, Some(output)) => output,
+            (_, last) => Literal::Tuple(outputs.into_iter().chain(last).collect()),
+        })
+    }
+}
+
+/// The string `program` of the call's `backend_config={program = "..."}`, unescaped.
+fn program_text(instruction: &Instruction) -> Option<String> {
+    let Some(AttributeValue::Raw(config)) = instruction.attribute("backend_config") else {
+        return None;
+    };
+    let value = config
+        .trim()
+        .strip_prefix('{')?
+        .trim_start()
+        .strip_prefix("program")?;
+    let quoted = value
+        .trim_start()
+        .strip_prefix('=')?
+        .trim_start()
+        .strip_prefix('"')?;
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some(text),
+            '\\' => match characters.next()? {
+                'n' => text.push('\n'),
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+}
+
+/// An array of the IRs as a literal.
+pub fn to_literal(array: Array) -> Literal {
+    let element = match array.element {
+        ElementType::Bool => Some(PrimitiveType::Pred),
+        other => PrimitiveType::from_name(other.name()),
+    };
+    // Every element type of the IRs but `bool` has HLO's name.
+    let element = element.unwrap_or(PrimitiveType::Pred);
+    let dims: Vec<i64> = array.dims.iter().map(|&dim| dim as i64).collect();
+    Literal::Array {
+        shape: ArrayShape::new(element, dims),
+        data: array.data.into(),
+    }
+}
