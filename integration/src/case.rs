@@ -1,7 +1,6 @@
 //! A case folder: its description and its files.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use hlo2dae_hlo::{Literal, Module};
@@ -26,7 +25,7 @@ pub struct Spec {
     pub about: String,
     /// Where random arguments start.
     pub seed: u64,
-    /// How far an engine may be from the reference.
+    /// How far the framework's own results may be from the reference's.
     pub tolerance: Tolerance,
     /// Which stage files the folder holds.
     pub goldens: Goldens,
@@ -51,7 +50,7 @@ pub struct Argument {
     pub fill: Fill,
 }
 
-/// How far an engine's result may be from the reference.
+/// How far one implementation's results may be from another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tolerance {
@@ -61,16 +60,6 @@ pub enum Tolerance {
     Reassociated,
     /// As far as another order of summation and one more rounding to the result's element type take it.
     Rounded,
-}
-
-impl fmt::Display for Tolerance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Tolerance::Exact => "exact",
-            Tolerance::Reassociated => "reassociated",
-            Tolerance::Rounded => "rounded",
-        })
-    }
 }
 
 /// Which stage files a folder holds.

@@ -17,13 +17,11 @@
 //! missing stage file and an unknown key of `case.toml` are failures.
 
 pub mod case;
-pub mod compare;
 pub mod engines;
 pub mod exchange;
 pub mod fill;
 pub mod golden;
 pub mod harness;
-pub mod instance;
 pub mod programs;
 pub mod python;
 pub mod stage;

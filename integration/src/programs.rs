@@ -1,46 +1,55 @@
-//! Files that hold programs of one IR, one after the other.
+//! Files that hold programs, one after the other.
 
-use hlo2dae_ir::core::Ir;
-use miette::{Report, Result, WrapErr};
+use hlo2dae::compile::Ladder;
+use hlo2dae::emit::{Stage, emit_ladder};
+use hlo2dae_ir::Program;
+use miette::{Report, Result};
 
-/// Reads and verifies all programs of a text. A program starts where a line starts with its keyword.
-pub fn read<I: Ir>(text: &str) -> Result<Vec<I>> {
-    split(text, I::KEYWORD)
+/// Every program of a text, read, verified and lowered.
+pub fn ladders(text: &str) -> Result<Vec<Ladder>> {
+    split(text)
         .into_iter()
         .map(|part| {
-            let shown = |error: Report| error.with_source_code(part.to_string());
-            let program: I = part.parse().map_err(|error| shown(Report::new(error)))?;
-            program
-                .verify()
-                .map_err(|error| shown(Report::new(error)))
-                .wrap_err_with(|| format!("@{} is invalid", program.name()))?;
-            Ok(program)
+            Ladder::parse(part)
+                .map_err(|error| Report::new(error).with_source_code(part.to_string()))
         })
         .collect()
 }
 
-/// Verifies and prints programs, a blank line between two, and checks that the text is read back as the same programs.
-pub fn print<I: Ir>(programs: &[I]) -> Result<String> {
-    let texts: Vec<String> = programs
+/// A stage of every program of a text, one after the other.
+pub fn emit(text: &str, stage: Stage) -> Result<String> {
+    let texts = ladders(text)?
         .iter()
-        .map(|program| program.to_string().trim_end().to_string() + "\n")
-        .collect();
-    let text = texts.join("\n");
-    let again: Vec<I> = read(&text).wrap_err("what is printed is not read back")?;
-    miette::ensure!(
-        again.as_slice() == programs,
-        "what is printed is read back as something else:\n{text}"
-    );
-    Ok(text)
+        .map(|ladder| Ok(emit_ladder(ladder, stage)?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(texts.join("\n"))
 }
 
-/// The parts of a text that start where a line starts with `keyword`.
-fn split<'a>(text: &'a str, keyword: &str) -> Vec<&'a str> {
+/// An error unless every program of a text is read back as itself.
+pub fn check_round_trip(text: &str) -> Result<()> {
+    for part in split(text) {
+        let shown = |error| Report::new(error).with_source_code(part.to_string());
+        let program: Program = part.parse().map_err(shown)?;
+        let again = program.to_string();
+        miette::ensure!(
+            again.trim_end() == part.trim_end(),
+            "what is printed is read back as something else:\n{part}\n{again}"
+        );
+        miette::ensure!(
+            again.parse::<Program>().map_err(shown)? == program,
+            "what is read back is another program:\n{again}"
+        );
+    }
+    Ok(())
+}
+
+/// The parts of a text that start where a line starts with the keyword of a program.
+fn split(text: &str) -> Vec<&str> {
     let mut starts = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        let rest = line.strip_prefix(keyword);
-        if rest.is_some_and(|rest| rest.starts_with(char::is_whitespace)) {
+        let word = line.split_whitespace().next().unwrap_or("");
+        if Program::KEYWORDS.contains(&word) && line.starts_with(word) {
             starts.push(at);
         }
         at += line.len();
@@ -62,22 +71,19 @@ fn split<'a>(text: &'a str, keyword: &str) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hlo2dae_ir::region::Region;
-
-    const TWO: &str = "region @a {\n}\n\nregion @b {\n}\n";
 
     #[test]
     fn a_text_is_split_at_its_keywords() {
         assert_eq!(
-            split(TWO, "region"),
-            ["region @a {\n}\n\n", "region @b {\n}\n"]
+            split("region @a {\n}\n\nscf.func @b {\n}\n"),
+            ["region @a {\n}\n\n", "scf.func @b {\n}\n"]
         );
-        assert_eq!(split("", "region"), Vec::<&str>::new());
-        assert_eq!(split("regions\n", "region"), ["regions\n"]);
+        assert_eq!(split(""), Vec::<&str>::new());
+        assert_eq!(split("regions\n"), ["regions\n"]);
     }
 
     #[test]
     fn text_before_the_first_program_is_not_lost() {
-        assert!(read::<Region>("nonsense\nregion @a {\n}\n").is_err());
+        assert!(ladders("nonsense\nregion @a {\n}\n").is_err());
     }
 }

@@ -1,18 +1,18 @@
 //! The stages of the pipeline, each with the file that holds its result.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use hlo2dae_frontend::{Matches, Options, ValueRef, find_regions};
+use hlo2dae::check::{check as against_reference, sample};
+use hlo2dae::compile::{Compilation, Options, compile};
+use hlo2dae::emit;
+use hlo2dae::engine::stream_text;
+use hlo2dae::report::{MissReport, explain};
 use hlo2dae_hlo::{Module, parse_module};
-use hlo2dae_ir::core::Ir;
-use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
-use hlo2dae_ir::{dlc, region, scf, slc};
-use hlo2dae_sim::stream_text;
-use miette::{Diagnostic, IntoDiagnostic, Report, Result, miette};
+use miette::{IntoDiagnostic, Report, Result, miette};
 
 use crate::case::{Case, DECLARED, INPUT};
-use crate::instance::{Instance, instances};
-use crate::{compare, engines, golden, programs};
+use crate::{engines, golden, programs};
 
 /// One stage: what it reads, what it writes.
 pub struct Stage {
@@ -32,9 +32,6 @@ const LOOPS: &str = "30-loops.scf";
 const STREAMS: &str = "40-streams.slc";
 const DECOUPLED: &str = "60-decoupled.dlc";
 
-/// Tokens that a stream text shows; all of them, in a model that is small enough to be read.
-const STREAM_TOKENS: u64 = 1000;
-
 /// All stages, in the order of the pipeline.
 pub const STAGES: &[Stage] = &[
     Stage {
@@ -47,7 +44,11 @@ pub const STAGES: &[Stage] = &[
         file: REGIONS,
         source: GRAPH,
         summary: true,
-        make: regions,
+        make: |_, text| {
+            let regions = compiled(text)?.regions.into_iter();
+            let texts: Vec<String> = regions.map(|r| r.found.region.to_string()).collect();
+            round_trip(texts.join("\n"))
+        },
     },
     Stage {
         file: "21-misses.txt",
@@ -59,31 +60,31 @@ pub const STAGES: &[Stage] = &[
         file: LOOPS,
         source: REGIONS,
         summary: false,
-        make: |_, text| lowered::<region::Region, scf::Func, _>(text, region_to_scf),
+        make: |_, text| round_trip(programs::emit(text, emit::Stage::Scf)?),
     },
     Stage {
         file: STREAMS,
         source: LOOPS,
         summary: false,
-        make: |_, text| lowered::<scf::Func, slc::Func, _>(text, scf_to_slc),
+        make: |_, text| round_trip(programs::emit(text, emit::Stage::Slc)?),
     },
     Stage {
         file: DECOUPLED,
         source: STREAMS,
         summary: false,
-        make: |_, text| lowered::<slc::Func, dlc::Program, _>(text, slc_to_dlc),
+        make: |_, text| round_trip(programs::emit(text, emit::Stage::Dlc)?),
     },
     Stage {
         file: "70-access.txt",
         source: DECOUPLED,
         summary: false,
-        make: |_, text| each_artifact(text, |artifact| artifact.access_text().to_string()),
+        make: |_, text| programs::emit(text, emit::Stage::Access),
     },
     Stage {
         file: "71-execute.txt",
         source: DECOUPLED,
         summary: false,
-        make: |_, text| each_artifact(text, |artifact| artifact.execute_text().to_string()),
+        make: |_, text| programs::emit(text, emit::Stage::Execute),
     },
     Stage {
         file: "75-stream.txt",
@@ -139,137 +140,94 @@ fn source_text(case: &Case, stage: &Stage) -> Result<String> {
 
 /// Reads a module; errors show the text.
 pub fn module(text: &str) -> Result<Module> {
-    parse_module(text).map_err(|errors| shown(errors, text))
+    parse_module(text).map_err(|errors| Report::new(errors).with_source_code(text.to_string()))
 }
 
-/// Finds the regions of a module that was read from `text`.
-pub fn matches(module: &Module, text: &str) -> Result<Matches> {
-    find_regions(module, &Options::default()).map_err(|error| shown(error, text))
+/// Compiles a module; errors show the text.
+pub fn compiled(text: &str) -> Result<Compilation> {
+    compile(text, &Options::default())
+        .map_err(|error| Report::new(error).with_source_code(text.to_string()))
 }
 
-/// An error with the text that its labels are about.
-fn shown(error: impl Diagnostic + Send + Sync + 'static, text: &str) -> Report {
-    Report::new(error).with_source_code(text.to_string())
-}
-
-fn regions(_: &Case, text: &str) -> Result<String> {
-    let matches = matches(&module(text)?, text)?;
-    let regions: Vec<_> = matches.regions.into_iter().map(|m| m.region).collect();
-    programs::print(&regions)
+/// The text of a stage, unless it is read back as something else.
+fn round_trip(text: String) -> Result<String> {
+    programs::check_round_trip(&text)?;
+    Ok(text)
 }
 
 /// One paragraph for each candidate that is no region.
 fn misses(_: &Case, text: &str) -> Result<String> {
-    let module = module(text)?;
-    let misses = matches(&module, text)?.misses;
+    let misses = explain(&compiled(text)?, text).misses;
     let mut out = format!("{} missed\n", misses.len());
     for miss in &misses {
-        let path = module.path(miss.value.instruction);
-        let (reason, help) = (&miss.reason, miss.reason.help());
-        writeln!(out, "\n{path} ({}): {reason}\n  {help}", miss.opcode).into_diagnostic()?;
+        let MissReport {
+            instruction,
+            opcode,
+            reason,
+            help,
+            line,
+        } = miss;
+        writeln!(
+            out,
+            "\nline {line}: {instruction} ({opcode})\n  {reason}\n  {help}"
+        )
+        .into_diagnostic()?;
     }
     Ok(out)
 }
 
-/// All programs of a text, each lowered by `lower`.
-fn lowered<From: Ir, To: Ir, E>(text: &str, lower: fn(&From) -> Result<To, E>) -> Result<String>
-where
-    E: Diagnostic + Send + Sync + 'static,
-{
-    let lowered = programs::read::<From>(text)?
-        .iter()
-        .map(|program| engines::lowered(program, lower))
-        .collect::<Result<Vec<To>>>()?;
-    programs::print(&lowered)
-}
-
-fn artifacts(text: &str) -> Result<Vec<hlo2dae_backend::Artifact>> {
-    programs::read::<dlc::Program>(text)?
-        .iter()
-        .map(|program| engines::lowered(program, hlo2dae_backend::compile))
-        .collect()
-}
-
-fn each_artifact(text: &str, print: fn(&hlo2dae_backend::Artifact) -> String) -> Result<String> {
-    let texts: Vec<String> = artifacts(text)?
-        .iter()
-        .map(|artifact| print(artifact).trim_end().to_string() + "\n")
-        .collect();
-    Ok(texts.join("\n"))
-}
-
 /// What the access unit sends for the declared inputs, program by program.
 fn stream(case: &Case, text: &str) -> Result<String> {
-    let graph = case.text(GRAPH)?;
-    let module = module(&graph)?;
-    let found = matches(&module, &graph)?.regions;
-    let arguments = case.arguments(&module, DECLARED, case.spec.seed)?;
-    let instances = instances(&module, &found, &arguments)?;
-    let artifacts = artifacts(text)?;
+    let compilation = compiled(&case.text(GRAPH)?)?;
+    let arguments = case.arguments(&compilation.module, DECLARED, case.spec.seed)?;
+    let (_, samples) = sample(&compilation, &arguments)?;
+    let ladders = programs::ladders(text)?;
     miette::ensure!(
-        artifacts.len() == instances.len(),
+        ladders.len() == samples.len(),
         "{} programs for {} regions",
-        artifacts.len(),
-        instances.len()
+        ladders.len(),
+        samples.len()
     );
     let mut texts = Vec::new();
-    for (artifact, instance) in artifacts.iter().zip(instances) {
-        let Instance { inputs, .. } =
-            instance.ok_or_else(|| miette!("@{} is never entered", artifact.name))?;
-        texts.push(stream_text(artifact, &inputs, STREAM_TOKENS)?);
+    for (ladder, sample) in ladders.iter().zip(samples) {
+        let sample = sample.ok_or_else(|| miette!("@{} is never entered", ladder.name()))?;
+        texts.push(stream_text(ladder, &sample.inputs)?);
     }
     Ok(texts.join("\n"))
 }
 
 /// What was found, and what every engine makes of it: for each region its facts, for each set of inputs one line.
 fn verify(case: &Case, text: &str) -> Result<String> {
-    let module = module(text)?;
-    let found = matches(&module, text)?.regions;
-    let mut out = format!("{} found\n", found.len());
-    let mut lines = vec![String::new(); found.len()];
+    let compilation = compiled(text)?;
+    let mut lines: BTreeMap<String, String> = BTreeMap::new();
     for set in case.input_sets() {
-        let arguments = case.arguments(&module, set, case.spec.seed)?;
-        for (lines, checks) in lines
-            .iter_mut()
-            .zip(engines::checks(&module, &found, &arguments)?)
-        {
-            if let Some(wrong) = checks.iter().find(|check| !check.ok()) {
+        let arguments = case.arguments(&compilation.module, set, case.spec.seed)?;
+        let checks = against_reference(&compilation, &arguments, |_, _| ())?;
+        for found in &compilation.regions {
+            let name = &found.found.region.name;
+            let mut results = Vec::new();
+            for check in checks.iter().filter(|check| check.region == *name) {
                 // An expectation must not record that an engine is wrong.
-                return Err(miette!("inputs {set}: {wrong}"));
+                miette::ensure!(check.ok, "inputs {set}: {}", engines::describe(check));
+                let verdict = if check.max_abs_error == 0.0 {
+                    "equal"
+                } else {
+                    "within"
+                };
+                results.push(format!("{} {verdict}", check.engine));
             }
-            let results: Vec<String> = checks
-                .iter()
-                .map(|check| format!("{} {}", check.engine, check.verdict()))
-                .collect();
-            let results = match results.is_empty() {
-                true => "never entered".to_string(),
-                false => results.join(", "),
-            };
-            writeln!(lines, "  inputs {set}: {results}").into_diagnostic()?;
+            miette::ensure!(
+                !results.is_empty(),
+                "inputs {set}: @{name} is never entered"
+            );
+            let line = format!("  inputs {set}: {}\n", results.join(", "));
+            lines.entry(name.clone()).or_default().push_str(&line);
         }
     }
-    for (found, lines) in found.iter().zip(lines) {
-        let facts = &found.facts;
-        let paths = |values: &[ValueRef]| {
-            let paths: Vec<String> = values.iter().map(|v| module.path(v.instruction)).collect();
-            paths.join(", ")
-        };
-        write!(
-            out,
-            "\n@{}: {}, pooling {}, {}weighted, {} lookups, mode {}, indices {}\n  \
-             looks up {}\n  gives {}\n  tolerance {}\n{lines}",
-            found.region.name,
-            found.kind.name(),
-            facts.pooling.name(),
-            if facts.weighted { "" } else { "not " },
-            facts.lookups,
-            facts.mode.name(),
-            facts.index_dtype,
-            paths(&found.accesses),
-            paths(&found.outputs),
-            compare::tolerance(&found.region),
-        )
-        .into_diagnostic()?;
+    let mut out = format!("{} found\n", compilation.regions.len());
+    for region in explain(&compilation, text).regions {
+        let lines = lines.remove(&region.name).unwrap_or_default();
+        write!(out, "\n{}{lines}", region.text()).into_diagnostic()?;
     }
     Ok(out)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hlo2dae_frontend::{Match, Matches, ValueRef};
+use hlo2dae::Error;
+use hlo2dae::compile::Compilation;
+use hlo2dae_frontend::{Match, ValueRef};
 use hlo2dae_hlo::eval::EvalError;
 use hlo2dae_hlo::{ComputationId, Literal, Module};
 use miette::{Result, WrapErr, miette};
@@ -90,17 +92,16 @@ impl Subject {
 
     /// Reads, prints, searches and runs the model; errors are what must never happen, the tally what was found.
     pub fn survey(&self) -> Result<Tally> {
-        let module = stage::module(&self.text)?;
-        self.reprint(&module)?;
-        let matches = stage::matches(&module, &self.text)?;
-        covered_once(&module, &matches)?;
-        let arguments = self.literals(&module)?;
-        let mut tally = self.tally(&module, &matches);
-        match engines::check(&module, &matches.regions, &arguments) {
+        let compilation = stage::compiled(&self.text)?;
+        self.reprint(&compilation.module)?;
+        covered_once(&compilation)?;
+        let arguments = self.literals(&compilation.module)?;
+        let mut tally = self.tally(&compilation);
+        match engines::check(&compilation, &arguments) {
             Ok(ran) => tally.idle = tally.regions.saturating_sub(ran),
             // A model for several machines has no value on one.
-            Err(error) => match error.downcast_ref::<EvalError>() {
-                Some(EvalError::Unsupported { .. }) => tally.not_run = true,
+            Err(error) => match error.downcast_ref::<Error>() {
+                Some(Error::Reference(EvalError::Unsupported { .. })) => tally.not_run = true,
                 _ => return Err(error),
             },
         }
@@ -135,13 +136,15 @@ impl Subject {
     }
 
     /// An operation counts as found when every place at which its accesses are reached lies in a region.
-    fn tally(&self, module: &Module, matches: &Matches) -> Tally {
+    fn tally(&self, compilation: &Compilation) -> Tally {
         let mut places: HashMap<String, u64> = HashMap::new();
-        for value in matches.regions.iter().flat_map(|found| &found.accesses) {
-            *places.entry(module.path(value.instruction)).or_default() += 1;
+        for value in compilation.regions.iter().flat_map(|r| &r.found.accesses) {
+            *places
+                .entry(compilation.module.path(value.instruction))
+                .or_default() += 1;
         }
         let mut tally = Tally {
-            regions: matches.regions.len(),
+            regions: compilation.regions.len(),
             ..Tally::default()
         };
         for region in &self.expected {
@@ -169,16 +172,23 @@ impl Subject {
     }
 }
 
-/// No access is covered by two regions, and every candidate is either covered or a miss, not both.
-fn covered_once(module: &Module, matches: &Matches) -> Result<()> {
+/// No two regions share a name, no access is covered by two regions, and every candidate is either covered or a miss, not both.
+fn covered_once(compilation: &Compilation) -> Result<()> {
+    let module = &compilation.module;
+    let mut names = BTreeSet::new();
     let mut covered: BTreeSet<(ComputationId, &ValueRef)> = BTreeSet::new();
     for Match {
         region,
         computation,
         accesses,
         ..
-    } in &matches.regions
+    } in compilation.regions.iter().map(|r| &r.found)
     {
+        miette::ensure!(
+            names.insert(&region.name),
+            "two regions are called @{}",
+            region.name
+        );
         for access in accesses {
             miette::ensure!(
                 covered.insert((*computation, access)),
@@ -188,7 +198,7 @@ fn covered_once(module: &Module, matches: &Matches) -> Result<()> {
             );
         }
     }
-    for miss in &matches.misses {
+    for miss in &compilation.misses {
         miette::ensure!(
             !covered.contains(&(miss.computation, &miss.value)),
             "{} is in a region and is a miss",

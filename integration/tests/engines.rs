@@ -17,16 +17,14 @@ fn main() -> ExitCode {
 }
 
 fn run(case: &Case) -> Result<Vec<Report>> {
-    let text = case.text(INPUT)?;
-    let module = stage::module(&text)?;
-    let matches = stage::matches(&module, &text)?;
+    let compilation = stage::compiled(&case.text(INPUT)?)?;
     let mut errors = Vec::new();
     for set in case.input_sets() {
         for seed in case.spec.seed..=case.spec.seed.saturating_add(SEEDS) {
             let checked = case
-                .arguments(&module, set, seed)
+                .arguments(&compilation.module, set, seed)
                 .and_then(|arguments| {
-                    let ran = engines::check(&module, &matches.regions, &arguments)?;
+                    let ran = engines::check(&compilation, &arguments)?;
                     miette::ensure!(ran > 0, "no region ran: nothing was held against anything");
                     Ok(())
                 })

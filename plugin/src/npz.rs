@@ -111,16 +111,24 @@ pub fn read_arguments(path: &Path, parameters: &[&Shape]) -> Result<Vec<Literal>
 
 /// Writes `out0`, `out1`, ...: the array, or each array of the tuple.
 pub fn write_outputs(path: &Path, outputs: &[Literal]) -> Result<(), NpzError> {
+    let names = (0..).map(|number| format!("out{number}"));
+    write(path, names.zip(outputs))
+}
+
+/// Writes arrays under names; what is no array is left out.
+pub fn write<'a>(
+    path: &Path,
+    arrays: impl IntoIterator<Item = (String, &'a Literal)>,
+) -> Result<(), NpzError> {
     let failed = |source| NpzError::Io {
         path: path.to_owned(),
         source,
     };
     let mut writer = NpzWriter::new(BufWriter::new(File::create(path).map_err(failed)?));
-    for (number, output) in outputs.iter().enumerate() {
-        let Literal::Array { shape, data } = output else {
+    for (name, array) in arrays {
+        let Literal::Array { shape, data } = array else {
             continue;
         };
-        let name = format!("out{number}");
         let write = match shape.element.bytes() {
             1 => write_array::<1>,
             2 => write_array::<2>,
