@@ -1,7 +1,7 @@
 //! The evaluator's machine: what it reports, where it stops, what it refuses, and laws that hold
 //! for any input.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use hlo2dae_hlo::eval::{EvalError, EvalOptions, Limit, evaluate};
 use hlo2dae_hlo::{InstructionId, Literal, Module, parse_module};

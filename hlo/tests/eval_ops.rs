@@ -1,6 +1,7 @@
-//! The evaluator, opcode by opcode: corner cases whose values were checked against XLA on the CPU.
+//! The evaluator, opcode by opcode: corner cases, with the values that XLA compiles for the CPU (and
+//! those of the definition for `ragged-dot`, which it does not compile).
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use hlo2dae_hlo::eval::{EvalError, EvalOptions, evaluate};
 use hlo2dae_hlo::literal::Native;
@@ -613,6 +614,26 @@ fn dots_of_bytes_add_up_in_their_result_type() {
          ROOT d = s32[] dot(a, a), lhs_contracting_dims={0}, rhs_contracting_dims={0}",
     );
     assert_eq!(elements::<i32>(&text, &[]), [3 * 127 * 127]);
+}
+
+#[test]
+fn ragged_dots_keep_groups_apart() {
+    let text = entry(
+        "a = f32[4,2] constant({{1, 2}, {3, 4}, {5, 6}, {7, 8}})
+         b = f32[2,2,1] constant({{{1}, {10}}, {{100}, {1000}}})
+         n = s32[2] constant({1, 2})
+         ROOT d = f32[4,1] ragged-dot(a, b, n), lhs_contracting_dims={1},
+           rhs_contracting_dims={1}, lhs_ragged_dims={0}, rhs_group_dims={0}",
+    );
+    assert_eq!(elements::<f32>(&text, &[]), [21.0, 4300.0, 6500.0, 0.0]);
+    let text = entry(
+        "a = f32[1,4] constant({{1, 2, 3, 4}})
+         b = f32[4,1] constant({{1}, {10}, {100}, {1000}})
+         n = s32[2] constant({3, 1})
+         ROOT d = f32[2,1,1] ragged-dot(a, b, n), lhs_contracting_dims={1},
+           rhs_contracting_dims={0}, lhs_ragged_dims={1}",
+    );
+    assert_eq!(elements::<f32>(&text, &[]), [321.0, 4000.0]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod movement;
 mod operation;
 mod passing;
 mod program;
+mod ragged;
 mod random;
 mod reduce;
 mod sort;

@@ -5,7 +5,7 @@ use super::error::{Fault, Outcome};
 use super::limits::Meter;
 use super::{
     batch_norm, convolution, custom_call, dot, elementwise, fft, indexed, linalg, movement,
-    passing, random, reduce, sort, window,
+    passing, ragged, random, reduce, sort, window,
 };
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
@@ -168,6 +168,7 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
         }
         O::Cholesky => linalg::cholesky(op)?,
         O::Fft => fft::fft(op)?,
+        O::RaggedDot => ragged::ragged_dot(op)?,
         O::RngBitGenerator => {
             let results = random::bit_generator(op)?;
             return op.tupled(results);
