@@ -10,7 +10,9 @@
 //! - Updates of a `scatter` apply in row-major order of the updates: with an overwriting combiner
 //!   the last one wins.
 //! - Integers wrap. Division by zero gives all ones, the remainder by zero the dividend.
-//!   Shifts by the width or more give 0 (or the sign). Conversions from float saturate, NaN becomes 0.
+//!   Shifts by the width or more give 0 (or the sign). Conversions from float saturate, NaN becomes
+//!   0. Powers wrap for every exponent.
+//! - The initial value of a reduction takes part once, neutral or not; padding of a window does not.
 //! - A value whose shape has dynamic dimensions has its sizes as dimensions.
 //! - One partition and one replica: collectives over a single participant are identities, over
 //!   more they are unsupported.
