@@ -87,21 +87,41 @@ fn nothing_is_left_to_do() {
     complaints.assert_none();
 }
 
+/// Whether the text of a line comment is a line of code: it opens or closes a block, or it ends in a semicolon that no
+/// sentence has (`any output;` is prose, `x = y;`, `f(x);` and `break;` are code).
+fn is_code(comment: &str) -> bool {
+    let comment = comment.trim();
+    match comment.strip_suffix(';') {
+        Some(line) => {
+            line.ends_with([')', ']', '"', '?']) || line.contains(" = ") || !line.contains(' ')
+        }
+        None => comment.ends_with(['{', '}']),
+    }
+}
+
 #[test]
 fn no_code_is_commented_out() {
     let mut complaints = Complaints::default();
     for (path, text) in texts(&["rs"]) {
         for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            let comment = line
-                .strip_prefix("//")
-                .filter(|rest| !rest.starts_with(['/', '!']));
-            if comment.is_some_and(|rest| rest.trim_end().ends_with([';', '{', '}'])) {
-                complaints.add(&path, number, "a comment that ends like code");
+            let comment = line.trim().strip_prefix("//");
+            let comment = comment.filter(|rest| !rest.starts_with(['/', '!']));
+            if comment.is_some_and(is_code) {
+                complaints.add(&path, number, "a comment that reads like code");
             }
         }
     }
     complaints.assert_none();
+}
+
+#[test]
+fn code_is_told_from_prose() {
+    for code in ["let x = y;", "f(x);", "break;", "if x {", "}", "x.y()?;"] {
+        assert!(is_code(code), "{code}");
+    }
+    for prose in ["not overlapping any output;", "Says why.", "a, b; c"] {
+        assert!(!is_code(prose), "{prose}");
+    }
 }
 
 #[test]
