@@ -603,6 +603,10 @@ fn float_text(element: PrimitiveType, word: u64) -> String {
     if value.is_nan() {
         return nan_text(element, word, mantissa);
     }
+    if value == 0.0 && value.is_sign_negative() {
+        // XLA prints `-0`, which is read as an integer and loses its sign.
+        return "-0.0".to_owned();
+    }
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }

@@ -253,9 +253,9 @@ impl nom::error::ParseError<&str> for Fault {
 /// The candidate that looks most like `name`, worded as help.
 pub(crate) fn suggest<'n>(name: &str, candidates: impl Iterator<Item = &'n str>) -> Option<String> {
     // A third of the letters may differ: enough for a typo, too little for another word.
-    let budget = (name.len() / 3).clamp(1, 4);
+    let budget = (name.len() / 3).min(4);
     candidates
-        .filter(|c| c.len().abs_diff(name.len()) <= budget)
+        .filter(|c| budget > 0 && c.len().abs_diff(name.len()) <= budget)
         .take(20_000)
         .filter_map(|c| Some((edit_distance(name, c, budget)?, c)))
         .min()

@@ -376,6 +376,9 @@ pub(crate) fn found_at(input: &str) -> String {
     let Some(first) = start.chars().next() else {
         return "the end of the text".to_owned();
     };
+    if start.starts_with("/*") {
+        return "a comment that does not end".to_owned();
+    }
     let word = raw_string(start)
         .ok()
         .filter(|(_, s)| s.len() <= 40)

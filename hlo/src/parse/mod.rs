@@ -472,6 +472,9 @@ impl<'a> Parser<'a> {
         let mut members = Vec::new();
         let mut root: Option<(InstructionId, Span)> = None;
         while peek(rest) != Some(b'}') || members.is_empty() {
+            if peek(rest).is_none() && !members.is_empty() {
+                return expected(rest, "an instruction or `}`");
+            }
             match self.instruction(rest, &mut members, &mut root) {
                 Ok((next, ())) => rest = next,
                 Err(error) => {

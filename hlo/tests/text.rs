@@ -1,0 +1,185 @@
+//! Texts and what they mean: prints, refusals, broken rules, rendered errors.
+//!
+//! `text/*.txt` hold one instruction a line, `parameters => instruction`; the computations of
+//! `text/context.hlo` are in scope. `modules/*.hlo` and `diagnostics/*.hlo` are whole files. What
+//! is expected stands in a file beside each; `BLESS=1` rewrites it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at an unreadable file or an unexpected verdict"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hlo2dae_hlo::{Module, parse_module, verify};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
+}
+
+/// Compares with the file `path`, or rewrites it.
+fn check(path: &Path, found: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(path, found).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if expected == found {
+        return;
+    }
+    let different = expected
+        .lines()
+        .zip(found.lines())
+        .enumerate()
+        .find(|(_, (e, f))| e != f);
+    match different {
+        Some((line, (e, f))) => panic!(
+            "{}:{}:\n  expected {e}\n  found    {f}\nBLESS=1 rewrites the file",
+            path.display(),
+            line + 1
+        ),
+        None => panic!(
+            "{}: {} lines expected, {} found\nBLESS=1 rewrites the file",
+            path.display(),
+            expected.lines().count(),
+            found.lines().count()
+        ),
+    }
+}
+
+/// The module of one line, and the line of it that holds the instruction.
+fn module_of(context: &str, line: &str) -> (String, usize) {
+    let (parameters, instruction) = line.split_once("=> ").unwrap();
+    let mut text = format!("HloModule case\n\n{context}\nENTRY case {{\n");
+    let mut number = 0;
+    // Commas separate parameters outside brackets only.
+    let mut depth = 0;
+    for part in parameters.split_inclusive(|c| {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    }) {
+        let part = part.trim().trim_end_matches(',');
+        if let Some((name, shape)) = part.split_once(": ") {
+            text += &format!("  {name} = {shape} parameter({number})\n");
+            number += 1;
+        }
+    }
+    let at = text.lines().count() + 1;
+    text += &format!("  ROOT it = {instruction}\n}}\n");
+    (text, at)
+}
+
+/// Runs `verdict` on every line of a list and compares the lines of verdicts.
+fn check_list(name: &str, verdict: impl Fn(&str, usize) -> String) {
+    let context = fs::read_to_string(folder("text/context.hlo")).unwrap();
+    let list = fs::read_to_string(folder("text").join(format!("{name}.txt"))).unwrap();
+    let mut found = String::new();
+    for line in list.lines() {
+        let (text, at) = module_of(&context, line);
+        found += &format!("{}\n", verdict(&text, at));
+    }
+    check(&folder("text").join(format!("{name}.expected")), &found);
+}
+
+/// Parses, prints and parses again; the print and the module must not change.
+fn round_trip(text: &str) -> (Module, String) {
+    let module = parse_module(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    let printed = module.to_string();
+    let again = parse_module(&printed).unwrap_or_else(|e| panic!("{printed}\n{e}"));
+    assert_eq!(again.to_string(), printed, "the print of the print differs");
+    assert!(again == module, "the module changes:\n{printed}");
+    (module, printed)
+}
+
+#[test]
+fn instructions_are_sound_and_print_canonically() {
+    check_list("instructions", |text, _| {
+        let (module, printed) = round_trip(text);
+        if let Err(errors) = verify(&module) {
+            panic!("{text}\n{errors}");
+        }
+        let root = printed.lines().rfind(|l| l.starts_with("  ROOT")).unwrap();
+        root.trim().to_owned()
+    });
+}
+
+#[test]
+fn malformed_instructions_are_refused() {
+    check_list("refused", |text, at| match parse_module(text) {
+        Ok(module) => panic!("accepted:\n{module}"),
+        Err(errors) => {
+            let (line, column) = errors.line_column();
+            // The verdict must not depend on how long the context is.
+            let line = line as i64 - at as i64;
+            format!("{line:+}:{column} {}", errors.errors()[0])
+        }
+    });
+}
+
+#[test]
+fn meaningless_instructions_break_a_rule() {
+    check_list("unsound", |text, _| {
+        let module = parse_module(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
+        let errors = verify(&module).expect_err(text);
+        assert_eq!(errors.errors().len(), 1, "{text}\n{errors}");
+        errors.to_string()
+    });
+}
+
+/// Files of a folder that end in `.hlo`; every other file must belong to one of them.
+fn cases(name: &str, expected: &str) -> Vec<PathBuf> {
+    let mut inputs: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder(name)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "hlo") {
+            inputs.push(path);
+        } else {
+            assert!(
+                path.extension().is_some_and(|e| e == expected)
+                    && path.with_extension("hlo").exists(),
+                "{} belongs to no case",
+                path.display()
+            );
+        }
+    }
+    inputs.sort();
+    inputs
+}
+
+#[test]
+fn modules_print_canonically() {
+    for path in cases("modules", "print") {
+        let text = fs::read_to_string(&path).unwrap();
+        let (module, printed) = round_trip(&text);
+        if let Err(errors) = verify(&module) {
+            panic!("{}: {errors}", path.display());
+        }
+        check(&path.with_extension("print"), &printed);
+    }
+}
+
+#[test]
+fn errors_are_rendered_with_place_and_help() {
+    let renderer = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(100)
+        .with_links(false);
+    for path in cases("diagnostics", "txt") {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let errors = parse_module(&text).expect_err(&name).with_file_name(&name);
+        let mut rendered = String::new();
+        renderer.render_report(&mut rendered, &errors).unwrap();
+        let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
+        check(
+            &path.with_extension("txt"),
+            &format!("{}\n", lines.join("\n")),
+        );
+    }
+}
