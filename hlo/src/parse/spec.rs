@@ -3,6 +3,7 @@
 //! The order of a row is the order in which attributes are printed; those of [`COMMON`] follow.
 
 use super::raw::{self, Reader};
+use super::sharding;
 use crate::opcode::Opcode;
 
 /// How an attribute's value is written.
@@ -95,7 +96,7 @@ const fn raw(name: &'static str, reader: Reader) -> Spec {
     may(name, Kind::Raw(reader))
 }
 
-const GROUPS: Spec = raw("replica_groups", raw::device_groups);
+const GROUPS: Spec = raw("replica_groups", sharding::device_groups);
 const PRECISION: Spec = raw("operand_precision", raw::precisions);
 
 /// Algorithms of `dot`.
@@ -121,7 +122,7 @@ const ALGORITHMS: &[&str] = &[
 /// Attributes of every instruction, in the order of printing.
 pub(crate) const COMMON: &[Spec] = &[
     raw("parameter_replication", raw::booleans),
-    raw("sharding", raw::sharding),
+    raw("sharding", sharding::sharding),
     or(
         "frontend_attributes",
         Kind::Raw(raw::frontend_attributes),
