@@ -55,14 +55,15 @@ pub struct Ladder {
     pub artifact: Artifact,
 }
 
-/// Compiles HLO text: parse, find regions, lower each.
+/// Compiles HLO text: parse, verify, find regions, lower each.
 ///
 /// # Errors
 ///
-/// The text is not HLO; a limit is exceeded; a region that was found cannot be lowered (our limit
+/// The text is not HLO, or HLO that means nothing; a limit is exceeded; a region that was found cannot be lowered (our limit
 /// or our bug: a region that the compiler cannot finish is not silently left out).
 pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
     let module = hlo2dae_hlo::parse_module(text)?;
+    hlo2dae_hlo::verify(&module)?;
     let Matches { regions, misses } = hlo2dae_frontend::find_regions(&module, &options.frontend)?;
     let regions = regions
         .into_iter()

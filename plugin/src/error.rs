@@ -2,9 +2,9 @@
 
 use hlo2dae_backend::BackendError;
 use hlo2dae_frontend::FrontendError;
-use hlo2dae_hlo::ParseErrors;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::literal::LiteralError;
+use hlo2dae_hlo::{ParseErrors, VerifyErrors};
 use hlo2dae_ir::core::{Diagnostics, EvalError, ParseError};
 use hlo2dae_ir::lower::LowerError;
 use hlo2dae_sim::SimError;
@@ -20,6 +20,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Hlo(#[from] ParseErrors),
+    /// The text is HLO that means nothing.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    HloVerify(#[from] VerifyErrors),
     /// The text is not a program of one of our IRs.
     #[error(transparent)]
     #[diagnostic(transparent)]

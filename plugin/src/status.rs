@@ -68,6 +68,7 @@ impl Status {
 fn code_of(error: &Error) -> Code {
     match error {
         Error::Hlo(_)
+        | Error::HloVerify(_)
         | Error::Program(_)
         | Error::Verify(_)
         | Error::Npz(_)

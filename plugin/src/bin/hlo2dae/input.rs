@@ -1,5 +1,6 @@
 //! Reading what the user names, writing where he wants it, telling him what was wrong.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,10 @@ use hlo2dae::compile::{Compilation, Options, compile};
 use hlo2dae::{Error, inputs, npz};
 use hlo2dae_hlo::{Literal, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
-use miette::{GraphicalReportHandler, GraphicalTheme, NamedSource, Report};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Report,
+    SourceCode,
+};
 
 /// Why a command ends with status 2.
 pub enum Failure {
@@ -40,15 +44,17 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// Writes the error with place and caret to standard error.
+    /// Writes the error, or each of several, with place and caret to standard error.
     pub fn print(self) {
-        let report = match self {
-            Failure::File(path, error) => Report::msg(format!("{}: {error}", path.display())),
-            Failure::Output(error) => Report::msg(format!("standard output: {error}")),
-            Failure::Text { name, text, error } => {
-                Report::new(*error).with_source_code(NamedSource::new(name, text))
+        let (report, text) = match self {
+            Failure::File(path, error) => {
+                (Report::msg(format!("{}: {error}", path.display())), None)
             }
-            Failure::Other(error) => Report::new(*error),
+            Failure::Output(error) => (Report::msg(format!("standard output: {error}")), None),
+            Failure::Text { name, text, error } => {
+                (Report::new(*error), Some(NamedSource::new(name, text)))
+            }
+            Failure::Other(error) => (Report::new(*error), None),
         };
         let stderr = io::stderr();
         let theme = if stderr.is_terminal() {
@@ -56,18 +62,65 @@ impl Failure {
         } else {
             GraphicalTheme::unicode_nocolor()
         };
-        let mut rendered = String::new();
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(100)
             .with_links(false);
-        if handler
-            .render_report(&mut rendered, report.as_ref())
-            .is_err()
-        {
-            rendered = format!("{report}\n");
+        let whole: &dyn Diagnostic = report.as_ref();
+        let parts: Vec<&dyn Diagnostic> = whole
+            .related()
+            .map_or_else(|| vec![whole], Iterator::collect);
+        for part in parts {
+            let mut rendered = String::new();
+            let shown = InText {
+                error: part,
+                text: text.as_ref(),
+            };
+            if handler.render_report(&mut rendered, &shown).is_err() {
+                rendered = format!("{part}\n");
+            }
+            // There is nobody left to tell if standard error is gone, too.
+            let _ = stderr.lock().write_all(rendered.as_bytes());
         }
-        // There is nobody left to tell if standard error is gone, too.
-        let _ = stderr.lock().write_all(rendered.as_bytes());
+    }
+}
+
+/// An error, shown in the text that the user named.
+struct InText<'a> {
+    error: &'a dyn Diagnostic,
+    text: Option<&'a NamedSource<String>>,
+}
+
+impl fmt::Debug for InText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.error, f)
+    }
+}
+
+impl fmt::Display for InText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.error, f)
+    }
+}
+
+impl std::error::Error for InText<'_> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl Diagnostic for InText<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.error.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.text
+            .map(|text| text as &dyn SourceCode)
+            .or(self.error.source_code())
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.error.labels()
     }
 }
 

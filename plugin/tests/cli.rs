@@ -1,0 +1,247 @@
+//! The command line as its users meet it: what it prints, and how it ends.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const DONE: Option<i32> = Some(0);
+const BAD_INPUT: Option<i32> = Some(2);
+
+/// Stages whose text is read back.
+const STAGES: &[&str] = &["hlo", "regions", "scf", "slc", "dlc", "rewritten-hlo"];
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../integration/cases")
+        .join(name)
+        .join("00-input.hlo")
+}
+
+fn hlo2dae(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hlo2dae"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // A command that has seen enough closes its end.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The message of a command that must refuse its input.
+fn refused(arguments: &[&str], input: &[u8]) -> String {
+    let output = hlo2dae(arguments, input);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), BAD_INPUT, "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+/// What a command prints that must succeed.
+fn done(arguments: &[&str], input: &[u8]) -> String {
+    let output = hlo2dae(arguments, input);
+    assert_eq!(output.status.code(), DONE, "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn report_does_the_whole_job() {
+    let report = done(&["report", case("tf_bag_reduce").to_str().unwrap()], b"");
+    for part in [
+        "region @embedding_bag: embedding_bag",
+        "emulator ok",
+        "48 tokens, 144 operands",
+    ] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
+}
+
+#[test]
+fn every_stage_is_read_back_unchanged() {
+    for name in [
+        "tf_bag_reduce",
+        "jax_bag_segment_mean",
+        "jax_gather_fill",
+        "dlrm26_jax",
+    ] {
+        for stage in STAGES {
+            let printed = done(
+                &["compile", case(name).to_str().unwrap(), "--emit", stage],
+                b"",
+            );
+            assert_eq!(
+                done(&["fmt", "-"], printed.as_bytes()),
+                printed,
+                "{name} {stage}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_drawing_has_every_region() {
+    let drawing = done(
+        &[
+            "compile",
+            case("dlrm26_jax").to_str().unwrap(),
+            "--emit",
+            "dot",
+        ],
+        b"",
+    );
+    assert_eq!(drawing.matches("subgraph cluster_").count(), 26);
+    assert_eq!(drawing.matches('{').count(), drawing.matches('}').count());
+}
+
+#[test]
+fn all_stages_go_into_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stages");
+    done(
+        &[
+            "compile",
+            case("tf_gather").to_str().unwrap(),
+            "--emit",
+            "all",
+            "-o",
+            path.to_str().unwrap(),
+        ],
+        b"",
+    );
+    for file in [
+        "10-graph.hlo",
+        "20-regions.region",
+        "60-decoupled.dlc",
+        "75-stream.txt",
+    ] {
+        assert!(path.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn tools_get_json() {
+    let model = case("jax_bag_segment_mean");
+    let explanation: serde_json::Value = serde_json::from_str(&done(
+        &["explain", model.to_str().unwrap(), "--format", "json"],
+        b"",
+    ))
+    .unwrap();
+    assert_eq!(explanation["regions"][0]["kind"], "embedding_bag");
+    assert_eq!(explanation["regions"][0]["pooling"], "mean");
+    assert_eq!(
+        explanation["regions"][0]["tables"][0]["shape"],
+        serde_json::json!([10, 4])
+    );
+    let verification: serde_json::Value = serde_json::from_str(&done(
+        &["verify", model.to_str().unwrap(), "--format", "json"],
+        b"",
+    ))
+    .unwrap();
+    assert_eq!(verification["ok"], true);
+    assert_eq!(verification["checks"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn results_come_and_go_as_npz() {
+    let folder = tempfile::tempdir().unwrap();
+    let [reference, emulator] = ["reference", "emulator"].map(|engine| {
+        let path = folder.path().join(format!("{engine}.npz"));
+        let model = case("jax_gather_int64");
+        let arguments = [
+            "run",
+            model.to_str().unwrap(),
+            "--engine",
+            engine,
+            "--outputs",
+            path.to_str().unwrap(),
+        ];
+        assert!(done(&arguments, b"").starts_with("out0 "));
+        std::fs::read(path).unwrap()
+    });
+    assert!(!reference.is_empty());
+    assert_eq!(reference, emulator);
+}
+
+#[test]
+fn bad_texts_are_refused_with_a_place() {
+    assert!(refused(&["report", "-"], b"").contains("standard input"));
+    let noise: Vec<u8> = (0..4096u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    refused(&["report", "-"], &noise);
+    refused(&["report", "-"], &[b'{'; 100_000]);
+    let wrong_shape =
+        "HloModule m\n\nENTRY e {\n  a = f32[4] parameter(0)\n  ROOT b = f32[5] negate(a)\n}\n";
+    let message = refused(&["report", "-"], wrong_shape.as_bytes());
+    assert!(
+        message.contains("standard input:5") && message.contains("f32[4]"),
+        "{message}"
+    );
+    let misspelled = wrong_shape
+        .replace("negate", "negatte")
+        .replace("f32[5]", "f32[4]");
+    let message = refused(&["report", "-"], misspelled.as_bytes());
+    assert!(message.contains("negate"), "{message}");
+}
+
+#[test]
+fn a_truncated_dump_is_refused_wherever_it_ends() {
+    let whole = std::fs::read(case("jax_bag_segment_mean")).unwrap();
+    for cut in (0..whole.len()).step_by(whole.len() / 40) {
+        let output = hlo2dae(&["report", "-"], &whole[..cut]);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), BAD_INPUT, "cut at {cut}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
+    }
+}
+
+#[test]
+fn a_large_dump_is_compiled() {
+    let mut large = String::from(
+        "HloModule large\n\nENTRY e {\n  table = f32[1000,8] parameter(0)\n  ids = s32[16] parameter(1)\n  x0 = f32[16,8] gather(table, ids), offset_dims={1}, collapsed_slice_dims={0}, start_index_map={0}, index_vector_dim=1, slice_sizes={1,8}\n",
+    );
+    for n in 1..20_000 {
+        large += &format!(
+            "  x{n} = f32[16,8] negate(x{}), metadata={{op_name=\"layer_{n}\" source_file=\"model.py\" source_line={n}}}\n",
+            n - 1
+        );
+    }
+    large += "  ROOT r = f32[16,8] copy(x19999)\n}\n";
+    assert!(done(&["explain", "-"], large.as_bytes()).contains("1 region"));
+}
+
+#[test]
+fn bad_usage_says_what_there_is() {
+    let model = case("tf_gather");
+    let model = model.to_str().unwrap();
+    assert!(refused(&["compile", model, "--emit", "asm"], b"").contains("stages: hlo"));
+    assert!(refused(&["run", model, "--engine", "gpu"], b"").contains("engines:"));
+    assert!(refused(&["report", "no-such-file.hlo"], b"").contains("no-such-file.hlo"));
+    assert!(
+        refused(
+            &[
+                "run",
+                model,
+                "--engine",
+                "dlc",
+                "--inputs",
+                "no-such-file.npz"
+            ],
+            b""
+        )
+        .contains("no-such-file.npz")
+    );
+    refused(&["frobnicate"], b"");
+}
