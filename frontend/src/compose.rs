@@ -15,11 +15,11 @@ use crate::index_map::{Arena, ExprId};
 use crate::op_maps::{Map, Maps, NoMap, buffer_shape, literal_element};
 
 /// Longest chain of operations that one element may need.
-const MAX_DEPTH: u32 = 400;
+const MAX_DEPTH: u32 = 800;
 /// Most expressions of one region: what is shared but read at many indices multiplies.
 const MAX_EXPRESSIONS: usize = 1 << 13;
-/// Most nodes entered one inside the other.
-const MAX_NESTING: u32 = 120;
+/// Most nodes entered one inside the other: more than `pull` and `grow` put in a row.
+const MAX_NESTING: u32 = 260;
 /// Most elements that a reduction is unrolled over.
 pub(crate) const MAX_UNROLL: i64 = 8;
 

@@ -69,6 +69,11 @@ struct Growing {
 }
 
 impl Growing {
+    /// Whether there is no room for more than a few nodes.
+    fn is_full(&self, max_region: usize) -> bool {
+        self.plan.inline.len() + self.plan.combines.len() + 8 > max_region
+    }
+
     fn members(&self) -> HashSet<NodeId> {
         self.plan
             .inline
@@ -295,6 +300,9 @@ impl<'a, 'm> Grower<'a, 'm> {
         let sinks = self.paying(sinks);
         let mut growing = Growing::default();
         for &sink in &sinks {
+            if growing.is_full(self.max_region) {
+                break;
+            }
             let whole = |_: NodeId| false;
             if let Some(next) = self.with_sink(&growing, sink, whole) {
                 growing = next;
@@ -471,13 +479,14 @@ impl<'a, 'm> Grower<'a, 'm> {
                 if growing.owned.contains(&operand) {
                     continue;
                 }
-                let members = growing.members();
-                let inline = &mut growing.plan.inline;
+                let Plan {
+                    inline, combines, ..
+                } = &mut growing.plan;
                 match (is_gather, is_scatter, k) {
                     (true, _, 0) => self.puller().table(operand, inline),
                     (true, ..) | (_, true, 1) => self.puller().indices(operand, inline),
                     (_, true, 0) => {}
-                    _ => self.puller().data(operand, &members, inline),
+                    _ => self.puller().data(operand, combines, inline),
                 }
             }
         }

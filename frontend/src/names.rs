@@ -1,24 +1,30 @@
 //! Readable names for buffers and values, taken from the HLO.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 /// Gives every name once.
 #[derive(Default)]
 pub(crate) struct Names {
     taken: HashSet<String>,
+    /// The last number tried behind a name.
+    numbers: HashMap<String, u32>,
 }
 
 impl Names {
     /// `wanted` as an identifier, with a number behind it if it is taken.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
         let base = identifier(wanted);
-        let mut name = base.clone();
-        let mut number = 1u32;
-        while !self.taken.insert(name.clone()) {
-            number += 1;
-            name = format!("{base}_{number}");
+        let number = self.numbers.entry(base.clone()).or_insert(0);
+        loop {
+            *number += 1;
+            let name = match *number {
+                1 => base.clone(),
+                number => format!("{base}_{number}"),
+            };
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
         }
-        name
     }
 }
 

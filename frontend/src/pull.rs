@@ -19,7 +19,7 @@ use crate::graph::{Graph, NodeId};
 use crate::op_maps::{Map, Maps};
 
 /// Most nodes taken in for one operand.
-const MAX_PULLED: usize = 256;
+const MAX_PULLED: usize = 96;
 /// Most concatenations among them: each reads its operands at indices of their own, so that a chain
 /// of them (a prefix sum by doubling) would double the expression at every step.
 const MAX_JOINS: usize = 3;
@@ -120,11 +120,11 @@ impl Puller<'_, '_> {
         }
     }
 
-    /// Takes in what computes data, `members` being all that the region computes.
+    /// Takes in what computes data for a region that so far consists of `combines` and `inline`.
     pub(crate) fn data(
         &self,
         root: NodeId,
-        members: &HashSet<NodeId>,
+        combines: &BTreeSet<NodeId>,
         inline: &mut HashSet<NodeId>,
     ) {
         // Largest id first: when a node's turn comes, those of its users that are taken in are in.
@@ -132,8 +132,8 @@ impl Puller<'_, '_> {
         let mut pulled = 0;
         while let Some(node) = work.pop_last() {
             let known =
-                inline.contains(&node) || members.contains(&node) || self.fed.contains(&node);
-            if known || !self.is_cheap_data(node, members, inline) {
+                inline.contains(&node) || combines.contains(&node) || self.fed.contains(&node);
+            if known || !self.is_cheap_data(node, combines, inline) {
                 continue;
             }
             pulled += 1;
@@ -148,7 +148,7 @@ impl Puller<'_, '_> {
     fn is_cheap_data(
         &self,
         node: NodeId,
-        members: &HashSet<NodeId>,
+        combines: &BTreeSet<NodeId>,
         inline: &HashSet<NodeId>,
     ) -> bool {
         let is_lookup = self
@@ -165,7 +165,7 @@ impl Puller<'_, '_> {
                     && !self.graph.is_result[node]
                     && self.graph.users[node]
                         .iter()
-                        .all(|user| members.contains(user) || inline.contains(user))
+                        .all(|user| combines.contains(user) || inline.contains(user))
             }
         })
     }

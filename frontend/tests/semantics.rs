@@ -1,5 +1,7 @@
 //! The spellings of embedding operations, each found as the form it is and computing what it computes.
 
+#![allow(clippy::panic, reason = "a failed check ends the test")]
+
 mod support;
 
 use hlo2dae_frontend::{Kind, Match, Matches, MissReason, Mode, Pooling};
@@ -404,4 +406,63 @@ ENTRY main {
 }
 ";
     assert_eq!(reason(one_hot), MissReason::OneHot);
+}
+
+#[test]
+fn thousands_of_lookups_are_all_found() {
+    let mut text = format!(
+        "HloModule m
+{ADD}
+ENTRY main {{
+  table = f32[50,2] parameter(0)
+  ids = s32[4,3] parameter(1)
+  zero = f32[] constant(0)
+  first = s32[4,3] add(ids, ids)
+"
+    );
+    let mut ids = "first".to_string();
+    for k in 0..2000 {
+        text.push_str(&format!(
+            "  rows.{k} = f32[4,3,2] gather(table, {ids}), offset_dims={{2}}, collapsed_slice_dims={{0}}, start_index_map={{0}}, index_vector_dim=2, slice_sizes={{1,2}}
+  bag.{k} = f32[4,2] reduce(rows.{k}, zero), dimensions={{1}}, to_apply=add
+  exp.{k} = f32[4,2] exponential(bag.{k})
+  first.{k} = f32[4] reduce(exp.{k}, zero), dimensions={{1}}, to_apply=add
+  int.{k} = s32[4] convert(first.{k})
+  wide.{k} = s32[4,3] broadcast(int.{k}), dimensions={{0}}
+  ids.{k} = s32[4,3] add(wide.{k}, {ids})
+"
+        ));
+        ids = format!("ids.{k}");
+    }
+    text.push_str(&format!("  ROOT out = s32[4,3] negate({ids})\n}}\n"));
+    let (_, matches) = search(&text);
+    assert_eq!(matches.regions.len(), 2000);
+    assert!(matches.misses.is_empty());
+}
+
+#[test]
+fn calls_inside_calls_are_seen_through() {
+    let depth = 2000;
+    let mut text = "HloModule m
+
+f.0 {
+  table = f32[9,4] parameter(0)
+  ids = s32[3] parameter(1)
+  ROOT rows = f32[3,4] gather(table, ids), offset_dims={1}, collapsed_slice_dims={0}, start_index_map={0}, index_vector_dim=1, slice_sizes={1,4}
+}
+"
+    .to_string();
+    for k in 1..=depth {
+        let head = if k == depth {
+            "ENTRY main".to_string()
+        } else {
+            format!("f.{k}")
+        };
+        text.push_str(&format!(
+            "\n{head} {{\n  table = f32[9,4] parameter(0)\n  ids = s32[3] parameter(1)\n  ROOT rows = f32[3,4] call(table, ids), to_apply=f.{}\n}}\n",
+            k - 1
+        ));
+    }
+    let (_, matches) = search(&text);
+    assert_eq!(only(&matches).outputs[0].call_path.len(), depth);
 }

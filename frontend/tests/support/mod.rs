@@ -1,6 +1,7 @@
 //! Runs a module on the reference evaluator and every region of it on the region evaluator, and
 //! compares what the region's buffers hold.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::panic, reason = "a failed check ends the test")]
 
 use std::collections::HashMap;
 
