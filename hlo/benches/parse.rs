@@ -37,9 +37,9 @@ fn dump(bytes: usize) -> String {
                ROOT %reduce.{n} = f32[32,64]{{1,0}} reduce(%bitcast.{n}, %zero.{n}), dimensions={{1}}, to_apply=%add, {metadata}\n\
              }}\n\n"
         );
-        let _ = write!(
+        let _ = writeln!(
             entry,
-            "  %bag.{n} = f32[32,64]{{1,0}} fusion(%table, %ids), kind=kLoop, calls=%fused_computation.{n}, {metadata}\n"
+            "  %bag.{n} = f32[32,64]{{1,0}} fusion(%table, %ids), kind=kLoop, calls=%fused_computation.{n}, {metadata}"
         );
         n += 1;
     }

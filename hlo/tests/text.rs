@@ -5,6 +5,7 @@
 //! is expected stands in a file beside each; `BLESS=1` rewrites it.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test may stop at an unreadable file or an unexpected verdict"
 )]
 
