@@ -28,11 +28,13 @@
 //! * a dot that uses a row many times is a matrix product and stays XLA's;
 //! * arithmetic on plain rows stays XLA's: its fusion reads the gathered rows once in any case.
 
+mod epilogue;
+mod feed;
+
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 
 use hlo2dae_hlo::Opcode;
-use hlo2dae_ir::core::BinaryOp;
 
 use crate::candidates::Candidates;
 use crate::compose::Composer;
@@ -43,11 +45,6 @@ use crate::legality::Dependences;
 use crate::miss::MissReason;
 use crate::op_maps::{Map, Maps};
 use crate::pull::Puller;
-
-/// Longest chain of operations between a lookup and its sink.
-const MAX_CHAIN: u32 = 48;
-/// Most operations of an epilogue, and of one scale in it.
-const MAX_EPILOGUE: usize = 48;
 
 /// A grown region.
 pub(crate) struct Grown {
@@ -152,97 +149,6 @@ impl<'a, 'm> Grower<'a, 'm> {
 
     fn operands(&self, node: NodeId) -> &'a [NodeId] {
         &self.graph.nodes[node].operands
-    }
-
-    /// Marks what is computed from looked-up rows by views and arithmetic.
-    fn feed(&mut self) {
-        let mut hops: HashMap<NodeId, u32> = HashMap::new();
-        for node in self.graph.nodes.keys() {
-            if self.gathers.contains(&node) {
-                hops.insert(node, 0);
-                self.fed.insert(node);
-                continue;
-            }
-            if !self.graph.is_live[node] || !self.maps.is(node, |map| self.passes_rows(node, map)) {
-                continue;
-            }
-            let chain = self.operands(node).iter().filter_map(|o| hops.get(o)).max();
-            if let Some(&chain) = chain
-                && chain < MAX_CHAIN
-            {
-                hops.insert(node, chain + 1);
-                self.fed.insert(node);
-            }
-        }
-    }
-
-    fn passes_rows(&self, node: NodeId, map: &Map) -> bool {
-        match map {
-            Map::Dot(_) => self.is_scaling(node),
-            Map::Concatenate(_) => self.operands(node).len() <= 2 && self.joins_units(node, map),
-            map => map.is_view() || map.is_elementwise(),
-        }
-    }
-
-    /// Whether a concatenation interleaves: its operands have size 1 along its dimension.
-    fn joins_units(&self, node: NodeId, map: &Map) -> bool {
-        let Map::Concatenate(d) = map else {
-            return false;
-        };
-        self.operands(node).iter().all(|&operand| {
-            self.graph
-                .array(operand)
-                .is_some_and(|array| array.dims[*d] == 1)
-        })
-    }
-
-    /// Whether a dot only multiplies: nothing is summed, and neither operand is used repeatedly.
-    fn is_scaling(&self, node: NodeId) -> bool {
-        let products = self
-            .operands(node)
-            .iter()
-            .map(|&o| self.graph.elements(o))
-            .max();
-        self.summed_elements(node) == Some(1) && products == Some(self.graph.elements(node))
-    }
-
-    /// Products that one element of a dot's result sums.
-    fn summed_elements(&self, node: NodeId) -> Option<i64> {
-        let Ok(Map::Dot(dims)) = self.maps.get(node) else {
-            return None;
-        };
-        let lhs = self.graph.array(*self.operands(node).first()?)?;
-        Some(
-            dims.lhs_contracting
-                .iter()
-                .map(|&d| lhs.dims[d as usize])
-                .product(),
-        )
-    }
-
-    /// The operands of a sink that are combined, if the node is one.
-    fn sink_data(&self, node: NodeId) -> Option<&'a [NodeId]> {
-        let operands = self.operands(node);
-        let data = match self.maps.get(node).ok()? {
-            Map::Reduce(..) => operands.get(..1)?,
-            Map::Scatter(..) if self.scatters.contains(&node) => operands.get(2..3)?,
-            Map::Dot(dims) if !self.fed.contains(&node) => {
-                // The elements that are used more than once are those of the operand that the
-                // other has free dimensions beside.
-                let result = self.graph.elements(node);
-                let summed = self.summed_elements(node)?.unsigned_abs();
-                let uses =
-                    |operand: NodeId| (result * summed) / self.graph.elements(operand).max(1);
-                let (lhs, rhs) = (*operands.first()?, *operands.get(1)?);
-                let fed = |operand| self.fed.contains(&operand);
-                let once = (fed(lhs) && uses(lhs) == 1) || (fed(rhs) && uses(rhs) == 1);
-                (once && !dims.lhs_contracting.is_empty()).then_some(operands)?
-            }
-            _ => return None,
-        };
-        data.iter()
-            .any(|operand| self.fed.contains(operand))
-            .then_some(data)
     }
 
     /// The fed nodes that a sink's data is computed from, gathers included; `stop` are left out.
@@ -513,139 +419,6 @@ impl<'a, 'm> Grower<'a, 'm> {
         self.dependences.is_convex(&growing.inputs, &outputs)
     }
 
-    /// Adds what normalises the value of a sink.
-    fn with_epilogue(&mut self, growing: Growing, sink: NodeId) -> Growing {
-        let mut growing = growing;
-        // (last node taken, views and conversions since then)
-        let mut work: Vec<(NodeId, Vec<NodeId>)> = vec![(sink, Vec::new())];
-        let mut steps = 0;
-        while let Some((at, pending)) = work.pop() {
-            for &user in self.graph.users[at].iter() {
-                steps += 1;
-                if steps > MAX_EPILOGUE {
-                    return growing;
-                }
-                if growing.owned.contains(&user) || self.fed.contains(&user) {
-                    continue;
-                }
-                match self.epilogue_step(&growing, at, user) {
-                    Some(Step::Carry) => {
-                        let mut pending = pending.clone();
-                        pending.push(user);
-                        work.push((user, pending));
-                    }
-                    Some(Step::Take { scales }) => {
-                        let mut next = growing.clone();
-                        next.owned.extend(pending.iter().chain([&user]));
-                        next.plan.inline.extend(pending.iter().chain([&user]));
-                        for scale in scales {
-                            if self.is_combine(scale) {
-                                next.plan.combines.insert(scale);
-                                next.owned.insert(scale);
-                            } else {
-                                next.plan.inline.insert(scale);
-                            }
-                        }
-                        if self.complete(&mut next) {
-                            growing = next;
-                            work.push((user, Vec::new()));
-                        }
-                    }
-                    None => {}
-                }
-            }
-        }
-        growing
-    }
-
-    fn is_combine(&self, node: NodeId) -> bool {
-        self.maps.is(node, Map::is_combine)
-    }
-
-    /// What an epilogue does with a user of its value.
-    fn epilogue_step(&self, growing: &Growing, value: NodeId, user: NodeId) -> Option<Step> {
-        let map = self.maps.get(user).ok()?;
-        let operands = self.operands(user);
-        let bytes = |node| self.graph.bytes(node);
-        match map {
-            Map::Convert(_) if bytes(user) < bytes(value) => {
-                Some(Step::Take { scales: Vec::new() })
-            }
-            Map::Convert(_) if bytes(user) == bytes(value) => Some(Step::Carry),
-            Map::Broadcast(_) | Map::Slice(_) => None,
-            map if map.is_view() => Some(Step::Carry),
-            Map::Binary(BinaryOp::Div) if operands.first() == Some(&value) => {
-                let scales = self.scale(growing, value, *operands.get(1)?)?;
-                Some(Step::Take { scales })
-            }
-            Map::Binary(BinaryOp::Mul) => {
-                let other = *operands.iter().find(|&&operand| operand != value)?;
-                let scales = self.scale(growing, value, other)?;
-                Some(Step::Take { scales })
-            }
-            Map::Select => {
-                // One branch is the value, the other a constant, and the condition a scale.
-                let (&condition, branches) = operands.split_first()?;
-                let other = *branches.iter().find(|&&branch| branch != value)?;
-                constant_of(self.graph, self.maps, other)?;
-                let scales = self.scale(growing, value, condition)?;
-                Some(Step::Take {
-                    scales: [scales, vec![other]].concat(),
-                })
-            }
-            _ => None,
-        }
-    }
-
-    /// The nodes to take in for a factor of the epilogue: cheap arithmetic on constants, on arrays
-    /// smaller than the value, and on combines that may come along. `None` if it is none of that.
-    fn scale(&self, growing: &Growing, value: NodeId, root: NodeId) -> Option<Vec<NodeId>> {
-        let mut taken = BTreeSet::new();
-        let mut stack = vec![root];
-        let limit = self.graph.elements(value);
-        while let Some(node) = stack.pop() {
-            if growing.owned.contains(&node) || taken.contains(&node) || node == value {
-                continue;
-            }
-            let smaller = self.graph.elements(node) < limit;
-            let map = self.maps.get(node).ok();
-            let arithmetic = map
-                .is_some_and(|map| (map.is_elementwise() || map.is_view()) && !map.is_expensive());
-            if constant_of(self.graph, self.maps, node).is_some()
-                || (arithmetic && !self.fed.contains(&node))
-            {
-                taken.insert(node);
-                stack.extend(self.operands(node));
-            } else if map.is_some_and(|map| self.is_count(node, map, limit)) {
-                taken.insert(node);
-            } else if !smaller {
-                return None;
-            }
-            if taken.len() > MAX_EPILOGUE {
-                return None;
-            }
-        }
-        Some(taken.into_iter().collect())
-    }
-
-    /// Whether a combine may come along for an epilogue: it is nobody else's, it is no lookup, and
-    /// what it combines is not larger than what the epilogue scales, or all the same.
-    fn is_count(&self, node: NodeId, map: &Map, limit: u64) -> bool {
-        if self.claimed.contains(&node) || self.graph.elements(node) > limit {
-            return false;
-        }
-        let data = match map {
-            Map::Reduce(..) => self.operands(node).first(),
-            Map::Scatter(..) if self.scatters.contains(&node) => self.operands(node).get(2),
-            _ => None,
-        };
-        data.is_some_and(|&data| {
-            !self.fed.contains(&data)
-                && (constant_of(self.graph, self.maps, data).is_some()
-                    || self.graph.elements(data) <= limit)
-        })
-    }
-
     /// A scatter of values that no lookup feeds.
     fn grow_scatter(&mut self, scatter: NodeId) {
         let mut growing = Growing::default();
@@ -742,12 +515,4 @@ impl<'a, 'm> Grower<'a, 'm> {
             owned: growing.owned.into_iter().collect(),
         });
     }
-}
-
-/// What an epilogue does with a user of its value.
-enum Step {
-    /// Comes along if something behind it does.
-    Carry,
-    /// Comes along with these factors.
-    Take { scales: Vec<NodeId> },
 }

@@ -1,0 +1,88 @@
+//! From a set of nodes to a region: iteration spaces, expressions, statements.
+//!
+//! 1. Every combine of the set, and every other node whose value leaves it, becomes a task: over
+//!    which space it runs, which expression it combines, into which place. What lies between is
+//!    inlined into the expressions by composition.
+//! 2. An axis that occurs only cut into quotient and remainder becomes two axes.
+//! 3. Tasks over the same space that read through the same indices share a nest.
+//! 4. Within a nest the axes on which looked-up positions depend come first, and the axis along
+//!    which a looked-up row is contiguous comes last.
+//! 5. Expressions become statements, each once.
+//!
+//! Sums and products of `f16` and `bf16` accumulate in `f32` and are rounded once.
+
+mod emit;
+mod group;
+mod task;
+
+use hashbrown::HashSet;
+use std::collections::BTreeSet;
+
+use hlo2dae_ir::core::{Scalar, ScalarType};
+use hlo2dae_ir::region::Region;
+
+use crate::compose::Refusal;
+use crate::graph::{Graph, NodeId};
+use crate::op_maps::{Map, Maps};
+
+/// The nodes of a region, by part.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    /// Computed where they are used.
+    pub(crate) inline: HashSet<NodeId>,
+    /// Accumulated in buffers of their own.
+    pub(crate) combines: BTreeSet<NodeId>,
+    /// Whose values leave the region.
+    pub(crate) outputs: BTreeSet<NodeId>,
+}
+
+/// A region and the nodes that its buffers stand for, in the order of their declarations.
+pub(crate) struct Extracted {
+    pub(crate) region: Region,
+    pub(crate) inputs: Vec<NodeId>,
+    pub(crate) outputs: Vec<NodeId>,
+}
+/// Builds the region of a plan.
+pub(crate) fn extract(
+    graph: &Graph,
+    maps: &Maps,
+    plan: &Plan,
+    name: &str,
+) -> Result<Extracted, Refusal> {
+    let mut spaces = task::Spaces::new(graph, maps, plan);
+    let stored: BTreeSet<_> = plan.combines.union(&plan.outputs).copied().collect();
+    let mut tasks = Vec::new();
+    for &node in &stored {
+        if plan.combines.contains(&node) {
+            spaces.combine(node, &mut tasks)?;
+        } else {
+            tasks.push(spaces.output(node)?);
+        }
+    }
+    let groups = group::group(&spaces.composer, tasks);
+    emit::Emitter::new(&spaces.composer, plan, name).region(&stored, groups)
+}
+
+/// The value of a node all of whose elements are one constant: a literal, seen through broadcasts,
+/// reshapes and conversions.
+pub(crate) fn constant_of(graph: &Graph, maps: &Maps, node: NodeId) -> Option<Scalar> {
+    let mut conversions = Vec::new();
+    let mut at = node;
+    loop {
+        match maps.get(at).ok()? {
+            Map::Constant(splat) => {
+                let scalar = (*splat)?;
+                return Some(
+                    conversions
+                        .iter()
+                        .rev()
+                        .fold(scalar, |s: Scalar, &to| s.convert(to)),
+                );
+            }
+            Map::Convert(to) => conversions.push(ScalarType::Element(*to)),
+            map if map.is_view() => {}
+            _ => return None,
+        }
+        at = *graph.nodes[at].operands.first()?;
+    }
+}
