@@ -11,7 +11,7 @@
 //!     2: r2 %x: f32 = pop
 //!     3: r3 %acc: f32 = load %out[r0, r1]
 //!     4: r4 %sum: f32 = add r3, r2
-//!     5: store %out[r0, r1], r4
+//!     5: store r4, %out[r0, r1]
 //!   }
 //! }
 //! ```
@@ -168,9 +168,8 @@ impl Text<'_> {
                 value,
                 span: _,
             } => {
-                f.write_str("store ")?;
+                write!(f, "store {value}, ")?;
                 write_element(f, self.buffers, *buffer, indices)?;
-                write!(f, ", {value}")?;
             }
             Instruction::BranchUnless { condition, target } => {
                 write!(f, "branch_unless {condition} to {target}")?;

@@ -183,7 +183,7 @@ struct Run<'a, 'm, 'b> {
 }
 
 impl Run<'_, '_, '_> {
-    /// Recursion is as deep as `if`s nest, which the verifier bounds.
+    /// Recursion is as deep as `scf.if`s nest, which the verifier bounds.
     fn block(&mut self, statements: &[Statement]) -> Result<(), EvalError> {
         for statement in statements {
             self.steps.step()?;

@@ -29,7 +29,7 @@
 //!         %x = pop_operand: f32
 //!         %acc = load %out[%b, %d]
 //!         %sum = add %acc, %x
-//!         store %out[%b, %d], %sum
+//!         store %sum, %out[%b, %d]
 //!       }
 //!     }
 //!   }
@@ -274,7 +274,7 @@ pub struct Case {
 pub enum Statement {
     /// Defines a value.
     Let(Value, Expr),
-    /// `store %out[%b, %d], %sum`.
+    /// `store %sum, %out[%b, %d]`.
     Store {
         /// An output or temporary.
         buffer: BufferId,
@@ -301,7 +301,7 @@ pub enum Statement {
 /// What a `Let` computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
-    /// `pop_operand: f32`: the next operand of the data queue, never inside an `if`.
+    /// `pop_operand: f32`: the next operand of the data queue, never inside an `scf.if`.
     Pop,
     /// Scalar arithmetic.
     Arith(Arith<Value>),

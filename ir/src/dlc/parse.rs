@@ -14,8 +14,8 @@
 //! case     = "case" @NAME block
 //! block    = "{" statement* "}"
 //! statement = %v "=" ("pop_operand" ":" TYPE | "load" %buffer "[" %v,* "]" | arith)
-//!           | "store" %buffer "[" %v,* "]" "," %v
-//!           | "if" %v block ("else" block)?
+//!           | "store" %v "," %buffer "[" %v,* "]"
+//!           | "scf.if" %v block ("else" block)?
 //! ```
 //!
 //! `buffer` and `arith` are those of all IRs ([`crate::core::text`]). A unit is `dense` if both bounds are
@@ -307,18 +307,18 @@ impl<'t> Parser<'t> {
     ) -> Result<Statement, ParseError> {
         let start = self.cursor.peek().span;
         if self.cursor.eat_word("store") {
-            let (buffer, indices) = self.element(value)?;
+            let stored = value(&self.scope, &mut self.cursor)?;
             self.cursor.expect(",")?;
-            let value = value(&self.scope, &mut self.cursor)?;
+            let (buffer, indices) = self.element(value)?;
             let span = self.cursor.since(start);
             return Ok(Statement::Store {
                 buffer,
                 indices,
-                value,
+                value: stored,
                 span,
             });
         }
-        if self.cursor.eat_word("if") {
+        if self.cursor.eat_word("scf.if") {
             let condition = value(&self.scope, &mut self.cursor)?;
             let span = self.cursor.since(start);
             let then = self.block(values, depth + 1)?;
@@ -335,7 +335,9 @@ impl<'t> Parser<'t> {
             });
         }
         if !matches!(self.cursor.peek().kind, TokenKind::Value(_)) {
-            return self.cursor.unexpected("a `%name`, `store`, `if` or `}`");
+            return self
+                .cursor
+                .unexpected("a `%name`, `store`, `scf.if` or `}`");
         }
         let (name, name_span) = self.cursor.value_name()?;
         self.cursor.expect("=")?;

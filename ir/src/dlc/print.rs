@@ -121,7 +121,7 @@ impl Program {
         writeln!(f, "    }}")
     }
 
-    /// Recursion is as deep as `if`s nest.
+    /// Recursion is as deep as `scf.if`s nest.
     fn block(
         &self,
         f: &mut Formatter<'_>,
@@ -158,11 +158,11 @@ impl Program {
                     value,
                     span: _,
                 } => {
-                    f.write_str("store ")?;
+                    write!(f, "store %{}, ", case.value_name(*value))?;
                     text::print_buffer_name(f, &self.buffers, *buffer)?;
                     f.write_str("[")?;
                     text::print_list(f, indices, |value| case.value_name(*value))?;
-                    writeln!(f, "], %{}", case.value_name(*value))?;
+                    f.write_str("]\n")?;
                 }
                 Statement::If {
                     condition,
@@ -170,7 +170,7 @@ impl Program {
                     otherwise,
                     span: _,
                 } => {
-                    writeln!(f, "if %{} {{", case.value_name(*condition))?;
+                    writeln!(f, "scf.if %{} {{", case.value_name(*condition))?;
                     self.block(f, case, then, indent + 2)?;
                     if !otherwise.is_empty() {
                         writeln!(f, "{:indent$}}} else {{", "")?;

@@ -42,7 +42,7 @@
 //!       case @i_iterate {
 //!         %at = pop_operand: index
 //!         %element = pop_operand: f32
-//!         store %y[%at], %element
+//!         store %element, %y[%at]
 //!       }
 //!     }
 //!   }

@@ -105,7 +105,7 @@ struct Verifier<'a, 'b> {
 }
 
 impl Verifier<'_, '_> {
-    /// `depth` is the number of `if`s around.
+    /// `depth` is the number of `scf.if`s around.
     fn block(&mut self, statements: &[Statement], depth: usize) {
         let mut own = Vec::new();
         for statement in statements {
@@ -139,7 +139,7 @@ impl Verifier<'_, '_> {
                         expect_type(self.checker, 13, *span, name, ScalarType::BOOL, ty);
                     }
                     if depth == MAX_DEPTH {
-                        let sentence = format!("`if`s nest more than {MAX_DEPTH} deep");
+                        let sentence = format!("`scf.if`s nest more than {MAX_DEPTH} deep");
                         self.checker.broken(13, *span, sentence);
                         continue;
                     }

@@ -16,7 +16,7 @@
 //! 11. A case never pops under a condition.
 //! 12. Every value is defined exactly once, before it is used, and not used outside the block that defines it.
 //! 13. Arithmetic, `load` and `store` have the types of their values and buffers, one `index` for each dimension;
-//!     `store` writes no input; a condition is `bool`; `if`s nest at most [`MAX_DEPTH`] deep.
+//!     `store` writes no input; a condition is `bool`; `scf.if`s nest at most [`MAX_DEPTH`] deep.
 //!
 //! Rules 9 to 11 are why a program cannot deadlock: a token finds its case, and the case finds its operands, all
 //! of them and no other.
@@ -29,7 +29,7 @@ use super::Program;
 use crate::core::check::Checker;
 use crate::core::{Arith, Diagnostics, Problem, ScalarType, Span};
 
-/// How deep units, and `if`s in a case, may nest. Our limit.
+/// How deep units, and `scf.if`s in a case, may nest. Our limit.
 pub const MAX_DEPTH: usize = 64;
 
 /// Checks all rules; the error has everything that breaks one.
