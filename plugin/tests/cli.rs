@@ -69,6 +69,17 @@ fn report_does_the_whole_job() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let model = case("tf_bag_reduce");
+    let model = model.to_str().unwrap();
+    for arguments in [&["report", model] as &[&str], &["compile", model, "--emit", "regions"], &["compile", model]] {
+        let printed = done(arguments, b"");
+        assert!(readme.contains(printed.trim_end()), "README.md does not show {arguments:?}:\n{printed}");
+    }
+}
+
+#[test]
 fn every_stage_is_read_back_unchanged() {
     for name in [
         "tf_bag_reduce",

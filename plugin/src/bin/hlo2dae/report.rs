@@ -82,7 +82,7 @@ impl Report<'_> {
         out.push_str(&self.explanation.text());
         out.push_str("\nchecks against the reference evaluator\n");
         for region in &self.explanation.regions {
-            let _ = write!(out, "  @{:<26}", region.name);
+            let _ = write!(out, "  @{:<24}", region.name);
             for engine in Engine::ALL {
                 let check = self
                     .checks
@@ -93,7 +93,7 @@ impl Report<'_> {
                     Some(_) => "WRONG",
                     None => "not reached",
                 };
-                let _ = write!(out, " {engine} {verdict} ");
+                let _ = write!(out, "  {engine} {verdict}");
             }
             out.push('\n');
         }
@@ -102,7 +102,7 @@ impl Report<'_> {
             let stats = &stream.stats;
             let _ = writeln!(
                 out,
-                "  @{:<26} {} tokens, {} operands ({} bytes); {} reads of memory ({} bytes)",
+                "  @{:<24}  {} tokens, {} operands ({} bytes); {} reads of memory ({} bytes)",
                 stream.region,
                 stats.tokens,
                 stats.operands,
