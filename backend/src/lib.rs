@@ -3,7 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`target`] | what a machine can take, and selection for it |
-//! | [`select`] | DLC to the two decoded programs |
+//! | `select` | DLC to the two decoded programs |
 //! | [`access`] | the access unit's program: traversal units, streams in slots, registered pushes |
 //! | [`execute`] | the execute unit's program: one list of instructions for each case |
 //! | [`artifact`] | what is shipped: both programs and the signature |

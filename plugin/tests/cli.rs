@@ -1,5 +1,10 @@
 //! The command line as its users meet it: what it prints, and how it ends.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot start its command has failed"
+)]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -70,12 +75,21 @@ fn report_does_the_whole_job() {
 
 #[test]
 fn the_readme_shows_what_is_printed() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))
+            .unwrap();
     let model = case("tf_bag_reduce");
     let model = model.to_str().unwrap();
-    for arguments in [&["report", model] as &[&str], &["compile", model, "--emit", "regions"], &["compile", model]] {
+    for arguments in [
+        &["report", model] as &[&str],
+        &["compile", model, "--emit", "regions"],
+        &["compile", model],
+    ] {
         let printed = done(arguments, b"");
-        assert!(readme.contains(printed.trim_end()), "README.md does not show {arguments:?}:\n{printed}");
+        assert!(
+            readme.contains(printed.trim_end()),
+            "README.md does not show {arguments:?}:\n{printed}"
+        );
     }
 }
 

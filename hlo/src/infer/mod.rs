@@ -19,7 +19,7 @@ use crate::module::{Computation, ComputationId, Instruction, InstructionId, Payl
 use crate::opcode::Opcode;
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
-/// Rules of well-formed HLO; the module [`crate::verify`] explains them.
+/// Rules of well-formed HLO; the module of [`crate::verify()`] explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "explained in the list of rules")]
 pub enum Rule {

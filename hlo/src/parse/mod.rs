@@ -16,7 +16,7 @@
 //! A name is visible from its definition to the end of its computation; computations are visible
 //! from their definition on. Where an attribute takes a computation, a `body` may stand instead of
 //! its name. The parser checks what the text must state to be a graph; whether shapes and
-//! attributes fit the operation is [`crate::verify`]'s matter.
+//! attributes fit the operation is [`crate::verify()`]'s matter.
 //!
 //! After an error the parser goes on at the next line that begins an instruction, so that one run
 //! reports as much as it can.

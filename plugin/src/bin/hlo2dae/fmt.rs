@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use hlo2dae::Error;
 
 use crate::Outcome;
 use crate::input::{Failure, about, read, write};
@@ -19,11 +18,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.file)?;
     write(
         None,
-        &about(
-            &arguments.file,
-            &text,
-            hlo2dae::format::format(&text).map_err(Error::from),
-        )?,
+        &about(&arguments.file, &text, hlo2dae::format::format(&text))?,
     )?;
     Ok(Outcome::Done)
 }
