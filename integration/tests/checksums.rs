@@ -8,8 +8,9 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hlo2dae::npz;
+use hlo2dae::npz::{self, NpzError};
 use hlo2dae_hlo::eval::{EvalError, EvalOptions, evaluate};
+use hlo2dae_hlo::{AttributeValue, Module};
 use hlo2dae_integration::{harness, python, stage, workspace};
 use libtest_mimic::{Arguments, Trial};
 use miette::{IntoDiagnostic, Result, miette};
@@ -51,23 +52,10 @@ fn trial(path: PathBuf) -> Trial {
     })
 }
 
-/// Why a model has no value here that its checksums could be compared with, if so.
-fn exempt(name: &str, text: &str) -> bool {
-    let header = text.lines().next().unwrap_or_default();
-    // Models for several machines take the inputs of one of them.
-    let several =
-        header.contains("num_partitions=8") || text.contains("xla.sdy.GlobalToLocalShape");
-    // One output of this model is zero up to rounding, and its norm is compared with that rounding.
-    several || name == "jax_nnx_sasrec"
-}
-
 fn run(path: &Path) -> Result<()> {
     let file = workspace::file_name(path);
     let name = file.trim_end_matches(".hlo").trim_end_matches(".opt");
     let text = workspace::read(path)?;
-    if exempt(name, &text) {
-        return Ok(());
-    }
     let folder = Path::new(SCRATCH).join("checksums").join(&file);
     std::fs::create_dir_all(&folder).into_diagnostic()?;
     let (inputs, outputs) = (folder.join("inputs.npz"), folder.join("outputs.npz"));
@@ -81,16 +69,65 @@ fn run(path: &Path) -> Result<()> {
         .iter()
         .map(|&parameter| &*module.instructions[parameter].shape)
         .collect();
-    let arguments = npz::read_arguments(&inputs, &shapes)?;
+    let arguments = match npz::read_arguments(&inputs, &shapes) {
+        // The program of one of several partitions takes slices of the model's arrays.
+        Err(NpzError::Mismatch { .. }) if partitions(&module) > 1 => return Ok(()),
+        arguments => arguments?,
+    };
     let value = match evaluate(&module, &arguments, &EvalOptions::default(), &mut ()) {
-        // Fused calls of one vendor's library, of one old version.
-        Err(EvalError::Unsupported { message, .. }) if message.contains("onednn") => return Ok(()),
+        // What one machine without vendors' libraries cannot run is refused, and nothing else is.
+        Err(EvalError::Unsupported { message, .. })
+            if message.contains("partitions") || message.contains("custom call") =>
+        {
+            return Ok(());
+        }
         value => value?,
     };
     let arrays: Vec<_> = value.leaves().into_iter().cloned().collect();
     npz::write_outputs(&outputs, &arrays)?;
-    corpus_script(&script, "check", name, &outputs)?;
+    if let Err(difference) = corpus_script(&script, "check", name, &outputs) {
+        only_rounding(&difference.to_string())
+            .then_some(())
+            .ok_or(difference)?;
+    }
     std::fs::remove_dir_all(&folder).into_diagnostic()
+}
+
+/// How many partitions the module is one of.
+fn partitions(module: &Module) -> i64 {
+    let stated = module
+        .attributes
+        .iter()
+        .find(|a| &*a.name == "num_partitions");
+    stated.map_or(1, |attribute| match attribute.value {
+        AttributeValue::Integer(count) => count,
+        _ => 1,
+    })
+}
+
+/// Whether all differences that `corpus.py` found are between values that are zero up to rounding: both norms, which it
+/// prints behind `l2`, are below what `f32` resolves at 1.
+fn only_rounding(differences: &str) -> bool {
+    let norms = |line: &str| -> Vec<f64> {
+        let words: Vec<&str> = line
+            .split([' ', ','])
+            .filter(|word| !word.is_empty())
+            .collect();
+        words
+            .windows(2)
+            .filter(|pair| pair[0] == "l2")
+            .filter_map(|pair| pair[1].parse().ok())
+            .collect()
+    };
+    let lines: Vec<&str> = differences
+        .lines()
+        .filter(|line| line.starts_with("out"))
+        .collect();
+    let is_noise = |norm: &f64| *norm < f64::from(f32::EPSILON);
+    !lines.is_empty()
+        && lines
+            .iter()
+            .all(|line| norms(line).len() == 2 && norms(line).iter().all(is_noise))
 }
 
 /// Runs `corpus.py`; its output when it fails.
