@@ -16,11 +16,11 @@ use miette::Result;
 
 /// How many regions ran; an error unless every engine gives what it has to.
 pub fn check(compilation: &Compilation, arguments: &[Literal]) -> Result<usize> {
-    let checks = against_reference(compilation, arguments, |_, _| ())?;
+    let samples = sample(compilation, arguments)?;
+    let checks = against_reference(compilation, &samples, |_, _| ());
     let wrong: Vec<String> = checks.iter().filter(|c| !c.ok).map(describe).collect();
     miette::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    let (_, samples) = sample(compilation, arguments)?;
     let mut ran = 0;
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         if let Some(sample) = sample {
@@ -104,7 +104,7 @@ ENTRY main {
             Literal::from_elements([2, 3], &[0i32, 5, -1, 1, 1, 0]).unwrap(),
         ];
         assert_eq!(check(&compilation, &arguments).unwrap(), 1);
-        let (_, samples) = sample(&compilation, &arguments).unwrap();
+        let samples = sample(&compilation, &arguments).unwrap();
         let expected = Array::from_elements(&[2, 2], &[5.0f32, 8.0, 7.0, 10.0]).unwrap();
         assert_eq!(samples[0].as_ref().unwrap().outputs, [expected]);
     }

@@ -180,7 +180,7 @@ fn misses(_: &Case, text: &str) -> Result<String> {
 fn stream(case: &Case, text: &str) -> Result<String> {
     let compilation = compiled(&case.text(GRAPH)?)?;
     let arguments = case.arguments(&compilation.module, DECLARED, case.spec.seed)?;
-    let (_, samples) = sample(&compilation, &arguments)?;
+    let samples = sample(&compilation, &arguments)?;
     let ladders = programs::ladders(text)?;
     miette::ensure!(
         ladders.len() == samples.len(),
@@ -202,7 +202,8 @@ fn verify(case: &Case, text: &str) -> Result<String> {
     let mut lines: BTreeMap<String, String> = BTreeMap::new();
     for set in case.input_sets() {
         let arguments = case.arguments(&compilation.module, set, case.spec.seed)?;
-        let checks = against_reference(&compilation, &arguments, |_, _| ())?;
+        let samples = sample(&compilation, &arguments)?;
+        let checks = against_reference(&compilation, &samples, |_, _| ());
         for found in &compilation.regions {
             let name = &found.found.region.name;
             let mut results = Vec::new();

@@ -61,11 +61,11 @@ pub struct Sample {
     pub outputs: Vec<Array>,
 }
 
-/// The module's result and each region's sample; `None` for a region that was not reached.
+/// Each region's sample, from one evaluation of the module; `None` for a region that was not reached.
 pub fn sample(
     compilation: &Compilation,
     arguments: &[Literal],
-) -> Result<(Literal, Vec<Option<Sample>>), Error> {
+) -> Result<Vec<Option<Sample>>, Error> {
     let module = &compilation.module;
     let mut capture = Capture {
         module,
@@ -75,31 +75,25 @@ pub fn sample(
             .map(|compiled| Wanted::new(&compiled.found))
             .collect(),
     };
-    let result = evaluate(module, arguments, &EvalOptions::default(), &mut capture)?;
-    let samples = capture
-        .wanted
-        .into_iter()
-        .map(Wanted::finish)
-        .collect::<Result<_, _>>()?;
-    Ok((result, samples))
+    evaluate(module, arguments, &EvalOptions::default(), &mut capture)?;
+    capture.wanted.into_iter().map(Wanted::finish).collect()
 }
 
-/// Checks every engine on every region. `progress` is called before each check.
+/// Checks every engine on the sample of every region that has one. `progress` is called before each check.
 pub fn check(
     compilation: &Compilation,
-    arguments: &[Literal],
+    samples: &[Option<Sample>],
     mut progress: impl FnMut(&Compiled, Engine),
-) -> Result<Vec<Check>, Error> {
-    let (_, samples) = sample(compilation, arguments)?;
+) -> Vec<Check> {
     let mut checks = Vec::new();
-    for (compiled, sample) in compilation.regions.iter().zip(&samples) {
+    for (compiled, sample) in compilation.regions.iter().zip(samples) {
         let Some(sample) = sample else { continue };
         for &engine in Engine::ALL {
             progress(compiled, engine);
             checks.push(check_one(compiled, engine, sample));
         }
     }
-    Ok(checks)
+    checks
 }
 
 fn check_one(compiled: &Compiled, engine: Engine, sample: &Sample) -> Check {

@@ -162,7 +162,7 @@ fn emit_streams(compilation: &Compilation, inputs: &StreamInputs) -> Result<Stri
         StreamInputs::Seed(seed) => &synthesise(&compilation.module, &compilation.regions, *seed),
         StreamInputs::Arguments(arguments) => arguments,
     };
-    let (_, samples) = sample(compilation, arguments)?;
+    let samples = sample(compilation, arguments)?;
     let mut texts = Vec::new();
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         if let Some(sample) = sample {

@@ -47,8 +47,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.model)?;
     let compilation = about(&arguments.model, &text, compile(&text, &Options::default()))?;
     let explanation = explain(&compilation, &text);
-    let checks = check_all(&compilation, &arguments.values)?;
-    let (_, samples) = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
+    let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
+    let checks = check_all(&compilation, &samples);
     let mut streams = Vec::new();
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         let Some(sample) = sample else { continue };

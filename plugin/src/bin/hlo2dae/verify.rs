@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use hlo2dae::check::{Check, check};
+use hlo2dae::check::{Check, Sample, check, sample};
 use hlo2dae::compile::Compilation;
 use hlo2dae::engine::Engine;
 use serde::Serialize;
@@ -33,7 +33,8 @@ struct Verification<'a> {
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let compilation = compile_file(&arguments.model)?;
-    let checks = check_all(&compilation, &arguments.values)?;
+    let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
+    let checks = check_all(&compilation, &samples);
     let ok = checks.iter().all(|check| check.ok);
     match arguments.format {
         Format::Text => write(None, &text(&compilation, &checks))?,
@@ -51,15 +52,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 }
 
 /// Checks every region, with a bar while it takes.
-pub fn check_all(compilation: &Compilation, values: &Values) -> Result<Vec<Check>, Failure> {
-    let arguments = values.arguments(compilation)?;
+pub fn check_all(compilation: &Compilation, samples: &[Option<Sample>]) -> Vec<Check> {
     let bar = progress(compilation.regions.len() * Engine::ALL.len());
-    let checks = check(compilation, &arguments, |compiled, engine| {
+    let checks = check(compilation, samples, |compiled, engine| {
         bar.set_message(format!("@{} {engine}", compiled.found.region.name));
         bar.inc(1);
-    })?;
+    });
     bar.finish_and_clear();
-    Ok(checks)
+    checks
 }
 
 /// One line a region and engine.
