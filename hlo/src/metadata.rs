@@ -39,7 +39,7 @@ impl Module {
     }
 
     fn row(&self, table: &str, number: &str) -> Option<&str> {
-        let number = number.parse().ok()?;
+        let number: u64 = number.parse().ok()?;
         let table = self.source_tables.iter().find(|t| t.name == table)?;
         // Rows are numbered from 1 without gaps, but nothing says that they must be.
         let guess = usize::try_from(number)

@@ -169,6 +169,88 @@ opcodes! {
     Xor "xor",
 }
 
+/// The pattern of the opcodes that compute each element from that of one operand, and whose result has
+/// the operand's dimensions.
+macro_rules! unary_opcodes {
+    () => {
+        $crate::Opcode::Abs
+            | $crate::Opcode::Acos
+            | $crate::Opcode::Acosh
+            | $crate::Opcode::Asin
+            | $crate::Opcode::Asinh
+            | $crate::Opcode::Atanh
+            | $crate::Opcode::Cbrt
+            | $crate::Opcode::Ceil
+            | $crate::Opcode::Cosh
+            | $crate::Opcode::Cosine
+            | $crate::Opcode::CountLeadingZeros
+            | $crate::Opcode::Erf
+            | $crate::Opcode::Exponential
+            | $crate::Opcode::ExponentialMinusOne
+            | $crate::Opcode::Floor
+            | $crate::Opcode::Imag
+            | $crate::Opcode::IsFinite
+            | $crate::Opcode::Log
+            | $crate::Opcode::LogPlusOne
+            | $crate::Opcode::Logistic
+            | $crate::Opcode::Negate
+            | $crate::Opcode::Not
+            | $crate::Opcode::Popcnt
+            | $crate::Opcode::Real
+            | $crate::Opcode::RoundNearestAfz
+            | $crate::Opcode::RoundNearestEven
+            | $crate::Opcode::Rsqrt
+            | $crate::Opcode::Sign
+            | $crate::Opcode::Sine
+            | $crate::Opcode::Sinh
+            | $crate::Opcode::Sqrt
+            | $crate::Opcode::Tan
+            | $crate::Opcode::Tanh
+    };
+}
+pub(crate) use unary_opcodes;
+
+/// The same of two operands, of one element type.
+macro_rules! binary_opcodes {
+    () => {
+        $crate::Opcode::Add
+            | $crate::Opcode::And
+            | $crate::Opcode::Atan2
+            | $crate::Opcode::Complex
+            | $crate::Opcode::Divide
+            | $crate::Opcode::Maximum
+            | $crate::Opcode::Minimum
+            | $crate::Opcode::Mulhi
+            | $crate::Opcode::Multiply
+            | $crate::Opcode::Or
+            | $crate::Opcode::Power
+            | $crate::Opcode::Remainder
+            | $crate::Opcode::ShiftLeft
+            | $crate::Opcode::ShiftRightArithmetic
+            | $crate::Opcode::ShiftRightLogical
+            | $crate::Opcode::Subtract
+            | $crate::Opcode::Xor
+    };
+}
+pub(crate) use binary_opcodes;
+
+impl Opcode {
+    /// How many operands an opcode has that computes each element from the operands' elements at the
+    /// same place; `None` when it is none of these.
+    pub const fn elementwise_arity(self) -> Option<usize> {
+        match self {
+            unary_opcodes!()
+            | Opcode::BitcastConvert
+            | Opcode::Convert
+            | Opcode::Copy
+            | Opcode::ReducePrecision => Some(1),
+            binary_opcodes!() | Opcode::Compare | Opcode::StochasticConvert => Some(2),
+            Opcode::Clamp | Opcode::Select => Some(3),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Opcode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -3,34 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
-use hlo2dae_hlo::eval::{EvalError, EvalOptions, evaluate};
-use hlo2dae_hlo::literal::Native;
-use hlo2dae_hlo::{Literal, parse_module};
+mod support;
 
-/// The value of a module's entry.
-fn run(text: &str, arguments: &[Literal]) -> Result<Literal, EvalError> {
-    let module = parse_module(text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
-    evaluate(&module, arguments, &EvalOptions::default(), &mut ())
-}
-
-/// The elements of the result, tuples flattened.
-fn elements<T: Native>(text: &str, arguments: &[Literal]) -> Vec<T> {
-    let value = run(text, arguments).unwrap_or_else(|error| panic!("{text}\n{error}"));
-    let leaves = value.leaves();
-    leaves
-        .iter()
-        .flat_map(|l| l.elements::<T>().unwrap())
-        .collect()
-}
-
-/// An entry that is the last of these instructions.
-fn entry(instructions: &str) -> String {
-    format!("HloModule test\nENTRY main {{\n{instructions}\n}}")
-}
-
-fn array<T: Native>(dims: &[i64], elements: &[T]) -> Literal {
-    Literal::from_elements(dims, elements).unwrap()
-}
+use hlo2dae_hlo::Literal;
+use support::{array, elements, entry, with_operation};
 
 #[test]
 fn integer_division_by_zero_gives_all_ones() {
@@ -427,17 +403,6 @@ fn variadic_scatter_sees_all_operands() {
     assert_eq!(elements::<i32>(text, &[]), [-1, 50]);
 }
 
-/// An entry after a computation `f` of one operation on two scalars.
-fn with_operation(operation: &str, element: &str, instructions: &str) -> String {
-    format!(
-        "HloModule test
-         f {{ a = {element}[] parameter(0)
-              b = {element}[] parameter(1)
-              ROOT c = {element}[] {operation}(a, b) }}
-         ENTRY main {{ {instructions} }}"
-    )
-}
-
 #[test]
 fn reduce_starts_from_its_initial_value_once() {
     let text = with_operation(
@@ -796,31 +761,29 @@ fn dynamic_sizes_cut_what_is_reduced() {
 }
 
 #[test]
-fn a_single_participant_hears_itself() {
-    let text = with_operation(
-        "add",
-        "f32",
-        "x = f32[2] constant({1, 2})
-         r = f32[2] all-reduce(x), replica_groups={{0}}, to_apply=f
-         g = f32[2] all-gather(r), replica_groups={}, dimensions={0}
-         ROOT p = f32[2] collective-permute(g), source_target_pairs={{0,0}}",
+fn the_scales_of_a_scaled_dot_serve_blocks() {
+    let text = entry(
+        "a = f32[2,4] constant({{1, 2, 3, 4}, {5, 6, 7, 8}})
+         b = f8e4m3fn[4,1] constant({{1}, {1}, {1}, {2}})
+         s = f32[1,2] constant({{1, 10}})
+         t = f8e8m0fnu[1,1] constant({{4}})
+         ROOT d = f32[2,1] scaled-dot(a, b, s, t), lhs_contracting_dims={1}, rhs_contracting_dims={0}",
     );
-    assert_eq!(elements::<f32>(&text, &[]), [1.0, 2.0]);
+    let row = |x: [f32; 4]| 4.0 * (x[0] + x[1] + 10.0 * (x[2] + 2.0 * x[3]));
+    assert_eq!(
+        elements::<f32>(&text, &[]),
+        [row([1., 2., 3., 4.]), row([5., 6., 7., 8.])]
+    );
 }
 
 #[test]
-fn custom_calls_are_annotations_or_unsupported() {
+fn a_group_of_a_ragged_dot_reads_no_other_groups_matrix() {
     let text = entry(
-        "x = f32[2] constant({1, 2})
-         ROOT c = f32[2] custom-call(x), custom_call_target=\"Sharding\"",
+        "l = f32[3,2] constant({{1, 2}, {3, 4}, {5, 6}})
+         r = f32[2,2,1] constant({{{1}, {10}}, {{nan}, {inf}}})
+         g = s32[2] constant({2, 0})
+         ROOT d = f32[3,1] ragged-dot(l, r, g), lhs_contracting_dims={1}, rhs_contracting_dims={1},
+           lhs_ragged_dims={0}, rhs_group_dims={0}",
     );
-    assert_eq!(elements::<f32>(&text, &[]), [1.0, 2.0]);
-    let text = entry(
-        "x = f32[2] constant({1, 2})
-         ROOT c = f32[2] custom-call(x), custom_call_target=\"launch\"",
-    );
-    assert!(matches!(
-        run(&text, &[]),
-        Err(EvalError::Unsupported { .. })
-    ));
+    assert_eq!(elements::<f32>(&text, &[]), [21., 43., 0.]);
 }

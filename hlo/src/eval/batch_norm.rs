@@ -30,8 +30,12 @@ impl Batch {
             Some(AttributeValue::Integer(epsilon)) => *epsilon as f64,
             _ => return Err(Fault::malformed("epsilon is missing")),
         };
-        op.meter.work(operands[0].count().saturating_mul(8))?;
-        op.meter.scratch(operands[0].count().saturating_mul(48))?;
+        op.context
+            .meter
+            .work(operands[0].count().saturating_mul(8))?;
+        op.context
+            .meter
+            .scratch(operands[0].count().saturating_mul(48))?;
         let values = operands
             .into_iter()
             .map(|operand| {

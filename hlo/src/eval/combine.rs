@@ -1,6 +1,7 @@
 //! The computation that `reduce`, `scatter` and windows combine elements with.
 
 use super::array::Array;
+use super::context::Context;
 use super::domain::CHUNK;
 use super::elementwise::{self, Lanes};
 use super::error::{Fault, Outcome};
@@ -37,11 +38,12 @@ pub(super) enum Precision {
 impl Combiner {
     /// The combiner of `arity` arrays that `computation` is.
     pub(super) fn new(
-        module: &Module,
+        context: &mut Context<'_>,
         computation: ComputationId,
         arity: usize,
         precision: Precision,
     ) -> Outcome<Combiner> {
+        let module = context.module;
         let parameters = &module.computations[computation].parameters;
         if parameters.len() != 2 * arity || arity == 0 {
             return Err(Fault::expected(
@@ -62,7 +64,7 @@ impl Combiner {
             let function = elementwise::binary(&opcode, work)?;
             return Ok(Combiner::of(Kind::Operation(function), vec![work]));
         }
-        let program = Program::compile(module, computation, CHUNK)?;
+        let program = Program::compile(context, computation, CHUNK)?;
         let work = program.results();
         if work != program.parameters()[..arity] {
             return Err(Fault::malformed(
@@ -112,7 +114,12 @@ impl Combiner {
     }
 
     /// `left = f(left, right)` on as many lanes as `left` has; each slice has one entry an array.
-    pub(super) fn combine(&mut self, left: &mut [&mut [u8]], right: &[&[u8]]) {
+    pub(super) fn combine(
+        &mut self,
+        context: &mut Context<'_>,
+        left: &mut [&mut [u8]],
+        right: &[&[u8]],
+    ) -> Outcome<()> {
         match &mut self.kind {
             Kind::Replace => {
                 for (left, right) in left.iter_mut().zip(right) {
@@ -139,7 +146,7 @@ impl Combiner {
                         let right = &right[first * inputs[i]..(first + n) * inputs[i]];
                         program.set(arity + i, right);
                     }
-                    program.run(n);
+                    program.run(context, n)?;
                     for (i, left) in left.iter_mut().enumerate() {
                         let result = program.get(i, n);
                         left[first * sizes[i]..(first + n) * sizes[i]].copy_from_slice(result);
@@ -147,12 +154,14 @@ impl Combiner {
                 }
             }
         }
+        Ok(())
     }
 
     /// Combines row after row of `lanes` elements into the accumulators. The arrays have the
     /// types of [`Combiner::inputs`] or convert to them.
     pub(super) fn fold(
         &mut self,
+        context: &mut Context<'_>,
         accumulators: &mut [Vec<u8>],
         rows: &[(&[u8], PrimitiveType)],
         lanes: usize,
@@ -197,7 +206,7 @@ impl Combiner {
                     .zip(&work)
                     .map(|(bytes, size)| &mut bytes[first * size..(first + n) * size])
                     .collect();
-                self.combine(&mut left, &right);
+                self.combine(context, &mut left, &right)?;
             }
         }
         Ok(())

@@ -115,8 +115,9 @@ pub(super) fn convolution(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     source.push(strides[1]);
     source.extend(along(|slide| slide.step));
     let total = count(&dims)?;
-    op.meter.work(total)?;
-    op.meter
+    op.context.meter.work(total)?;
+    op.context
+        .meter
         .scratch(total.saturating_mul(2 * element.bytes()))?;
     let patches = input.gathered(dims, 0, &source)?;
 

@@ -1,9 +1,20 @@
-//! The pure custom calls that frameworks leave in modules.
+//! The pure custom calls that frameworks leave in modules, and those that XLA's compiler for the CPU
+//! puts there.
+//!
+//! | target | value |
+//! |---|---|
+//! | annotations (`Sharding`, `xla.sdy.*`, ...) | the operand, where its shape stays the same |
+//! | `TopK` | the largest values along the last dimension and their positions |
+//! | `cpu_csr_sparse_dense_ffi` | a sparse matrix (values, row offsets, columns) times a dense one |
+//! | `cu_threefry2x32_ffi` | Threefry: two keys and two counters, element by element |
+//! | `__onednn$matmul`, `__onednn$softmax`, `__onednn$layernorm` | see the module `onednn` |
+//!
+//! Every other target is refused by its name, unless the observer knows it.
 
 use super::array::{Array, size};
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
-use super::{machine, passing, sort};
+use super::{machine, onednn, passing, random, sort};
 use crate::literal::{Literal, Native};
 use crate::shape::{PrimitiveType, Shape};
 
@@ -50,9 +61,40 @@ pub(super) fn custom_call(op: &mut Operation<'_, '_>) -> Outcome<Literal> {
             let results = sort::top(op, &operand, k, true)?;
             op.tupled(results)
         }
+        "cu_threefry2x32_ffi" => threefry(op),
+        "__onednn$matmul" => onednn::matmul(op),
+        "__onednn$softmax" => onednn::softmax(op),
+        "__onednn$layernorm" => onednn::layer_norm(op),
         "cpu_csr_sparse_dense_ffi" => Ok(csr_dense(op)?.into_literal()),
         _ => Err(Fault::unsupported(format!("the custom call {target:?}"))),
     }
+}
+
+/// Both keys and both counters, arrays of equal dimensions, to two words each.
+fn threefry(op: &mut Operation<'_, '_>) -> Outcome<Literal> {
+    let words = op.exactly::<4>()?;
+    let dims = words[0].dims.clone();
+    let same = |word: &Array| word.element == PrimitiveType::U32 && word.dims == dims;
+    if !words.iter().all(same) {
+        return Err(Fault::malformed(
+            "expected four u32 arrays of equal dimensions",
+        ));
+    }
+    op.context.meter.work(words[0].count())?;
+    op.context
+        .meter
+        .scratch(words[0].count().saturating_mul(24))?;
+    let [key0, key1, counter0, counter1] = words.map(|word| u32::read(&word.data));
+    let (mut low, mut high) = (Vec::new(), Vec::new());
+    let keys = key0.into_iter().zip(key1);
+    for ((k0, k1), (c0, c1)) in keys.zip(counter0.into_iter().zip(counter1)) {
+        let [a, b] = random::threefry([c0, c1], [k0, k1]);
+        a.write(&mut low);
+        b.write(&mut high);
+    }
+    let whole = |bytes| Array::new(PrimitiveType::U32, dims.clone(), bytes);
+    let results = vec![whole(low)?, whole(high)?];
+    op.tupled(results)
 }
 
 /// A sparse matrix (values, row offsets, columns) times a dense vector or matrix.
@@ -71,8 +113,9 @@ fn csr_dense(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let columns = columns.indices(0, columns.count())?;
     let (values, dense) = (wide(values)?, wide(dense)?);
     let rows = offsets.len().saturating_sub(1);
-    op.meter.work(values.len().saturating_mul(width))?;
-    op.meter
+    op.context.meter.work(values.len().saturating_mul(width))?;
+    op.context
+        .meter
         .scratch(rows.saturating_mul(width).saturating_mul(16))?;
     let mut out = vec![0f64; rows * width];
     for (row, ends) in offsets.windows(2).enumerate() {

@@ -1,4 +1,4 @@
-//! `dot` with any dimension numbers.
+//! `dot` and `scaled-dot` with any dimension numbers.
 
 use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar};
 
@@ -7,6 +7,7 @@ use super::domain::{C64, C128, Codec, Domain, FromDomain, Kind};
 use super::elementwise;
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
+use crate::opcode::Opcode;
 use crate::shape::PrimitiveType;
 
 /// Which dimensions of the two operands of a dot pair up.
@@ -17,21 +18,80 @@ pub(super) struct Pairs {
     pub(super) rhs_contracting: Vec<usize>,
 }
 
+impl Pairs {
+    /// Those of the instruction's attributes, absent lists being empty.
+    pub(super) fn of(op: &Operation<'_, '_>, lhs: &Array, rhs: &Array) -> Outcome<Pairs> {
+        let read = |name, array: &Array| positions(name, op.integers_or_empty(name), array.rank());
+        Ok(Pairs {
+            lhs_batch: read("lhs_batch_dims", lhs)?,
+            rhs_batch: read("rhs_batch_dims", rhs)?,
+            lhs_contracting: read("lhs_contracting_dims", lhs)?,
+            rhs_contracting: read("rhs_contracting_dims", rhs)?,
+        })
+    }
+}
+
 /// `dot`.
 pub(super) fn dot(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [lhs, rhs] = op.exactly()?;
-    let dims = op
-        .instruction
-        .dot_dims()
-        .ok_or_else(|| Fault::malformed("dimension numbers are missing"))?;
-    let pairs = Pairs {
-        lhs_batch: positions("lhs_batch_dims", &dims.lhs_batch, lhs.rank())?,
-        rhs_batch: positions("rhs_batch_dims", &dims.rhs_batch, rhs.rank())?,
-        lhs_contracting: positions("lhs_contracting_dims", &dims.lhs_contracting, lhs.rank())?,
-        rhs_contracting: positions("rhs_contracting_dims", &dims.rhs_contracting, rhs.rank())?,
-    };
+    let pairs = Pairs::of(op, &lhs, &rhs)?;
     let element = op.declared()?.element;
     general(op, lhs, rhs, &pairs, element)
+}
+
+/// `scaled-dot`: each operand is multiplied by its scales, in `f32` at least, before the dot. A
+/// scale serves a block of elements, in each dimension as many as the sizes' quotient.
+pub(super) fn scaled_dot(op: &mut Operation<'_, '_>) -> Outcome<Array> {
+    let [lhs, rhs, lhs_scale, rhs_scale] = op.exactly()?;
+    let pairs = Pairs::of(op, &lhs, &rhs)?;
+    let element = op.declared()?.element;
+    let lhs = scaled(op, lhs, lhs_scale)?;
+    let rhs = scaled(op, rhs, rhs_scale)?;
+    general(op, lhs, rhs, &pairs, element)
+}
+
+/// The product of an array with the scales of its blocks.
+fn scaled(op: &mut Operation<'_, '_>, array: Array, scale: Array) -> Outcome<Array> {
+    let wide = match (Kind::of(array.element), Kind::of(scale.element)) {
+        (Kind::F32, Kind::F32) => PrimitiveType::F32,
+        (Kind::F32 | Kind::F64, Kind::F32 | Kind::F64) => PrimitiveType::F64,
+        _ => {
+            return Err(Fault::expected(
+                "floats",
+                format_args!("{} scaled by {}", array.element, scale.element),
+            ));
+        }
+    };
+    let fits = scale.rank() == array.rank()
+        && std::iter::zip(&array.dims, &scale.dims)
+            .all(|(&size, &blocks)| blocks != 0 && size.is_multiple_of(blocks) || size == 0);
+    if scale.rank() != 0 && !fits {
+        return Err(Fault::expected(
+            format_args!("scales of blocks of {:?}", array.dims),
+            format_args!("{:?}", scale.dims),
+        ));
+    }
+    op.context.meter.work(array.count())?;
+    op.context.meter.scratch(array.count().saturating_mul(24))?;
+    // Each dimension in two, blocks and elements of a block, over which the scale repeats.
+    let mut dims = Vec::with_capacity(2 * array.rank());
+    let mut source = Vec::with_capacity(2 * array.rank());
+    for ((&size, &blocks), stride) in array.dims.iter().zip(&scale.dims).zip(scale.strides()) {
+        dims.extend([blocks, size.checked_div(blocks).unwrap_or(0)]);
+        source.extend([stride, 0]);
+    }
+    let scale = if scale.rank() == 0 {
+        scale.filled(array.dims.clone())?
+    } else {
+        scale
+            .gathered(dims, 0, &source)?
+            .with_dims(array.dims.clone())?
+    };
+    let (array, scale) = (array.converted(wide)?, scale.converted(wide)?);
+    let multiply = elementwise::binary(&Opcode::Multiply, wide)?;
+    let mut out = Array::zeroed(wide, array.dims.clone())?;
+    multiply(&[&array.data, &scale.data], out.bytes_mut());
+    Ok(out)
 }
 
 /// The product: batch dimensions, then those of the left operand that are neither batch nor
@@ -68,8 +128,8 @@ pub(super) fn general(
     ];
     let dims = [batch, rows, columns].concat();
     let out = count(&dims)?;
-    op.meter.work(out.saturating_mul(k.max(1)))?;
-    op.meter.scratch(
+    op.context.meter.work(out.saturating_mul(k.max(1)))?;
+    op.context.meter.scratch(
         lhs.data
             .len()
             .saturating_add(rhs.data.len())

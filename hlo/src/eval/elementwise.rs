@@ -23,7 +23,7 @@ pub(super) fn lanes(
     result: PrimitiveType,
 ) -> Option<Outcome<Lanes>> {
     let opcode = &instruction.opcode;
-    let arity = arity(opcode)?;
+    let arity = opcode.elementwise_arity()?;
     if operands.len() != arity {
         return Some(Err(Fault::expected(
             format_args!("{arity} operands"),
@@ -43,6 +43,7 @@ pub(super) fn lanes(
         (Opcode::ReducePrecision, &[a]) => {
             same(&[a, result]).and_then(|()| reduce_precision(instruction, a))
         }
+        (Opcode::StochasticConvert, &[a, random]) => stochastic_convert(a, random, result),
         (Opcode::IsFinite, &[a]) => is_finite(a),
         (Opcode::Abs | Opcode::Real | Opcode::Imag, &[a]) if a.is_complex() => {
             complex_part(opcode, a, result)
@@ -53,21 +54,13 @@ pub(super) fn lanes(
     })
 }
 
-/// An elementwise instruction on whole arrays; `None` when the opcode is not elementwise.
-pub(super) fn on_arrays(op: &mut Operation<'_, '_>) -> Outcome<Option<Array>> {
-    let shapes: Vec<PrimitiveType> = op
-        .operands
-        .iter()
-        .filter_map(|o| o.as_array().map(|a| a.0.element))
-        .collect();
-    let Some(array) = op.instruction.array() else {
-        return Ok(None);
-    };
-    let Some(function) = lanes(op.instruction, &shapes, array.element) else {
-        return Ok(None);
-    };
-    let function = function?;
+/// An elementwise instruction on whole arrays.
+pub(super) fn on_arrays(op: &mut Operation<'_, '_>) -> Outcome<Array> {
+    let array = op.declared()?;
     let mut operands = op.arrays()?;
+    let elements: Vec<PrimitiveType> = operands.iter().map(|o| o.element).collect();
+    let function = lanes(op.instruction, &elements, array.element)
+        .ok_or_else(|| Fault::unsupported(op.instruction.opcode.name()))??;
     let rank = array.rank();
     if array.is_dynamic() {
         crop_to_common(&mut operands)?;
@@ -88,11 +81,11 @@ pub(super) fn on_arrays(op: &mut Operation<'_, '_>) -> Outcome<Option<Array>> {
             ));
         }
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     let mut out = Array::zeroed(array.element, dims)?;
     let bytes: Vec<&[u8]> = operands.iter().map(|o| &*o.data).collect();
     function(&bytes, out.bytes_mut());
-    Ok(Some(out))
+    Ok(out)
 }
 
 /// A dynamic operand beside one that still has its bound: both get the smaller size.
@@ -114,70 +107,6 @@ fn crop_to_common(operands: &mut [Array]) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-/// Operands of an elementwise opcode.
-fn arity(opcode: &Opcode) -> Option<usize> {
-    use Opcode as O;
-    Some(match opcode {
-        O::Abs
-        | O::Acos
-        | O::Acosh
-        | O::Asin
-        | O::Asinh
-        | O::Atanh
-        | O::BitcastConvert
-        | O::Cbrt
-        | O::Ceil
-        | O::Convert
-        | O::Copy
-        | O::Cosh
-        | O::Cosine
-        | O::CountLeadingZeros
-        | O::Erf
-        | O::Exponential
-        | O::ExponentialMinusOne
-        | O::Floor
-        | O::Imag
-        | O::IsFinite
-        | O::Log
-        | O::LogPlusOne
-        | O::Logistic
-        | O::Negate
-        | O::Not
-        | O::Popcnt
-        | O::Real
-        | O::ReducePrecision
-        | O::RoundNearestAfz
-        | O::RoundNearestEven
-        | O::Rsqrt
-        | O::Sign
-        | O::Sine
-        | O::Sinh
-        | O::Sqrt
-        | O::Tan
-        | O::Tanh => 1,
-        O::Add
-        | O::And
-        | O::Atan2
-        | O::Compare
-        | O::Complex
-        | O::Divide
-        | O::Maximum
-        | O::Minimum
-        | O::Mulhi
-        | O::Multiply
-        | O::Or
-        | O::Power
-        | O::Remainder
-        | O::ShiftLeft
-        | O::ShiftRightArithmetic
-        | O::ShiftRightLogical
-        | O::Subtract
-        | O::Xor => 2,
-        O::Clamp | O::Select => 3,
-        _ => return None,
-    })
 }
 
 /// Whether these element types agree.
@@ -498,5 +427,43 @@ fn reduce_precision(instruction: &Instruction, element: PrimitiveType) -> Outcom
             let rounded = round(bits & !sign) | bits & sign;
             out.copy_from_slice(&rounded.to_le_bytes()[..size]);
         }
+    }))
+}
+
+/// Rounds a float to an integer, up in magnitude where the random bits, read as a fraction, are
+/// less than the fraction that is cut off.
+fn stochastic_convert(
+    from: PrimitiveType,
+    random: PrimitiveType,
+    to: PrimitiveType,
+) -> Outcome<Lanes> {
+    if !from.is_float() || !random.is_unsigned_integer() || random.bits() != from.bits() {
+        return Err(Fault::expected(
+            format_args!("a float and as many unsigned random bits"),
+            format_args!("{from} and {random}"),
+        ));
+    }
+    if !to.is_integer() {
+        return Err(Fault::unsupported(format!(
+            "stochastic-convert to {to}: it is defined for integer results"
+        )));
+    }
+    let range = 2f64.powi(random.bits() as i32);
+    let (a, b) = (f64::codec(from)?, u64::codec(random)?);
+    let size = to.bytes();
+    let saturate = convert(PrimitiveType::F64, to)?;
+    Ok(Box::new(move |operands, out| {
+        let &[values, random] = operands else {
+            return;
+        };
+        let (values, random) = (a.load_all(values), b.load_all(random));
+        let rounded = values.iter().zip(random).map(|(&value, random)| {
+            let cut = value.abs().fract() * range;
+            // Not less than a saturated fraction: NaN and infinity are left alone.
+            let up = cut.is_finite() && random < cut as u64;
+            value.trunc() + if up { 1f64.copysign(value) } else { 0.0 }
+        });
+        let bytes: Vec<u8> = rounded.flat_map(f64::to_le_bytes).collect();
+        saturate(&[&bytes], &mut out[..values.len() * size]);
     }))
 }

@@ -108,7 +108,12 @@ pub(super) enum Fault {
     Elided,
     Malformed(String),
     Unsupported(String),
-    Limit { limit: Limit, allowed: u64 },
+    Limit {
+        limit: Limit,
+        allowed: u64,
+    },
+    /// A failure inside of a computation that the instruction applies.
+    Placed(Box<EvalError>),
 }
 
 /// What an operation returns.
@@ -133,6 +138,7 @@ impl Fault {
 
     pub(super) fn at(self, path: String, span: SourceSpan) -> EvalError {
         match self {
+            Fault::Placed(error) => *error,
             Fault::Elided => EvalError::Elided { path, span },
             Fault::Malformed(message) => EvalError::Malformed {
                 path,

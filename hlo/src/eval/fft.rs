@@ -40,8 +40,8 @@ pub(super) fn fft(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         }
     }
     let total = operand.count().max(1).saturating_mul(2);
-    op.meter.work(total.saturating_mul(64))?;
-    op.meter.scratch(total.saturating_mul(48))?;
+    op.context.meter.work(total.saturating_mul(64))?;
+    op.context.meter.scratch(total.saturating_mul(48))?;
     let codec = C128::codec(PrimitiveType::C128)?;
     let mut dims = operand.dims.clone();
     let mut values = codec.load_all(&operand.converted(PrimitiveType::C128)?.data);

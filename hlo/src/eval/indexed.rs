@@ -2,6 +2,7 @@
 
 use super::array::{Array, count, others, positions, size, strides};
 use super::combine::{Combiner, Precision};
+use super::context::Context;
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
 use super::strided::StridedCopy;
@@ -171,7 +172,7 @@ pub(super) fn gather(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     for (&dim, &from) in offsets.iter().zip(&window) {
         dims[dim] = sizes[from];
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     let mut out = Array::zeroed(operand.element, dims)?;
     // A dropped dimension of an empty operand has an empty slice: there is nothing to read.
     if out.count() == 0 || sizes.contains(&0) {
@@ -253,8 +254,10 @@ pub(super) fn scatter(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
     for (&dim, &from) in window.iter().zip(&from) {
         extent[dim] = update_dims[from];
     }
-    let mut combiner = Combiner::new(op.module, op.called("to_apply")?, arity, Precision::Single)?;
-    op.meter
+    let computation = op.called("to_apply")?;
+    let mut combiner = Combiner::new(op.context, computation, arity, Precision::Single)?;
+    op.context
+        .meter
         .work(updates[0].count().saturating_mul(combiner.cost()))?;
     let elements = op.elements()?;
     if elements.len() != arity {
@@ -295,6 +298,7 @@ pub(super) fn scatter(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
             work: combiner.work().iter().map(|w| w.bytes()).collect(),
             inputs: updates.iter().map(|u| u.element.bytes()).collect(),
             combiner: &mut combiner,
+            context: op.context,
         };
         starts.for_each(rank, |position, start| {
             if start.iter().zip(&room).any(|(s, room)| s < &0 || s > room) {
@@ -316,16 +320,17 @@ pub(super) fn scatter(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
 }
 
 /// Combines windows of the updates into the operands.
-struct Windows<'a> {
+struct Windows<'a, 'o> {
     copy: Vec<StridedCopy>,
     sources: Vec<&'a [u8]>,
     combiner: &'a mut Combiner,
+    context: &'a mut Context<'o>,
     /// Bytes of an element of each accumulator and of what is combined into it.
     work: Vec<usize>,
     inputs: Vec<usize>,
 }
 
-impl Windows<'_> {
+impl Windows<'_, '_> {
     fn combine(&mut self, from: isize, targets: &mut [&mut [u8]], to: isize) -> Outcome<()> {
         if self.combiner.replaces() {
             for ((copy, source), target) in self.copy.iter().zip(&self.sources).zip(targets) {
@@ -348,7 +353,7 @@ impl Windows<'_> {
                 if let ([target], [source]) = (&mut *targets, &self.sources[..]) {
                     let left = &mut target[to * work[0]..(to + count) * work[0]];
                     let right = &source[from * inputs[0]..(from + count) * inputs[0]];
-                    self.combiner.combine(&mut [left], &[right]);
+                    self.combiner.combine(self.context, &mut [left], &[right])?;
                     continue;
                 }
                 let mut left: Vec<&mut [u8]> = targets
@@ -362,9 +367,9 @@ impl Windows<'_> {
                     .zip(inputs)
                     .map(|(s, size)| &s[from * size..(from + count) * size])
                     .collect();
-                self.combiner.combine(&mut left, &right);
+                self.combiner.combine(self.context, &mut left, &right)?;
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }

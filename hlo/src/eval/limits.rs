@@ -56,6 +56,11 @@ impl<'o> Meter<'o> {
         self.bytes.saturating_add(bytes) > self.options.live_bytes / 2
     }
 
+    /// Upper bound of the bytes of live values.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The bytes of live values are known to be `live`.
     pub(super) fn audited(&mut self, live: u64) {
         self.bytes = live;

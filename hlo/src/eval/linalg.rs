@@ -36,8 +36,12 @@ pub(super) fn cholesky(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         return Err(Fault::malformed("the matrices are not square"));
     }
     let lower = op.flag("lower");
-    op.meter.work(operand.count().saturating_mul(n.max(1)))?;
-    op.meter.scratch(operand.count().saturating_mul(32))?;
+    op.context
+        .meter
+        .work(operand.count().saturating_mul(n.max(1)))?;
+    op.context
+        .meter
+        .scratch(operand.count().saturating_mul(32))?;
     let (element, dims) = (operand.element, operand.dims.clone());
     let values = load(operand)?;
     let mut out = vec![C128::default(); values.len()];
@@ -92,8 +96,9 @@ pub(super) fn triangular_solve(op: &mut Operation<'_, '_>) -> Outcome<Array> {
             a.dims, b.dims
         )));
     }
-    op.meter.work(b.count().saturating_mul(n.max(1)))?;
-    op.meter
+    op.context.meter.work(b.count().saturating_mul(n.max(1)))?;
+    op.context
+        .meter
         .scratch(a.count().saturating_add(b.count()).saturating_mul(32))?;
     let (lower, unit) = (op.flag("lower"), op.flag("unit_diagonal"));
     let (transpose, conjugate) = match op.word("transpose_a") {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use cranelift_entity::SecondaryMap;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use super::array::Array;
+use super::context::Context;
 use super::error::{EvalError, Fault, Outcome};
-use super::limits::Meter;
 use super::operation::{Operation, apply};
 use super::passing;
 use super::{EvalOptions, Observer};
@@ -26,18 +25,37 @@ pub(super) fn run(
     observer: &mut dyn Observer,
 ) -> Result<Literal, EvalError> {
     check_arguments(module, computation, arguments)?;
-    let mut machine = Machine {
-        module,
-        meter: Meter::new(options),
-        observer,
-        lifetimes: HashMap::new(),
-        positions: SecondaryMap::new(),
-        frames: Vec::new(),
-        call_path: Vec::new(),
-    };
+    let mut context = Context::new(module, options, observer);
+    let mut machine = Machine::new(&mut context, true);
     machine.enter(computation, arguments.to_vec(), Return::Value);
     machine.run()
 }
+
+/// The value of a computation that the instruction being evaluated applies; what happens inside
+/// of it is not reported.
+pub(super) fn apply_computation(
+    context: &mut Context<'_>,
+    computation: ComputationId,
+    arguments: Vec<Literal>,
+) -> Outcome<Literal> {
+    if context.nesting == MAX_NESTING {
+        return Err(Fault::unsupported(format!(
+            "more than {MAX_NESTING} applied computations inside one another"
+        )));
+    }
+    context.nesting += 1;
+    let outside = context.meter.bytes();
+    let mut machine = Machine::new(context, false);
+    machine.enter(computation, arguments, Return::Value);
+    let value = machine.run();
+    context.nesting -= 1;
+    context.meter.audited(outside);
+    value.map_err(|error| Fault::Placed(Box::new(error)))
+}
+
+/// Applied computations inside one another, which take this thread's stack: far more than a
+/// program has, and far less than the stack.
+const MAX_NESTING: usize = 16;
 
 fn check_arguments(
     module: &Module,
@@ -135,21 +153,12 @@ struct Frame {
     returns: Return,
 }
 
-/// When the values of a computation die, by position of the instruction.
-struct Lifetimes {
-    /// The last instruction that uses each value; the computation's end for the root.
-    last_use: Vec<usize>,
-    /// `get-tuple-element`s that may move the element out of its tuple: nobody else needs it.
-    moves: Vec<bool>,
-}
-
-struct Machine<'m, 'o> {
-    module: &'m Module,
-    meter: Meter<'o>,
-    observer: &'o mut dyn Observer,
-    lifetimes: HashMap<ComputationId, Arc<Lifetimes>>,
-    /// Where an instruction stands in its computation.
-    positions: SecondaryMap<InstructionId, u32>,
+struct Machine<'c, 'o> {
+    context: &'c mut Context<'o>,
+    /// Whether values are told to the observer.
+    reports: bool,
+    /// Upper bound of the bytes that live outside of the frames.
+    outside: u64,
     frames: Vec<Frame>,
     call_path: Vec<InstructionId>,
 }
@@ -160,14 +169,24 @@ enum Next {
     Enter(ComputationId, Vec<Literal>, Return),
 }
 
-impl<'m> Machine<'m, '_> {
+impl<'c, 'o> Machine<'c, 'o> {
+    fn new(context: &'c mut Context<'o>, reports: bool) -> Self {
+        Machine {
+            outside: context.meter.bytes(),
+            context,
+            reports,
+            frames: Vec::new(),
+            call_path: Vec::new(),
+        }
+    }
+
     fn run(mut self) -> Result<Literal, EvalError> {
         loop {
             let Some(frame) = self.frames.last() else {
                 // Only the last frame's end leaves none, and that returns below.
                 return Ok(Literal::Token);
             };
-            let computation = &self.module.computations[frame.computation];
+            let computation = &self.context.module.computations[frame.computation];
             let Some(&id) = computation.instructions.get(frame.position) else {
                 if let Some(result) = self.leave(computation.root)? {
                     return Ok(result);
@@ -178,7 +197,8 @@ impl<'m> Machine<'m, '_> {
                 Next::Value(value) => self.set(id, value)?,
                 Next::Enter(computation, arguments, returns) => {
                     let depth = self.frames.len() + 1;
-                    self.meter
+                    self.context
+                        .meter
                         .call_depth(depth)
                         .map_err(|fault| self.place(id, fault))?;
                     self.call_path.push(id);
@@ -190,13 +210,15 @@ impl<'m> Machine<'m, '_> {
 
     fn place(&self, id: InstructionId, fault: Fault) -> EvalError {
         fault.at(
-            self.module.path(id),
-            self.module.instructions[id].span.into(),
+            self.context.module.path(id),
+            self.context.module.instructions[id].span.into(),
         )
     }
 
     fn enter(&mut self, computation: ComputationId, arguments: Vec<Literal>, returns: Return) {
-        let count = self.module.computations[computation].instructions.len();
+        let count = self.context.module.computations[computation]
+            .instructions
+            .len();
         self.frames.push(Frame {
             computation,
             arguments: arguments.into_iter().map(Some).collect(),
@@ -209,7 +231,7 @@ impl<'m> Machine<'m, '_> {
     /// The current frame is done; its root's value goes where it is awaited. Returns it when
     /// nobody is left.
     fn leave(&mut self, root: InstructionId) -> Result<Option<Literal>, EvalError> {
-        let position = self.positions[root] as usize;
+        let position = self.context.positions[root] as usize;
         let Some(mut frame) = self.frames.pop() else {
             return Ok(None);
         };
@@ -220,7 +242,7 @@ impl<'m> Machine<'m, '_> {
         let Some(caller) = self.call_path.pop() else {
             return Ok(Some(result));
         };
-        let instruction = &self.module.instructions[caller];
+        let instruction = &self.context.module.instructions[caller];
         let next = match frame.returns {
             Return::Value => Ok(Next::Value(result)),
             Return::Started(operands) => {
@@ -255,7 +277,7 @@ impl<'m> Machine<'m, '_> {
 
     /// `id` has `value`: report and keep it, drop what it used last.
     fn set(&mut self, id: InstructionId, value: Literal) -> Result<(), EvalError> {
-        let instruction = &self.module.instructions[id];
+        let instruction = &self.context.module.instructions[id];
         if !has_shape(&value, &instruction.shape) {
             let fault = Fault::malformed(format!(
                 "declared as {}, but the value is {}",
@@ -264,11 +286,13 @@ impl<'m> Machine<'m, '_> {
             ));
             return Err(self.place(id, fault));
         }
-        self.observer.value(&self.call_path, id, &value);
+        if self.reports {
+            self.context.observer.value(&self.call_path, id, &value);
+        }
         let Some(frame) = self.frames.last() else {
             return Ok(());
         };
-        let lifetimes = self.lifetimes(frame.computation);
+        let lifetimes = self.context.lifetimes(frame.computation);
         if let Some(frame) = self.frames.last_mut() {
             let position = frame.position;
             frame.position += 1;
@@ -279,59 +303,12 @@ impl<'m> Machine<'m, '_> {
         Ok(())
     }
 
-    fn lifetimes(&mut self, computation: ComputationId) -> Arc<Lifetimes> {
-        if let Some(lifetimes) = self.lifetimes.get(&computation) {
-            return lifetimes.clone();
-        }
-        let lifetimes = Arc::new(self.compute_lifetimes(computation));
-        self.lifetimes.insert(computation, lifetimes.clone());
-        lifetimes
-    }
-
-    fn compute_lifetimes(&mut self, computation: ComputationId) -> Lifetimes {
-        let computation = &self.module.computations[computation];
-        let instructions = &computation.instructions;
-        for (position, &id) in instructions.iter().enumerate() {
-            self.positions[id] = position as u32;
-        }
-        let root = self.positions[computation.root] as usize;
-        let mut last_use: Vec<usize> = (0..instructions.len()).collect();
-        // Values that are used by something other than a get-tuple-element.
-        let mut whole = vec![false; instructions.len()];
-        let mut last_get: HashMap<(usize, i64), usize> = HashMap::new();
-        for (position, &id) in instructions.iter().enumerate() {
-            let instruction = &self.module.instructions[id];
-            for &operand in &instruction.operands {
-                let operand = self.positions[operand] as usize;
-                let Some(last) = last_use.get_mut(operand) else {
-                    continue;
-                };
-                *last = position;
-                if instruction.opcode == Opcode::GetTupleElement {
-                    let index = instruction.integer("index").unwrap_or(-1);
-                    last_get.insert((operand, index), position);
-                } else {
-                    whole[operand] = true;
-                }
-            }
-        }
-        if let (Some(last), Some(whole)) = (last_use.get_mut(root), whole.get_mut(root)) {
-            *last = instructions.len();
-            *whole = true;
-        }
-        let mut moves = vec![false; instructions.len()];
-        for ((tuple, _), get) in last_get {
-            moves[get] = !whole[tuple];
-        }
-        Lifetimes { last_use, moves }
-    }
-
     /// The operands' values, moved out where this is their last use.
     fn operands(&mut self, instruction: &Instruction) -> Outcome<Vec<Literal>> {
         let Some(frame) = self.frames.last() else {
             return Ok(Vec::new());
         };
-        let lifetimes = self.lifetimes(frame.computation);
+        let lifetimes = self.context.lifetimes(frame.computation);
         let Some(frame) = self.frames.last_mut() else {
             return Ok(Vec::new());
         };
@@ -339,10 +316,10 @@ impl<'m> Machine<'m, '_> {
         let operands = &instruction.operands;
         let mut values = Vec::with_capacity(operands.len());
         for (n, operand) in operands.iter().enumerate() {
-            if self.module.instructions[*operand].parent != instruction.parent {
+            if self.context.module.instructions[*operand].parent != instruction.parent {
                 return Err(Fault::malformed("an operand is of another computation"));
             }
-            let position = self.positions[*operand] as usize;
+            let position = self.context.positions[*operand] as usize;
             let again = operands[n + 1..].contains(operand);
             let slot = frame.values.get_mut(position);
             let value = match slot {
@@ -365,8 +342,8 @@ impl<'m> Machine<'m, '_> {
         let (Some(index), [tuple]) = (index, &*instruction.operands) else {
             return Err(missing());
         };
-        let lifetimes = self.lifetimes(instruction.parent);
-        let position = self.positions[*tuple] as usize;
+        let lifetimes = self.context.lifetimes(instruction.parent);
+        let position = self.context.positions[*tuple] as usize;
         let frame = self.frames.last_mut().ok_or_else(missing)?;
         let here = frame.position;
         let slot = frame.values.get_mut(position).ok_or_else(missing)?;
@@ -410,8 +387,8 @@ impl<'m> Machine<'m, '_> {
     }
 
     fn step(&mut self, id: InstructionId) -> Outcome<Next> {
-        let instruction: &'m Instruction = &self.module.instructions[id];
-        self.meter.instruction()?;
+        let instruction: &'o Instruction = &self.context.module.instructions[id];
+        self.context.meter.instruction()?;
         let value = match &instruction.opcode {
             Opcode::Parameter => self.argument(instruction)?,
             Opcode::Constant => match &instruction.payload {
@@ -425,7 +402,7 @@ impl<'m> Machine<'m, '_> {
             Opcode::Tuple => {
                 let operands = self.operands(instruction)?;
                 let depth = 1 + operands.iter().map(depth).max().unwrap_or(0);
-                self.meter.tuple_depth(depth)?;
+                self.context.meter.tuple_depth(depth)?;
                 Literal::Tuple(operands)
             }
             Opcode::Call | Opcode::Fusion | Opcode::AsyncStart => {
@@ -456,16 +433,16 @@ impl<'m> Machine<'m, '_> {
                 self.reserve(&instruction.shape)?;
                 let operands = self.operands(instruction)?;
                 let own = match instruction.opcode {
-                    Opcode::CustomCall => self.observer.custom_call(instruction, &operands),
+                    Opcode::CustomCall => self.context.observer.custom_call(instruction, &operands),
                     _ => None,
                 };
                 match own {
                     Some(value) => value.map_err(Fault::Unsupported)?,
                     None => apply(Operation {
-                        module: self.module,
+                        module: self.context.module,
                         instruction,
                         operands,
-                        meter: &mut self.meter,
+                        context: self.context,
                     })?,
                 }
             }
@@ -479,7 +456,7 @@ impl<'m> Machine<'m, '_> {
         operands: Vec<Literal>,
         returns: Return,
     ) -> Outcome<Next> {
-        let expected = self.module.computations[callee].parameters.len();
+        let expected = self.context.module.computations[callee].parameters.len();
         if expected == operands.len() {
             Ok(Next::Enter(callee, operands, returns))
         } else {
@@ -552,11 +529,11 @@ impl<'m> Machine<'m, '_> {
                 Shape::Token | Shape::Opaque => {}
             }
         }
-        if self.meter.wants_audit(bytes) {
-            let live = self.live_bytes();
-            self.meter.audited(live);
+        if self.context.meter.wants_audit(bytes) {
+            let live = self.outside.saturating_add(self.live_bytes());
+            self.context.meter.audited(live);
         }
-        self.meter.reserve(bytes)
+        self.context.meter.reserve(bytes)
     }
 }
 

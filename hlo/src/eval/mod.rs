@@ -17,6 +17,30 @@
 //! - One partition and one replica: collectives over a single participant are identities, over
 //!   more they are unsupported.
 //!
+//! Who evaluates an opcode, or why none does:
+//!
+//! | opcodes | evaluated by |
+//! |---|---|
+//! | `parameter`, `constant`, `tuple`, `get-tuple-element`, `call`, `fusion`, `while`, `conditional`, `async-start` | the machine |
+//! | `abs` to `tanh`, `add` to `xor`, `compare`, `select`, `clamp`, `convert`, `copy`, `reduce-precision`, `stochastic-convert` (to integers: to floats it has no definition) | `elementwise`, over `domain` and `kernel` |
+//! | `bitcast`, `bitcast-convert`, `broadcast`, `concatenate`, `dynamic-reshape`, `dynamic-slice`, `dynamic-update-slice`, `get-dimension-size`, `iota`, `pad`, `reshape`, `reverse`, `set-dimension-size`, `slice`, `transpose` | `movement` |
+//! | `gather`, `scatter` | `indexed` |
+//! | `map`, `reduce` | `reduce` |
+//! | `reduce-window`, `select-and-scatter` | `window` |
+//! | `scan` | `scan` |
+//! | `sort`, `topk` | `sort` |
+//! | `dot`, `scaled-dot` | `dot` |
+//! | `ragged-dot` (group sizes that are the same for all batches), `ragged-all-to-all` | `ragged` |
+//! | `convolution` | `convolution` |
+//! | `cholesky`, `triangular-solve` | `linalg` |
+//! | `fft` | `fft` |
+//! | `batch-norm-grad`, `batch-norm-inference`, `batch-norm-training` | `batch_norm` |
+//! | `rng`, `rng-bit-generator`, `rng-get-and-update-state` | `random` |
+//! | `add-dependency`, `after-all`, `async-done`, `async-update`, `copy-done`, `copy-start`, `domain`, `opt-barrier`, `outfeed` (its operand is what the observer sees) | `passing` |
+//! | `all-gather`, `all-reduce`, `all-to-all`, `collective-broadcast`, `collective-permute`, `reduce-scatter`, their starts and ends, `partition-id`, `replica-id` | `passing`, for a single participant |
+//! | `custom-call` | the observer, or `custom_call` for the targets listed there |
+//! | `infeed`, `recv`, `recv-done`, `send`, `send-done` | nobody: an evaluation has neither host nor other devices |
+//!
 //! The machine keeps its own stack, so that nesting in the module never becomes nesting of calls
 //! here, and drops a value after its last use, so that an update of a value that nobody else
 //! holds happens in place.
@@ -24,6 +48,7 @@
 mod array;
 mod batch_norm;
 mod combine;
+mod context;
 mod convolution;
 mod custom_call;
 mod domain;
@@ -37,12 +62,14 @@ mod limits;
 mod linalg;
 mod machine;
 mod movement;
+mod onednn;
 mod operation;
 mod passing;
 mod program;
 mod ragged;
 mod random;
 mod reduce;
+mod scan;
 mod sort;
 mod strided;
 mod window;
@@ -87,7 +114,7 @@ pub trait Observer {
     /// and `async-start` instructions through which its computation was entered, outermost first;
     /// it is empty in the entry. In a loop the same instruction is reported in every iteration.
     ///
-    /// The scalar computations that `reduce`, `scatter`, `sort` and `map` apply are not reported.
+    /// The computations that `reduce`, `scatter`, `sort`, `map`, `scan` and their kin apply are not reported.
     fn value(&mut self, call_path: &[InstructionId], instruction: InstructionId, value: &Literal);
 
     /// The value of a `custom-call`, or why it has none; `None` leaves it to the evaluator, which knows the pure

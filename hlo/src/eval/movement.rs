@@ -102,7 +102,7 @@ pub(super) fn broadcast(op: &mut Operation<'_, '_>) -> Outcome<Array> {
             ));
         }
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     operand.gathered(dims, 0, &source)
 }
 
@@ -144,14 +144,14 @@ pub(super) fn transpose(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     if permutation.len() != operand.rank() {
         return Err(Fault::malformed("dimensions are no permutation"));
     }
-    op.meter.work(operand.count())?;
+    op.context.meter.work(operand.count())?;
     operand.transposed(&permutation)
 }
 
 /// `reverse`.
 pub(super) fn reverse(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [operand] = op.exactly()?;
-    op.meter.work(operand.count())?;
+    op.context.meter.work(operand.count())?;
     if operand.count() == 0 {
         return Ok(operand);
     }
@@ -194,7 +194,7 @@ pub(super) fn slice(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         from += start as isize * strides[i];
         source.push(strides[i].saturating_mul(step as isize));
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     operand.gathered(dims, from, &source)
 }
 
@@ -220,7 +220,7 @@ pub(super) fn concatenate(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         }
         dims[dim] = dims[dim].saturating_add(operand.dims[dim]);
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     let mut out = Array::zeroed(first.element, dims)?;
     let target = out.strides();
     let mut at = 0;
@@ -278,7 +278,7 @@ pub(super) fn pad_array(
         starts.push((low + first * step).max(0) as isize);
         dims.push(usize::try_from(extent).map_err(|_| Fault::malformed("too much padding"))?);
     }
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     let mut out = value.filled(dims)?;
     if counts.contains(&0) {
         return Ok(out);
@@ -347,7 +347,7 @@ pub(super) fn dynamic_slice(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         .map(|&s| size("a slice size", s))
         .collect::<Outcome<Vec<_>>>()?;
     let starts = starts(&indices, &operand.dims, &sizes)?;
-    op.meter.work(count(&sizes)?)?;
+    op.context.meter.work(count(&sizes)?)?;
     let strides = operand.strides();
     operand.gathered(sizes, offset(&starts, &strides), &strides)
 }
@@ -366,7 +366,7 @@ pub(super) fn dynamic_update_slice(op: &mut Operation<'_, '_>) -> Outcome<Array>
         return Err(Fault::expected(operand.element, update.element));
     }
     let starts = starts(&indices, &operand.dims, &update.dims)?;
-    op.meter.work(update.count())?;
+    op.context.meter.work(update.count())?;
     let target = operand.strides();
     StridedCopy::new(
         update.element.bytes(),
@@ -391,7 +391,7 @@ pub(super) fn iota(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         &[op.integer("iota_dimension")?],
         dims.len(),
     )?[0];
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     let mut bytes = Vec::with_capacity(dims[axis] * 8);
     (0..dims[axis] as i64).for_each(|i| bytes.extend_from_slice(&i.to_le_bytes()));
     let line = Array::new(PrimitiveType::S64, vec![dims[axis]], bytes)?.converted(element)?;
@@ -417,7 +417,7 @@ pub(super) fn set_dimension_size(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let wanted = size("a dimension size", wanted.index_at(0)?)?.min(bound);
     let mut dims = operand.dims.clone();
     dims[dim] = wanted;
-    op.meter.work(count(&dims)?)?;
+    op.context.meter.work(count(&dims)?)?;
     operand.resized(dims)
 }
 
@@ -433,7 +433,7 @@ pub(super) fn bitcast(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let from = op.operand_shape(0)?;
     let to = op.declared()?;
     let [operand] = op.exactly()?;
-    op.meter.work(operand.count())?;
+    op.context.meter.work(operand.count())?;
     let memory = operand.transposed(&major_to_minor(from)?)?;
     let memory = if from.element == to.element {
         memory
@@ -467,7 +467,7 @@ fn major_to_minor(shape: &ArrayShape) -> Outcome<Vec<usize>> {
 pub(super) fn bitcast_convert(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let (element, dims) = op.result()?;
     let [operand] = op.exactly()?;
-    op.meter.work(operand.count())?;
+    op.context.meter.work(operand.count())?;
     bits_as(operand, element)?.with_dims(dims)
 }
 

@@ -1,24 +1,24 @@
 //! One instruction to be computed, and the table of who computes it.
 
 use super::array::{Array, dims_of};
+use super::context::Context;
 use super::error::{Fault, Outcome};
-use super::limits::Meter;
 use super::{
     batch_norm, convolution, custom_call, dot, elementwise, fft, indexed, linalg, movement,
-    passing, ragged, random, reduce, sort, window,
+    passing, ragged, random, reduce, scan, sort, window,
 };
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
 use crate::module::{ComputationId, Instruction, Module};
-use crate::opcode::Opcode;
+use crate::opcode::{Opcode, binary_opcodes, unary_opcodes};
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
-/// An instruction, its operands' values, and what may be used up on it.
+/// An instruction, its operands' values, and the evaluation that it is a part of.
 pub(super) struct Operation<'a, 'o> {
     pub(super) module: &'a Module,
     pub(super) instruction: &'a Instruction,
     pub(super) operands: Vec<Literal>,
-    pub(super) meter: &'a mut Meter<'o>,
+    pub(super) context: &'a mut Context<'o>,
 }
 
 impl<'a> Operation<'a, '_> {
@@ -69,6 +69,12 @@ impl<'a> Operation<'a, '_> {
     /// The list of integers of `attribute`, empty when it is absent.
     pub(super) fn integers_or_empty(&self, attribute: &str) -> &'a [i64] {
         self.instruction.integers(attribute).unwrap_or_default()
+    }
+
+    /// The declared result with all bytes zero.
+    pub(super) fn zeroed(&self) -> Outcome<Array> {
+        let (element, dims) = self.result()?;
+        Array::zeroed(element, dims)
     }
 
     /// The integer that `attribute` must have.
@@ -213,10 +219,42 @@ pub(super) fn apply(mut operation: Operation<'_, '_>) -> Outcome<Literal> {
             return op.tupled(results);
         }
         O::Transpose => movement::transpose(op)?,
-        opcode => match elementwise::on_arrays(op)? {
-            Some(array) => array,
-            None => return Err(Fault::unsupported(opcode.name())),
-        },
+        O::RaggedAllToAll => ragged::all_to_all(op)?,
+        O::Rng => random::rng(op)?,
+        O::RngGetAndUpdateState => random::get_and_update_state(op)?,
+        O::ScaledDot => dot::scaled_dot(op)?,
+        O::Scan => return scan::scan(op),
+        // What is handed to the host is the operand, which the observer sees.
+        O::Outfeed => return Ok(Literal::Token),
+        O::Infeed | O::Recv | O::RecvDone | O::Send | O::SendDone => {
+            return Err(Fault::unsupported(format!(
+                "{}: an evaluation has no host and no other device to exchange data with",
+                op.instruction.opcode
+            )));
+        }
+        unary_opcodes!()
+        | binary_opcodes!()
+        | O::Clamp
+        | O::Compare
+        | O::Convert
+        | O::Copy
+        | O::ReducePrecision
+        | O::Select
+        | O::StochasticConvert => elementwise::on_arrays(op)?,
+        O::AsyncStart
+        | O::Call
+        | O::Conditional
+        | O::Constant
+        | O::Fusion
+        | O::GetTupleElement
+        | O::Parameter
+        | O::Tuple
+        | O::While => {
+            return Err(Fault::malformed(format!(
+                "{} is no operation on values",
+                op.instruction.opcode
+            )));
+        }
     };
     Ok(array.into_literal())
 }

@@ -63,7 +63,7 @@ pub(super) fn started(
 }
 
 /// The value of a shape without arrays inside of tuples that is all zeros.
-fn zeros(shape: &Shape) -> Outcome<Literal> {
+pub(super) fn zeros(shape: &Shape) -> Outcome<Literal> {
     match shape {
         Shape::Array(array) => {
             Ok(Array::zeroed(array.element, super::array::dims_of(array)?)?.into_literal())
@@ -90,7 +90,7 @@ fn participants(module: &Module) -> i64 {
 
 /// A fault unless the collective has a single participant: because there is just one, or every
 /// group has one member.
-fn alone(op: &Operation<'_, '_>) -> Outcome<()> {
+pub(super) fn alone(op: &Operation<'_, '_>) -> Outcome<()> {
     let groups = match op.instruction.attribute("replica_groups") {
         Some(AttributeValue::IntegerLists(groups)) => Some(groups.clone()),
         Some(AttributeValue::Raw(text)) => explicit_groups(text),

@@ -1,11 +1,12 @@
-//! `ragged-dot`: a dot in which groups of one dimension of the left operand are apart.
+//! `ragged-dot`: a dot in which groups of one dimension of the left operand are apart; and
+//! `ragged-all-to-all`.
 
 use super::array::{Array, count, others, positions, size};
 use super::dot::{self, Pairs};
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
+use super::passing;
 use super::strided::StridedCopy;
-use crate::opcode::Opcode;
 
 /// `ragged-dot` of one ragged dimension, whose groups have the sizes that the third operand
 /// lists. The ragged dimension decides what a group is multiplied with:
@@ -18,28 +19,7 @@ use crate::opcode::Opcode;
 pub(super) fn ragged_dot(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [lhs, rhs, sizes] = op.exactly()?;
     let element = op.declared()?.element;
-    let pairs = Pairs {
-        lhs_batch: positions(
-            "lhs_batch_dims",
-            op.integers_or_empty("lhs_batch_dims"),
-            lhs.rank(),
-        )?,
-        rhs_batch: positions(
-            "rhs_batch_dims",
-            op.integers_or_empty("rhs_batch_dims"),
-            rhs.rank(),
-        )?,
-        lhs_contracting: positions(
-            "lhs_contracting_dims",
-            op.integers_or_empty("lhs_contracting_dims"),
-            lhs.rank(),
-        )?,
-        rhs_contracting: positions(
-            "rhs_contracting_dims",
-            op.integers_or_empty("rhs_contracting_dims"),
-            rhs.rank(),
-        )?,
-    };
+    let pairs = Pairs::of(op, &lhs, &rhs)?;
     let ragged = match positions(
         "lhs_ragged_dims",
         op.integers("lhs_ragged_dims")?,
@@ -58,9 +38,14 @@ pub(super) fn ragged_dot(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let groups = groups(&sizes, lhs.dims[ragged])?;
     if pairs.lhs_contracting.contains(&ragged) {
         let mut parts = Vec::with_capacity(groups.len());
+        let mut contracted = pairs.lhs_contracting.iter().zip(&pairs.rhs_contracting);
+        let partner = contracted.find(|&(&l, _)| l == ragged);
+        let (_, &partner) =
+            partner.ok_or_else(|| Fault::malformed("contracting dimensions do not pair up"))?;
         for range in groups {
-            let part = only(&lhs, ragged, range)?;
-            parts.push(dot::general(op, part, rhs.clone(), &pairs, element)?);
+            let left = part(&lhs, ragged, range.clone())?;
+            let right = part(&rhs, partner, range)?;
+            parts.push(dot::general(op, left, right, &pairs, element)?);
         }
         return stacked(parts, op);
     }
@@ -84,16 +69,54 @@ pub(super) fn ragged_dot(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         rhs_contracting: shifted(&pairs.rhs_contracting),
         ..pairs
     };
-    let mut sum: Option<Array> = None;
+    // The ragged dimension comes after those of the batch and the free ones before it.
+    let before = |dims: &[usize]| dims.iter().filter(|&&d| d < ragged).count();
+    let free = ragged - before(&pairs.lhs_batch) - before(&pairs.lhs_contracting);
+    let along = pairs.lhs_batch.len() + free;
+    let mut out = op.zeroed()?;
     for (number, range) in groups.into_iter().enumerate() {
-        let part = only(&lhs, ragged, range)?;
-        let product = dot::general(op, part, at(&rhs, group, number)?, &pairs, element)?;
-        sum = Some(match sum {
-            Some(sum) => added(sum, &product)?,
-            None => product,
-        });
+        let start = range.start;
+        let left = part(&lhs, ragged, range)?;
+        let product = dot::general(op, left, at(&rhs, group, number)?, &pairs, element)?;
+        put(&mut out, along, start, &product)?;
     }
-    sum.ok_or_else(|| Fault::unsupported("no groups"))
+    Ok(out)
+}
+
+/// `ragged-all-to-all` among one participant: ranges of rows of the first operand that replace
+/// rows of the second one.
+pub(super) fn all_to_all(op: &mut Operation<'_, '_>) -> Outcome<Array> {
+    passing::alone(op)?;
+    let [input, mut output, from, sizes, to, received] = op.exactly()?;
+    let (rows, limit) = match (&input.dims[..], &output.dims[..]) {
+        ([rows, rest @ ..], [limit, others @ ..]) if rest == others => (*rows, *limit),
+        _ => {
+            return Err(Fault::expected(
+                format_args!("rows like those of {:?}", output.dims),
+                format_args!("{:?}", input.dims),
+            ));
+        }
+    };
+    let all = |array: &Array| array.indices(0, array.count());
+    let (from, sizes, to, received) = (all(&from)?, all(&sizes)?, all(&to)?, all(&received)?);
+    if sizes != received || from.len() != sizes.len() || to.len() != sizes.len() {
+        return Err(Fault::malformed(
+            "offsets, sent and received sizes of one participant differ",
+        ));
+    }
+    op.context.meter.work(output.count())?;
+    for ((&from, &to), &rows_sent) in from.iter().zip(&to).zip(&sizes) {
+        let (from, to) = (size("an offset", from)?, size("an offset", to)?);
+        let sent = size("a size", rows_sent)?;
+        let ends = |first: usize, limit| first.checked_add(sent).filter(|&end| end <= limit);
+        let (Some(end), Some(_)) = (ends(from, rows), ends(to, limit)) else {
+            return Err(Fault::malformed(format!(
+                "{sent} rows from {from} of {rows} to {to} of {limit}"
+            )));
+        };
+        put(&mut output, 0, to, &part(&input, 0, from..end)?)?;
+    }
+    Ok(output)
 }
 
 /// The range of each group, cut off at `bound`.
@@ -110,20 +133,20 @@ fn groups(sizes: &Array, bound: usize) -> Outcome<Vec<std::ops::Range<usize>>> {
         .collect()
 }
 
-/// The array with zeros outside of a range of one dimension.
-fn only(array: &Array, dim: usize, range: std::ops::Range<usize>) -> Outcome<Array> {
-    let mut out = Array::zeroed(array.element, array.dims.clone())?;
+/// A range of one dimension.
+fn part(array: &Array, dim: usize, range: std::ops::Range<usize>) -> Outcome<Array> {
     let strides = array.strides();
-    let mut counts = array.dims.clone();
-    counts[dim] = range.len();
-    let from = range.start as isize * strides[dim];
-    StridedCopy::new(array.element.bytes(), &counts, &strides, &strides).run(
-        &array.data,
-        from,
-        out.bytes_mut(),
-        from,
-    )?;
-    Ok(out)
+    let mut dims = array.dims.clone();
+    dims[dim] = range.len();
+    array.gathered(dims, range.start as isize * strides[dim], &strides)
+}
+
+/// Puts `part` at `start` of one dimension of an array that differs from it only there.
+fn put(array: &mut Array, dim: usize, start: usize, part: &Array) -> Outcome<()> {
+    let target = array.strides();
+    let to = start as isize * target[dim];
+    let copy = StridedCopy::new(part.element.bytes(), &part.dims, &part.strides(), &target);
+    copy.run(&part.data, 0, array.bytes_mut(), to)
 }
 
 /// The part at one position of a dimension, without that dimension.
@@ -133,14 +156,6 @@ fn at(array: &Array, dim: usize, position: usize) -> Outcome<Array> {
     let dims = rest.iter().map(|&d| array.dims[d]).collect();
     let source: Vec<isize> = rest.iter().map(|&d| strides[d]).collect();
     array.gathered(dims, position as isize * strides[dim], &source)
-}
-
-fn added(mut sum: Array, other: &Array) -> Outcome<Array> {
-    let add = super::elementwise::binary(&Opcode::Add, sum.element)?;
-    let mut out = vec![0; sum.data.len()];
-    add(&[&sum.data, &other.data], &mut out);
-    sum.bytes_mut().copy_from_slice(&out);
-    Ok(sum)
 }
 
 /// Arrays of equal dimensions as one, along a new first dimension.

@@ -1,14 +1,28 @@
-//! `rng-bit-generator`: counter-based generators, bit for bit those of XLA.
+//! Random numbers: `rng-bit-generator`, bit for bit that of XLA, and `rng`, whose numbers XLA leaves
+//! open.
 //!
-//! The state is a key and a counter of one or two 64-bit words. Threefry encrypts the counter to
+//! The state of `rng-bit-generator` is a key and a counter of one or two 64-bit words. Threefry encrypts the counter to
 //! 64 bits, Philox to 128; the words of consecutive counters are laid out as XLA does, and the
 //! counter moves on by the number that was used.
+//!
+//! `rng` and `rng-get-and-update-state` share a counter of 128 bits that belongs to the evaluation
+//! and begins where XLA's does, so that an evaluation gives the same numbers each time, and each
+//! of its instructions and iterations others. `rng` encrypts it with Philox under the key 0, two
+//! words of 64 bits a number:
+//!
+//! - uniform over `[low, high)`: an integer is `low` plus the first word scaled to the size of the
+//!   interval (its high product with it), a float `low + (high - low) * u`, `u` the first word's
+//!   leading 53 bits as a fraction, never rounded up to `high`; an empty interval gives `low`;
+//! - normal with `mean` and `deviation`: Box and Muller's cosine of the two words.
 
 use super::array::{Array, count, dims_of};
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
 use crate::literal::Native;
 use crate::shape::{PrimitiveType, Shape};
+
+/// Where the counter of an evaluation begins; XLA's own initial state.
+pub(super) const INITIAL_STATE: u128 = 0x701_2395;
 
 /// New state and random bits.
 pub(super) fn bit_generator(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
@@ -27,8 +41,8 @@ pub(super) fn bit_generator(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         return Err(Fault::unsupported(format!("random {element}")));
     }
     let total = count(&dims)?;
-    op.meter.work(total)?;
-    op.meter.scratch(total.saturating_mul(24))?;
+    op.context.meter.work(total)?;
+    op.context.meter.scratch(total.saturating_mul(24))?;
     let algorithm = op.word("algorithm").unwrap_or_default();
     let (values, counter) = match (algorithm, &words[..]) {
         ("rng_three_fry", &[key, counter]) => {
@@ -62,6 +76,119 @@ pub(super) fn bit_generator(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         bytes.extend_from_slice(&value.to_le_bytes()[..element.bytes()]);
     }
     Ok(vec![next, Array::new(element, dims, bytes)?])
+}
+
+/// `rng-get-and-update-state`: the counter, which moves on by `delta`, low word first.
+pub(super) fn get_and_update_state(op: &mut Operation<'_, '_>) -> Outcome<Array> {
+    let (element, dims) = op.result()?;
+    let delta = op.integer("delta")?;
+    let state = op.context.random;
+    op.context.random = state.wrapping_add_signed(delta.into());
+    let words = match element {
+        PrimitiveType::U64 => [state as u64, (state >> 64) as u64],
+        other => return Err(Fault::unsupported(format!("a state of {other}"))),
+    };
+    let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+    Array::new(element, dims, bytes)
+}
+
+/// `rng`.
+pub(super) fn rng(op: &mut Operation<'_, '_>) -> Outcome<Array> {
+    let [first, second] = op.exactly()?;
+    let (element, dims) = op.result()?;
+    if first.element != element || second.element != element {
+        return Err(Fault::expected(
+            format_args!("bounds of {element}"),
+            format_args!("{} and {}", first.element, second.element),
+        ));
+    }
+    if first.count() != 1 || second.count() != 1 {
+        return Err(Fault::malformed(
+            "the distribution's parameters are no scalars",
+        ));
+    }
+    let total = count(&dims)?;
+    op.context.meter.work(total)?;
+    op.context.meter.scratch(total.saturating_mul(16))?;
+    let start = op.context.random;
+    op.context.random = start.wrapping_add(total as u128);
+    let draws = (0..total).map(|i| {
+        let counter = start.wrapping_add(i as u128);
+        let [a, b] = low_high(counter as u64);
+        let [c, d] = low_high((counter >> 64) as u64);
+        let out = philox([a, b, c, d], [0, 0]).map(u64::from);
+        [out[0] | out[1] << 32, out[2] | out[3] << 32]
+    });
+    let distribution = op.word("distribution").unwrap_or_default();
+    match distribution {
+        "rng_uniform" if element.is_integer() => {
+            let (low, high) = (integer(&first)?, integer(&second)?);
+            let span = (high - low).max(0) as u128;
+            let values = draws.map(|[word, _]| low + ((u128::from(word) * span) >> 64) as i128);
+            let bytes = values
+                .flat_map(|v| v.to_le_bytes().into_iter().take(element.bytes()))
+                .collect::<Vec<u8>>();
+            Array::new(element, dims, bytes)
+        }
+        "rng_uniform" if element.is_float() => {
+            let (low, high) = (float(&first)?, float(&second)?);
+            let values = draws.map(|[word, _]| low + (high - low) * fraction(word));
+            let mut array = floats(element, dims, values)?;
+            // Rounding must not leave the interval.
+            let (low, high) = (first.data, second.data);
+            let less = super::elementwise::compare_lanes("LT", false, element)?;
+            let mut inside = vec![0; total];
+            less(&[&array.data, &high.repeat(total)], &mut inside);
+            let size = element.bytes();
+            for (value, inside) in array.bytes_mut().chunks_exact_mut(size).zip(inside) {
+                if inside == 0 {
+                    value.copy_from_slice(&low);
+                }
+            }
+            Ok(array)
+        }
+        "rng_normal" if element.is_float() => {
+            let (mean, deviation) = (float(&first)?, float(&second)?);
+            let values = draws.map(|[radius, angle]| {
+                // In (0, 1], of which the logarithm is finite.
+                let radius = (-2.0 * (1.0 - fraction(radius)).ln()).sqrt();
+                mean + deviation * radius * (std::f64::consts::TAU * fraction(angle)).cos()
+            });
+            floats(element, dims, values)
+        }
+        _ => Err(Fault::unsupported(format!("{distribution} of {element}"))),
+    }
+}
+
+/// The leading 53 bits of a word, in `[0, 1)`.
+fn fraction(word: u64) -> f64 {
+    (word >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn float(scalar: &Array) -> Outcome<f64> {
+    let wide = scalar.clone().converted(PrimitiveType::F64)?;
+    Ok(f64::read(&wide.data).first().copied().unwrap_or(f64::NAN))
+}
+
+/// An integer of any width.
+fn integer(scalar: &Array) -> Outcome<i128> {
+    let wide = if scalar.element.is_unsigned_integer() {
+        let wide = scalar.clone().converted(PrimitiveType::U64)?;
+        u64::read(&wide.data).first().map(|&v| v.into())
+    } else {
+        let wide = scalar.clone().converted(PrimitiveType::S64)?;
+        i64::read(&wide.data).first().map(|&v| v.into())
+    };
+    wide.ok_or_else(|| Fault::malformed("expected a scalar"))
+}
+
+fn floats(
+    element: PrimitiveType,
+    dims: Vec<usize>,
+    values: impl Iterator<Item = f64>,
+) -> Outcome<Array> {
+    let bytes: Vec<u8> = values.flat_map(f64::to_le_bytes).collect();
+    Array::new(PrimitiveType::F64, dims, bytes)?.converted(element)
 }
 
 fn wide(low: u64, high: u64) -> u128 {
@@ -136,7 +263,7 @@ fn philox_values(
 }
 
 /// Threefry-2x32 with 20 rounds.
-fn threefry(counter: [u32; 2], key: [u32; 2]) -> [u32; 2] {
+pub(super) fn threefry(counter: [u32; 2], key: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1bd1_1bda ^ key[0] ^ key[1]];
     let mut x = [

@@ -2,6 +2,7 @@
 
 use super::array::{Array, count, others, positions};
 use super::combine::{Combiner, Precision, bytes_as};
+use super::context::Context;
 use super::domain::CHUNK;
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
@@ -34,20 +35,17 @@ pub(super) fn reduce(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
     let rank = inputs[0].rank();
     let reduced = positions("dimensions", op.integers("dimensions")?, rank)?;
     let kept = others(rank, &reduced);
-    let mut combiner = Combiner::new(
-        op.module,
-        op.called("to_apply")?,
-        inputs.len(),
-        Precision::Exact,
-    )?;
+    let computation = op.called("to_apply")?;
+    let mut combiner = Combiner::new(op.context, computation, inputs.len(), Precision::Exact)?;
     let dims: Vec<usize> = kept.iter().map(|&d| inputs[0].dims[d]).collect();
-    op.meter.work(
+    op.context.meter.work(
         inputs[0]
             .count()
             .max(count(&dims)?)
             .saturating_mul(combiner.cost()),
     )?;
-    op.meter
+    op.context
+        .meter
         .scratch(inputs.iter().map(|i| i.data.len()).sum())?;
     let mut order = reduced;
     order.sort_unstable();
@@ -57,11 +55,12 @@ pub(super) fn reduce(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         .into_iter()
         .map(|input| input.transposed(&order))
         .collect::<Outcome<Vec<_>>>()?;
-    reduce_rows(&mut combiner, &rows, &inits, &dims, &elements)
+    reduce_rows(op.context, &mut combiner, &rows, &inits, &dims, &elements)
 }
 
 /// Reduces the leading dimensions of `inputs`, all but the trailing `dims`.
 pub(super) fn reduce_rows(
+    context: &mut Context<'_>,
     combiner: &mut Combiner,
     inputs: &[Array],
     inits: &[Array],
@@ -78,9 +77,9 @@ pub(super) fn reduce_rows(
     let rows: Vec<(&[u8], PrimitiveType)> = inputs.iter().map(|i| (&*i.data, i.element)).collect();
     match &rows[..] {
         &[(bytes, element)] if combiner.reorders() => {
-            fold_any_order(combiner, &mut accumulators, bytes, element, lanes)?;
+            fold_any_order(context, combiner, &mut accumulators, bytes, element, lanes)?;
         }
-        _ => combiner.fold(&mut accumulators, &rows, lanes)?,
+        _ => combiner.fold(context, &mut accumulators, &rows, lanes)?,
     }
     if elements.len() != work.len() {
         return Err(Fault::expected(
@@ -100,6 +99,7 @@ pub(super) fn reduce_rows(
 /// Folds rows that may be combined in any order: when they are short, several at a time as one
 /// long row, whose parts are then combined in turn.
 fn fold_any_order(
+    context: &mut Context<'_>,
     combiner: &mut Combiner,
     accumulators: &mut [Vec<u8>],
     bytes: &[u8],
@@ -111,7 +111,7 @@ fn fold_any_order(
         .unwrap_or(0);
     let together = (CHUNK / lanes.max(1)).min(rows / 2);
     if together < 2 {
-        return combiner.fold(accumulators, &[(bytes, element)], lanes);
+        return combiner.fold(context, accumulators, &[(bytes, element)], lanes);
     }
     let long = together * lanes;
     let (first, rest) = bytes.split_at(long * element.bytes());
@@ -119,15 +119,16 @@ fn fold_any_order(
     let work = combiner.work()[0];
     let first = Array::new(element, vec![long], first.to_vec())?;
     let mut partial = [bytes_as(&first, work)?];
-    combiner.fold(&mut partial, &[(whole, element)], long)?;
-    fold_any_order(combiner, accumulators, &partial[0], work, lanes)?;
-    combiner.fold(accumulators, &[(tail, element)], lanes)
+    combiner.fold(context, &mut partial, &[(whole, element)], long)?;
+    fold_any_order(context, combiner, accumulators, &partial[0], work, lanes)?;
+    combiner.fold(context, accumulators, &[(tail, element)], lanes)
 }
 
 /// `map`.
 pub(super) fn map(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let inputs = op.arrays()?;
-    let mut program = Program::compile(op.module, op.called("to_apply")?, CHUNK)?;
+    let computation = op.called("to_apply")?;
+    let mut program = Program::compile(op.context, computation, CHUNK)?;
     let (element, _) = op.result()?;
     let dims = match inputs.first() {
         Some(first) => first.dims.clone(),
@@ -144,7 +145,9 @@ pub(super) fn map(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     }
     let mut out = Array::zeroed(element, dims)?;
     let total = out.count();
-    op.meter.work(total.saturating_mul(program.cost()))?;
+    op.context
+        .meter
+        .work(total.saturating_mul(program.cost()))?;
     let target = out.bytes_mut();
     for first in (0..total).step_by(program.capacity()) {
         let n = (total - first).min(program.capacity());
@@ -152,7 +155,7 @@ pub(super) fn map(op: &mut Operation<'_, '_>) -> Outcome<Array> {
             let size = input.element.bytes();
             program.set(i, &input.data[first * size..(first + n) * size]);
         }
-        program.run(n);
+        program.run(op.context, n)?;
         let size = element.bytes();
         target[first * size..(first + n) * size].copy_from_slice(program.get(0, n));
     }

@@ -9,7 +9,10 @@ use crate::shape::PrimitiveType;
 
 /// The positions `0..count`, sorted so that equal ones keep their order. Any function will do as
 /// `less`; one that is no order gives some permutation.
-fn sorted(count: usize, mut less: impl FnMut(usize, usize) -> bool) -> Vec<usize> {
+fn sorted(
+    count: usize,
+    mut less: impl FnMut(usize, usize) -> Outcome<bool>,
+) -> Outcome<Vec<usize>> {
     let mut order: Vec<usize> = (0..count).collect();
     let mut merged = Vec::with_capacity(count);
     let mut width = 1;
@@ -18,7 +21,7 @@ fn sorted(count: usize, mut less: impl FnMut(usize, usize) -> bool) -> Vec<usize
         for run in order.chunks(2 * width) {
             let (mut left, mut right) = run.split_at(width.min(run.len()));
             while let (Some(&l), Some(&r)) = (left.first(), right.first()) {
-                if less(r, l) {
+                if less(r, l)? {
                     merged.push(r);
                     right = &right[1..];
                 } else {
@@ -32,7 +35,7 @@ fn sorted(count: usize, mut less: impl FnMut(usize, usize) -> bool) -> Vec<usize
         std::mem::swap(&mut order, &mut merged);
         width *= 2;
     }
-    order
+    Ok(order)
 }
 
 /// Comparisons that sorting `count` elements takes.
@@ -60,7 +63,8 @@ pub(super) fn sort(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         [axis] => axis,
         _ => return Err(Fault::malformed("expected one dimension")),
     };
-    let mut program = Program::compile(op.module, op.called("to_apply")?, 1)?;
+    let comparator = op.called("to_apply")?;
+    let mut program = Program::compile(op.context, comparator, 1)?;
     let pairs: Vec<PrimitiveType> = operands.iter().flat_map(|o| [o.element; 2]).collect();
     if program.parameters() != pairs
         || program.results() != [PrimitiveType::Pred]
@@ -70,7 +74,7 @@ pub(super) fn sort(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
     }
     let length = dims[axis];
     let lines = first.count().checked_div(length).unwrap_or(0);
-    op.meter.work(
+    op.context.meter.work(
         comparisons(length)
             .saturating_mul(lines)
             .saturating_mul(program.cost()),
@@ -93,9 +97,9 @@ pub(super) fn sort(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
                 program.set(2 * i, at(a));
                 program.set(2 * i + 1, at(b));
             }
-            program.run(1);
-            program.get(0, 1) == [1]
-        });
+            program.run(op.context, 1)?;
+            Ok(program.get(0, 1) == [1])
+        })?;
         for (operand, result) in operands.iter().zip(&mut results) {
             let size = operand.element.bytes();
             let bytes = result.bytes_mut();
@@ -137,7 +141,7 @@ pub(super) fn top(
     };
     let before: Lanes =
         elementwise::compare_lanes(if largest { "GT" } else { "LT" }, true, operand.element)?;
-    op.meter.work(comparisons(operand.count()))?;
+    op.context.meter.work(comparisons(operand.count()))?;
     let mut dims = operand.dims.clone();
     if let Some(last) = dims.last_mut() {
         *last = k;
@@ -149,8 +153,8 @@ pub(super) fn top(
         let order = sorted(length, |a, b| {
             let mut result = [0];
             before(&[at(a), at(b)], &mut result);
-            result == [1]
-        });
+            Ok(result == [1])
+        })?;
         for &position in &order[..k] {
             values.extend_from_slice(at(position));
             indices.extend_from_slice(&(position as i32).to_le_bytes());

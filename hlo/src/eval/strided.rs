@@ -51,9 +51,8 @@ impl StridedCopy {
             4 => self.copy::<4>(source, from, target, to),
             8 => self.copy::<8>(source, from, target, to),
             16 => self.copy::<16>(source, from, target, to),
-            size => return Err(Fault::unsupported(format!("elements of {size} bytes"))),
+            size => Err(Fault::unsupported(format!("elements of {size} bytes"))),
         }
-        Ok(())
     }
 
     /// Whether all elements lie inside of `bytes`.
@@ -81,7 +80,13 @@ impl StridedCopy {
         }
     }
 
-    fn copy<const N: usize>(&self, source: &[u8], from: isize, target: &mut [u8], to: isize) {
+    fn copy<const N: usize>(
+        &self,
+        source: &[u8],
+        from: isize,
+        target: &mut [u8],
+        to: isize,
+    ) -> Outcome<()> {
         let (source, _) = source.as_chunks::<N>();
         let (target, _) = target.as_chunks_mut::<N>();
         self.for_each_run(from, to, |from, to, count, source_stride, target_stride| {
@@ -98,7 +103,8 @@ impl StridedCopy {
                     t += target_stride;
                 }
             }
-        });
+            Ok(())
+        })
     }
 
     /// Calls `visit` for each run along the innermost dimension: its first source and target
@@ -107,10 +113,10 @@ impl StridedCopy {
         &self,
         mut from: isize,
         mut to: isize,
-        mut visit: impl FnMut(isize, isize, usize, isize, isize),
-    ) {
+        mut visit: impl FnMut(isize, isize, usize, isize, isize) -> Outcome<()>,
+    ) -> Outcome<()> {
         if self.dims.iter().any(|d| d.0 == 0) {
-            return;
+            return Ok(());
         }
         let (outer, (count, source_stride, target_stride)) = match self.dims.split_last() {
             Some((&inner, outer)) => (outer, inner),
@@ -118,11 +124,11 @@ impl StridedCopy {
         };
         let mut counter = vec![0usize; outer.len()];
         loop {
-            visit(from, to, count, source_stride, target_stride);
+            visit(from, to, count, source_stride, target_stride)?;
             let mut dim = outer.len();
             loop {
                 if dim == 0 {
-                    return;
+                    return Ok(());
                 }
                 dim -= 1;
                 let (count, source_stride, target_stride) = outer[dim];

@@ -2,6 +2,7 @@
 
 use super::array::{Array, count, others, size, strides};
 use super::combine::{Combiner, Precision, bytes_as};
+use super::context::Context;
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
 use super::program::Program;
@@ -123,12 +124,8 @@ pub(super) fn slides(op: &Operation<'_, '_>, dims: &[usize]) -> Outcome<Vec<Slid
 /// `reduce-window`: elements of the padding do not take part.
 pub(super) fn reduce_window(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
     let (inputs, inits) = inputs_and_inits(op)?;
-    let mut combiner = Combiner::new(
-        op.module,
-        op.called("to_apply")?,
-        inputs.len(),
-        Precision::Exact,
-    )?;
+    let computation = op.called("to_apply")?;
+    let mut combiner = Combiner::new(op.context, computation, inputs.len(), Precision::Exact)?;
     let work = combiner.work().to_vec();
     let elements = op.elements()?;
     if combiner.inputs() != work || elements.len() != work.len() {
@@ -146,7 +143,7 @@ pub(super) fn reduce_window(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         .iter()
         .map(Array::count)
         .fold(0, usize::saturating_add);
-    op.meter.scratch(
+    op.context.meter.scratch(
         total
             .saturating_mul(24)
             .saturating_add(outputs.saturating_mul(16)),
@@ -158,12 +155,19 @@ pub(super) fn reduce_window(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         .collect::<Outcome<Vec<_>>>()?;
     if sliding.len() > 1 && !combiner.reorders() {
         let covered = slides.iter().fold(1usize, |n, s| n.saturating_mul(s.size));
-        op.meter.work(
+        op.context.meter.work(
             outputs
                 .saturating_mul(covered)
                 .saturating_mul(combiner.cost()),
         )?;
-        return boxes(&mut combiner, &arrays, &inits, &slides, &elements);
+        return boxes(
+            op.context,
+            &mut combiner,
+            &arrays,
+            &inits,
+            &slides,
+            &elements,
+        );
     }
     for &dim in &sliding {
         arrays = slide(op, &mut combiner, arrays, dim, &slides[dim])?;
@@ -176,8 +180,10 @@ pub(super) fn reduce_window(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         .collect::<Outcome<Vec<_>>>()?;
     let mut left: Vec<&mut [u8]> = results.iter_mut().map(Vec::as_mut_slice).collect();
     let right: Vec<&[u8]> = arrays.iter().map(|a| &*a.data).collect();
-    op.meter.work(outputs.saturating_mul(combiner.cost()))?;
-    combiner.combine(&mut left, &right);
+    op.context
+        .meter
+        .work(outputs.saturating_mul(combiner.cost()))?;
+    combiner.combine(op.context, &mut left, &right)?;
     let mut results = results
         .into_iter()
         .zip(&work)
@@ -218,10 +224,15 @@ fn fill_plane(array: &mut Array, dim: usize, position: usize, value: &Array) -> 
 /// A row of every array.
 type Row = Vec<Vec<u8>>;
 
-fn combine(combiner: &mut Combiner, mut left: Row, right: &[&[u8]]) -> Row {
+fn combine(
+    context: &mut Context<'_>,
+    combiner: &mut Combiner,
+    mut left: Row,
+    right: &[&[u8]],
+) -> Outcome<Row> {
     let mut slices: Vec<&mut [u8]> = left.iter_mut().map(Vec::as_mut_slice).collect();
-    combiner.combine(&mut slices, right);
-    left
+    combiner.combine(context, &mut slices, right)?;
+    Ok(left)
 }
 
 fn slices(row: &Row) -> Vec<&[u8]> {
@@ -271,21 +282,30 @@ fn slide(
             let first = under.next();
             let last = first.map(|first| under.last().unwrap_or(first));
             if let (Some(first), Some(last)) = (first, last) {
-                op.meter.work(lanes.saturating_mul(combiner.cost()))?;
+                op.context
+                    .meter
+                    .work(lanes.saturating_mul(combiner.cost()))?;
                 while pushed <= last {
-                    op.meter.work(lanes.saturating_mul(2 * combiner.cost()))?;
-                    queue.push(combiner, pushed, &row(pushed));
+                    op.context
+                        .meter
+                        .work(lanes.saturating_mul(2 * combiner.cost()))?;
+                    queue.push(op.context, combiner, pushed, &row(pushed))?;
                     pushed += 1;
                 }
-                queue.pop_before(combiner, first, &row);
+                queue.pop_before(op.context, combiner, first, &row)?;
             }
-            first.and_then(|_| queue.value(combiner))
+            match first {
+                Some(_) => queue.value(op.context, combiner)?,
+                None => None,
+            }
         } else {
             let mut sum: Option<Row> = None;
             for element in window.elements(output) {
-                op.meter.work(lanes.saturating_mul(combiner.cost()))?;
+                op.context
+                    .meter
+                    .work(lanes.saturating_mul(combiner.cost()))?;
                 sum = Some(match sum {
-                    Some(sum) => combine(combiner, sum, &row(element)),
+                    Some(sum) => combine(op.context, combiner, sum, &row(element))?,
                     None => row(element).into_iter().map(<[u8]>::to_vec).collect(),
                 });
             }
@@ -319,20 +339,28 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, combiner: &mut Combiner, position: usize, row: &[&[u8]]) {
+    fn push(
+        &mut self,
+        context: &mut Context<'_>,
+        combiner: &mut Combiner,
+        position: usize,
+        row: &[&[u8]],
+    ) -> Outcome<()> {
         self.newer = Some(match self.newer.take() {
-            Some(newer) => combine(combiner, newer, row),
+            Some(newer) => combine(context, combiner, newer, row)?,
             None => row.iter().map(|r| r.to_vec()).collect(),
         });
         self.end = position + 1;
+        Ok(())
     }
 
     fn pop_before<'r>(
         &mut self,
+        context: &mut Context<'_>,
         combiner: &mut Combiner,
         position: usize,
         row: &impl Fn(usize) -> Vec<&'r [u8]>,
-    ) {
+    ) -> Outcome<()> {
         while self.first < position {
             if self.older.is_empty() {
                 // All that is left is newer: it becomes the older part.
@@ -340,7 +368,7 @@ impl Queue {
                 for element in (position.min(self.end)..self.end).rev() {
                     let next: Row = row(element).into_iter().map(<[u8]>::to_vec).collect();
                     let next = match self.older.last() {
-                        Some(after) => combine(combiner, next, &slices(after)),
+                        Some(after) => combine(context, combiner, next, &slices(after))?,
                         None => next,
                     };
                     self.older.push(next);
@@ -351,19 +379,23 @@ impl Queue {
                 self.first += 1;
             }
         }
+        Ok(())
     }
 
-    fn value(&self, combiner: &mut Combiner) -> Option<Row> {
+    fn value(&self, context: &mut Context<'_>, combiner: &mut Combiner) -> Outcome<Option<Row>> {
         match (self.older.last(), &self.newer) {
-            (Some(older), Some(newer)) => Some(combine(combiner, older.clone(), &slices(newer))),
-            (Some(row), None) | (None, Some(row)) => Some(row.clone()),
-            (None, None) => None,
+            (Some(older), Some(newer)) => {
+                combine(context, combiner, older.clone(), &slices(newer)).map(Some)
+            }
+            (Some(row), None) | (None, Some(row)) => Ok(Some(row.clone())),
+            (None, None) => Ok(None),
         }
     }
 }
 
 /// Windows over several dimensions by a computation that keeps its order: element by element.
 fn boxes(
+    context: &mut Context<'_>,
     combiner: &mut Combiner,
     arrays: &[Array],
     inits: &[Array],
@@ -389,12 +421,14 @@ fn boxes(
                     &a.data[element * size..(element + 1) * size]
                 })
                 .collect();
-            sum = combine(combiner, std::mem::take(&mut sum), &row);
-        });
+            sum = combine(context, combiner, std::mem::take(&mut sum), &row)?;
+            Ok(())
+        })?;
         out.iter_mut()
             .zip(&sum)
             .for_each(|(out, sum)| out.extend_from_slice(sum));
-    });
+        Ok(())
+    })?;
     out.into_iter()
         .zip(work.iter().zip(elements))
         .map(|(bytes, (&work, &element))| Array::new(work, dims.clone(), bytes)?.converted(element))
@@ -402,17 +436,20 @@ fn boxes(
 }
 
 /// Calls `visit` with every position within `dims`, row-major.
-fn for_each_position(dims: &[usize], mut visit: impl FnMut(&[usize])) {
+fn for_each_position(
+    dims: &[usize],
+    mut visit: impl FnMut(&[usize]) -> Outcome<()>,
+) -> Outcome<()> {
     if dims.contains(&0) {
-        return;
+        return Ok(());
     }
     let mut position = vec![0; dims.len()];
     loop {
-        visit(&position);
+        visit(&position)?;
         let mut dim = dims.len();
         loop {
             if dim == 0 {
-                return;
+                return Ok(());
             }
             dim -= 1;
             position[dim] += 1;
@@ -429,8 +466,8 @@ fn for_each_under(
     slides: &[Slide],
     output: &[usize],
     strides: &[isize],
-    mut visit: impl FnMut(usize),
-) {
+    mut visit: impl FnMut(usize) -> Outcome<()>,
+) -> Outcome<()> {
     let under: Vec<Vec<usize>> = slides
         .iter()
         .zip(output)
@@ -443,16 +480,17 @@ fn for_each_under(
             .zip(&under)
             .zip(strides)
             .map(|((&p, under), &s)| under[p] * s as usize);
-        visit(element.sum());
-    });
+        visit(element.sum())
+    })
 }
 
 /// `select-and-scatter`: each source element goes to the element of its window that `select`
 /// prefers to all later ones.
 pub(super) fn select_and_scatter(op: &mut Operation<'_, '_>) -> Outcome<Array> {
     let [operand, source, init] = op.exactly()?;
-    let mut select = Program::compile(op.module, op.called("select")?, 1)?;
-    let mut scatter = Combiner::new(op.module, op.called("scatter")?, 1, Precision::Single)?;
+    let (select, scatter) = (op.called("select")?, op.called("scatter")?);
+    let mut select = Program::compile(op.context, select, 1)?;
+    let mut scatter = Combiner::new(op.context, scatter, 1, Precision::Single)?;
     if select.parameters() != [operand.element; 2]
         || select.results() != [PrimitiveType::Pred]
         || init.count() != 1
@@ -468,7 +506,7 @@ pub(super) fn select_and_scatter(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         ));
     }
     let covered = slides.iter().fold(1usize, |n, s| n.saturating_mul(s.size));
-    op.meter.work(
+    op.context.meter.work(
         source
             .count()
             .saturating_mul(covered)
@@ -491,21 +529,24 @@ pub(super) fn select_and_scatter(op: &mut Operation<'_, '_>) -> Outcome<Array> {
             if let Some(selected) = selected {
                 select.set(0, at(selected));
                 select.set(1, at(element));
-                select.run(1);
+                select.run(op.context, 1)?;
                 if select.get(0, 1) == [1] {
-                    return;
+                    return Ok(());
                 }
             }
             selected = Some(element);
-        });
+            Ok(())
+        })?;
         if let Some(selected) = selected {
             let (from, to) = (source.element.bytes(), work.bytes());
             scatter.combine(
+                op.context,
                 &mut [&mut bytes[selected * to..(selected + 1) * to]],
                 &[&source.data[number * from..(number + 1) * from]],
-            );
+            )?;
         }
         number += 1;
-    });
+        Ok(())
+    })?;
     out.converted(element)
 }

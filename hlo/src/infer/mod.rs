@@ -16,7 +16,7 @@ use cranelift_entity::PrimaryMap;
 
 use crate::attribute::{Attribute, AttributeValue};
 use crate::module::{Computation, ComputationId, Instruction, InstructionId, Payload};
-use crate::opcode::Opcode;
+use crate::opcode::{Opcode, binary_opcodes, unary_opcodes};
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
 /// Rules of well-formed HLO; the module of [`crate::verify()`] explains them.
@@ -112,56 +112,8 @@ pub(crate) fn infer(site: &Site<'_>) -> Inferred<Outcome> {
     use Opcode as O;
     let exactly = |shape: Shape| Ok(Outcome::Exactly(shape));
     match site.opcode {
-        O::Abs
-        | O::Acos
-        | O::Acosh
-        | O::Asin
-        | O::Asinh
-        | O::Atanh
-        | O::Cbrt
-        | O::Ceil
-        | O::Cosh
-        | O::Cosine
-        | O::CountLeadingZeros
-        | O::Erf
-        | O::Exponential
-        | O::ExponentialMinusOne
-        | O::Floor
-        | O::Imag
-        | O::IsFinite
-        | O::Log
-        | O::LogPlusOne
-        | O::Logistic
-        | O::Negate
-        | O::Not
-        | O::Popcnt
-        | O::Real
-        | O::RoundNearestAfz
-        | O::RoundNearestEven
-        | O::Rsqrt
-        | O::Sign
-        | O::Sine
-        | O::Sinh
-        | O::Sqrt
-        | O::Tan
-        | O::Tanh => exactly(elementwise::unary(site)?),
-        O::Add
-        | O::And
-        | O::Atan2
-        | O::Complex
-        | O::Divide
-        | O::Maximum
-        | O::Minimum
-        | O::Mulhi
-        | O::Multiply
-        | O::Or
-        | O::Power
-        | O::Remainder
-        | O::ShiftLeft
-        | O::ShiftRightArithmetic
-        | O::ShiftRightLogical
-        | O::Subtract
-        | O::Xor => exactly(elementwise::binary(site)?),
+        unary_opcodes!() => exactly(elementwise::unary(site)?),
+        binary_opcodes!() => exactly(elementwise::binary(site)?),
         O::Compare => exactly(elementwise::compare(site)?),
         O::Select => exactly(elementwise::select(site)?),
         O::Clamp => exactly(elementwise::clamp(site)?),
