@@ -10,6 +10,7 @@ pub mod attribute;
 mod canonical;
 mod equal;
 pub mod eval;
+mod groups;
 mod infer;
 pub mod literal;
 pub mod metadata;

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use hlo2dae_hlo::eval::{EvalError, EvalOptions, evaluate};
 use hlo2dae_hlo::literal::Native;
-use hlo2dae_hlo::{ArrayShape, Literal, PrimitiveType, parse_module};
+use hlo2dae_hlo::{ArrayShape, Literal, PrimitiveType, parse_module, verify};
 use serde_json::Value;
 
 fn corpus() -> Option<PathBuf> {
@@ -123,6 +123,8 @@ fn cropped(literal: &Literal, dims: &[i64]) -> Literal {
 fn run(case: &Value) -> Result<(), String> {
     let text = case["hlo_text"].as_str().unwrap();
     let module = parse_module(text).map_err(|e| e.to_string())?;
+    // XLA has verified what it executed.
+    verify(&module).map_err(|e| e.to_string())?;
     let arguments: Vec<Literal> = case["args"]
         .as_array()
         .unwrap()

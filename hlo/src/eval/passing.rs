@@ -5,6 +5,7 @@ use super::array::Array;
 use super::error::{Fault, Outcome};
 use super::operation::Operation;
 use crate::attribute::AttributeValue;
+use crate::groups::{self, Groups};
 use crate::literal::Literal;
 use crate::module::Module;
 use crate::shape::{PrimitiveType, Shape};
@@ -78,26 +79,14 @@ pub(super) fn zeros(shape: &Shape) -> Outcome<Literal> {
 
 /// `replica_count * num_partitions`.
 fn participants(module: &Module) -> i64 {
-    let count = |name: &str| {
-        let attribute = module.attributes.iter().find(|a| &*a.name == name);
-        match attribute.map(|a| &a.value) {
-            Some(AttributeValue::Integer(count)) => *count,
-            _ => 1,
-        }
-    };
-    count("replica_count").saturating_mul(count("num_partitions"))
+    let (replicas, partitions) = groups::devices(module);
+    replicas.saturating_mul(partitions)
 }
 
 /// A fault unless the collective has a single participant: because there is just one, or every
 /// group has one member.
 pub(super) fn alone(op: &Operation<'_, '_>) -> Outcome<()> {
-    let groups = match op.instruction.attribute("replica_groups") {
-        Some(AttributeValue::IntegerLists(groups)) => Some(groups.clone()),
-        Some(AttributeValue::Raw(text)) => explicit_groups(text),
-        _ => None,
-    };
-    let of_one = groups.is_some_and(|g| !g.is_empty() && g.iter().all(|group| group.len() == 1));
-    if of_one || participants(op.module) == 1 {
+    if Groups::of(op.instruction).are_single() || participants(op.module) == 1 {
         Ok(())
     } else {
         Err(Fault::unsupported(format!(
@@ -105,22 +94,6 @@ pub(super) fn alone(op: &Operation<'_, '_>) -> Outcome<()> {
             op.instruction.opcode
         )))
     }
-}
-
-/// The groups of `{{0,1},{2,3}}`; `None` for the other notations.
-fn explicit_groups(text: &str) -> Option<Vec<Vec<i64>>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    if inner.is_empty() {
-        return Some(Vec::new());
-    }
-    let inner = inner.strip_prefix('{')?.strip_suffix('}')?;
-    inner
-        .split('}')
-        .map(|group| {
-            let group = group.trim_start_matches([',', ' ', '{']);
-            group.split(',').map(|n| n.trim().parse().ok()).collect()
-        })
-        .collect()
 }
 
 /// A collective of a single participant: what it sends is what it receives.
@@ -146,7 +119,6 @@ pub(super) fn permute(op: &mut Operation<'_, '_>) -> Outcome<Literal> {
     }
     let pairs = match op.instruction.attribute("source_target_pairs") {
         Some(AttributeValue::IntegerLists(pairs)) => pairs.clone(),
-        Some(AttributeValue::Raw(text)) => explicit_groups(text).unwrap_or_default(),
         _ => Vec::new(),
     };
     let value = identity(op)?;

@@ -350,6 +350,7 @@ fn token(site: &Site<'_>, index: usize) -> Inferred<()> {
 
 pub(super) fn add_dependency(site: &Site<'_>) -> Inferred<Shape> {
     site.count(2)?;
+    token(site, 1)?;
     Ok(site.operand(0)?.clone())
 }
 

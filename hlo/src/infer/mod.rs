@@ -35,6 +35,7 @@ pub enum Rule {
     Bounds,
     Parameters,
     EntryLayout,
+    Precision,
 }
 
 impl Rule {
@@ -194,7 +195,7 @@ pub(crate) fn infer(site: &Site<'_>) -> Inferred<Outcome> {
         }
         O::Rng => structure::rng(site),
         O::RngBitGenerator => structure::rng_bit_generator(site),
-        O::RngGetAndUpdateState => site.stated_is_array(0),
+        O::RngGetAndUpdateState => exactly(structure::rng_get_and_update_state(site)?),
     }
 }
 
@@ -353,13 +354,6 @@ impl<'m> Site<'m> {
             Some(signature) => Ok(signature),
             None => broken(Rule::Graph, "a computation of this module", "another one"),
         }
-    }
-
-    /// The stated shape, which must be an array of any shape; `count` operands.
-    pub(crate) fn stated_is_array(&self, count: usize) -> Inferred<Outcome> {
-        self.count(count)?;
-        self.stated_array()?;
-        Ok(Outcome::Stated)
     }
 
     /// The stated shape, which must be an array.

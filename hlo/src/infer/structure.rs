@@ -66,22 +66,59 @@ pub(super) fn iota(site: &Site<'_>) -> Inferred<Outcome> {
 
 pub(super) fn rng(site: &Site<'_>) -> Inferred<Outcome> {
     site.count(2)?;
+    let result = site.stated_array()?;
     for i in 0..2 {
-        site.scalar(i)?;
+        let parameter = site.scalar(i)?;
+        require(
+            parameter.element == result.element,
+            Rule::ElementType,
+            || format!("{} as operand {i}, like the result", result.element),
+            || parameter.element.to_string(),
+        )?;
     }
-    site.stated_array()?;
+    let element = result.element;
+    let (fits, expected) = match site.word("distribution") {
+        Some("rng_normal") => (element.is_float(), "a floating element type"),
+        _ => (
+            !element.is_complex(),
+            "a real, integer or pred element type",
+        ),
+    };
+    require(
+        fits,
+        Rule::ElementType,
+        || expected.to_owned(),
+        || element.to_string(),
+    )?;
     Ok(Outcome::Stated)
 }
 
 pub(super) fn rng_bit_generator(site: &Site<'_>) -> Inferred<Outcome> {
     site.count(1)?;
-    site.array(0)?;
+    let state = site.operand(0)?;
     match site.stated {
         Some(Shape::Array(_)) => Ok(Outcome::Stated),
-        Some(Shape::Tuple(elements)) if elements.len() == 2 => Ok(Outcome::Stated),
+        Some(Shape::Tuple(parts)) if parts.len() == 2 => {
+            require(
+                super::shapes_fit(state, &parts[0]),
+                Rule::Result,
+                || format!("{state} as new state"),
+                || parts[0].to_string(),
+            )?;
+            Ok(Outcome::Stated)
+        }
         Some(other) => broken(Rule::Result, "(state, bits)", other),
         None => broken(Rule::Result, "a stated shape", "none"),
     }
+}
+
+pub(super) fn rng_get_and_update_state(site: &Site<'_>) -> Inferred<Shape> {
+    site.count(0)?;
+    Ok(Shape::Array(array_of(
+        PrimitiveType::U64,
+        vec![2],
+        Vec::new(),
+    )))
 }
 
 pub(super) fn broadcast(site: &Site<'_>) -> Inferred<Outcome> {

@@ -17,9 +17,14 @@
 //! | V10 | slices and windows lie inside the array that they are taken from |
 //! | V11 | a computation's parameters are numbered from 0 without a gap |
 //! | V12 | `entry_computation_layout` has the shapes of the entry's parameters and root |
+//! | V13 | floating-point operands have one type, unless the opcode hands them on or states the type that it accumulates in (`dot`, `convolution`); `map`, `reduce` and `reduce-window` give a computation the types that it takes |
 //!
-//! Layouts play no part in the rules, a dimension of unknown size (`?`) fits every size, and two
-//! floating-point types may meet in one operation.
+//! These are the rules that XLA's compilers begin with, with two exceptions: a dimension of unknown
+//! size (`?`) fits every size, where XLA's compilers refuse it, and shardings are not compared with
+//! shapes and devices. Layouts play no part, nor does it matter which dimensions are dynamic.
+
+mod collective;
+mod precision;
 
 use std::fmt;
 use std::ops::Deref;
@@ -30,11 +35,10 @@ use thiserror::Error;
 
 use crate::attribute::AttributeValue;
 pub use crate::infer::Rule;
-use crate::infer::{Outcome, Site, Violation, infer, shapes_fit};
+use crate::infer::{Outcome, Site, broken, infer, shapes_fit};
 use crate::module::{
     Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span,
 };
-use crate::opcode::Opcode;
 use crate::shape::Shape;
 
 /// A module that [`verify`] has found sound.
@@ -240,19 +244,17 @@ impl Verifier<'_> {
             payload: &instruction.payload,
             stated: Some(&instruction.shape),
         });
-        let violation = match outcome {
-            Ok(Outcome::Stated) => return,
-            Ok(Outcome::Exactly(shape))
-                if results_fit(instruction.opcode, &shape, &instruction.shape) =>
-            {
-                return;
+        let checked = outcome.and_then(|outcome| match outcome {
+            Outcome::Exactly(shape) if !shapes_fit(&shape, &instruction.shape) => {
+                broken(Rule::Result, shape.to_string(), &instruction.shape)
             }
-            Ok(Outcome::Exactly(shape)) => Violation {
-                rule: Rule::Result,
-                expected: shape.to_string(),
-                found: instruction.shape.to_string(),
-            },
-            Err(violation) => violation,
+            Outcome::Exactly(_) | Outcome::Stated => {
+                precision::check(self.module, instruction)?;
+                collective::check(self.module, instruction)
+            }
+        });
+        let Err(violation) = checked else {
+            return;
         };
         let place = place();
         self.broken(
@@ -338,39 +340,5 @@ impl Verifier<'_> {
                 found,
             );
         }
-    }
-}
-
-/// Whether a stated result is the inferred one. Operations that compute may round their result to
-/// another floating-point type; those that only move values may not.
-fn results_fit(opcode: Opcode, inferred: &Shape, stated: &Shape) -> bool {
-    if shapes_fit(inferred, stated) {
-        return true;
-    }
-    match (inferred, stated) {
-        (Shape::Array(a), Shape::Array(b)) => {
-            let rounds = !matches!(
-                opcode,
-                Opcode::Copy
-                    | Opcode::Transpose
-                    | Opcode::Reverse
-                    | Opcode::Slice
-                    | Opcode::DynamicSlice
-                    | Opcode::Gather
-                    | Opcode::GetTupleElement
-                    | Opcode::Call
-                    | Opcode::Fusion
-                    | Opcode::While
-                    | Opcode::Conditional
-                    | Opcode::Tuple
-                    | Opcode::OptBarrier
-                    | Opcode::Domain
-            );
-            rounds
-                && a.element.is_float()
-                && b.element.is_float()
-                && crate::infer::dims_fit(&a.dims, &b.dims)
-        }
-        _ => false,
     }
 }
