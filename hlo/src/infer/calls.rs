@@ -8,7 +8,46 @@ use crate::attribute::AttributeValue;
 use crate::opcode::Opcode;
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
+/// Tuples inside one another and leaves in all that a tuple may have. Without a limit, a line `tuple(x, x)`
+/// would double what the line before it takes.
+const MAX_TUPLE_DEPTH: usize = 100;
+const MAX_TUPLE_LEAVES: usize = 1 << 16;
+
+/// Depth and leaves of a shape, an empty tuple being a leaf.
+fn extent(shape: &Shape) -> (usize, usize) {
+    let (mut deepest, mut leaves) = (0, 0);
+    let mut pending = vec![(shape, 0)];
+    while let Some((shape, depth)) = pending.pop() {
+        match shape {
+            Shape::Tuple(parts) if !parts.is_empty() => {
+                pending.extend(parts.iter().map(|part| (part, depth + 1)));
+            }
+            _ => {
+                deepest = deepest.max(depth);
+                leaves += 1;
+            }
+        }
+    }
+    (deepest, leaves)
+}
+
 pub(super) fn tuple(site: &Site<'_>) -> Inferred<Shape> {
+    let (mut deepest, mut leaves) = (0, 0);
+    for i in 0..site.operands.len() {
+        let (depth, count) = extent(site.operand(i)?);
+        deepest = deepest.max(depth + 1);
+        leaves += count;
+        require(
+            deepest <= MAX_TUPLE_DEPTH && leaves <= MAX_TUPLE_LEAVES,
+            Rule::OperandKind,
+            || {
+                format!(
+                    "at most {MAX_TUPLE_DEPTH} tuples inside one another and {MAX_TUPLE_LEAVES} leaves"
+                )
+            },
+            || format!("{deepest} and {leaves}"),
+        )?;
+    }
     (0..site.operands.len())
         .map(|i| site.operand(i).cloned())
         .collect::<Inferred<Vec<_>>>()

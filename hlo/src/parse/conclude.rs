@@ -444,6 +444,10 @@ impl Parser<'_> {
         });
         match outcome {
             Ok(Outcome::Exactly(shape)) => {
+                self.inferred_leaves += leaf_count(&shape);
+                ensure(self.inferred_leaves <= MAX_INFERRED_LEAVES, || {
+                    format!("more than {MAX_INFERRED_LEAVES} arrays in shapes that are not stated")
+                })?;
                 draft.shape = Some(self.share(shape));
                 Ok(())
             }
@@ -458,6 +462,9 @@ impl Parser<'_> {
         }
     }
 }
+
+/// Arrays in all shapes that the text leaves out: short lines can stand for large tuples.
+const MAX_INFERRED_LEAVES: usize = 1 << 20;
 
 /// Whether the text may leave out the result's shape.
 fn can_be_omitted(opcode: Opcode) -> bool {

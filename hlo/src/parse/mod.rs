@@ -170,6 +170,8 @@ struct Parser<'a> {
     scope: HashMap<&'a str, InstructionId>,
     shapes_by_text: HashMap<&'a str, Arc<Shape>>,
     shapes: HashMap<Arc<Shape>, ()>,
+    /// Arrays in all shapes that the text leaves out.
+    inferred_leaves: usize,
     words: HashMap<&'a str, Arc<str>>,
     /// Canonical texts of structures, shared like words.
     texts: HashMap<Arc<str>, ()>,
@@ -196,6 +198,7 @@ impl<'a> Parser<'a> {
             scope: HashMap::new(),
             shapes_by_text: HashMap::new(),
             shapes: HashMap::new(),
+            inferred_leaves: 0,
             words: HashMap::new(),
             texts: HashMap::new(),
             scratch: String::new(),
