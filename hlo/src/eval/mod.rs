@@ -12,6 +12,7 @@
 //! - Integers wrap. Division by zero gives all ones, the remainder by zero the dividend.
 //!   Shifts by the width or more give 0 (or the sign). Conversions from float saturate, NaN becomes
 //!   0. Powers wrap for every exponent.
+//! - Denormal numbers are numbers like others; threads that XLA starts on a CPU take them for zeros.
 //! - The initial value of a reduction takes part once, neutral or not; padding of a window does not.
 //! - A value whose shape has dynamic dimensions has its sizes as dimensions.
 //! - One partition and one replica: collectives over a single participant are identities, over

@@ -11,11 +11,12 @@ use crate::shape::{ArrayShape, PrimitiveType, Shape};
 fn takes(opcode: Opcode, element: PrimitiveType) -> Result<(), &'static str> {
     use Opcode as O;
     let (ok, what) = match opcode {
-        O::Abs => (
+        O::Abs | O::Sign => (
             element.is_signed_integer() || element.is_float() || element.is_complex(),
             "a signed, floating or complex element type",
         ),
-        O::Ceil
+        O::Cbrt
+        | O::Ceil
         | O::Floor
         | O::RoundNearestAfz
         | O::RoundNearestEven
@@ -27,7 +28,6 @@ fn takes(opcode: Opcode, element: PrimitiveType) -> Result<(), &'static str> {
         | O::Asin
         | O::Asinh
         | O::Atanh
-        | O::Cbrt
         | O::Cosh
         | O::Cosine
         | O::Exponential
@@ -47,7 +47,7 @@ fn takes(opcode: Opcode, element: PrimitiveType) -> Result<(), &'static str> {
             element.is_float() || element.is_complex(),
             "a floating or complex element type",
         ),
-        O::Negate | O::Sign => (element != PrimitiveType::Pred, "a number"),
+        O::Negate => (element != PrimitiveType::Pred, "a number"),
         O::CountLeadingZeros | O::Popcnt => (element.is_integer(), "an integer element type"),
         O::ShiftLeft | O::ShiftRightArithmetic | O::ShiftRightLogical | O::Mulhi => {
             (element.is_integer(), "an integer element type")

@@ -30,7 +30,13 @@ macro_rules! complex_kernels {
             fn log_magnitude(rest: $float, x: $float, y: $float) -> $float {
                 let magnitude = x.hypot(y);
                 if (0.5..2.0).contains(&magnitude) {
-                    (rest * (x + 1.0) + y * y).ln_1p() / 2.0
+                    // The square of the magnitude less 1, from the side that is nearer to 1.
+                    let squares = if y.abs() > x.abs() {
+                        (y.abs() - 1.0) * (y.abs() + 1.0) + x * x
+                    } else {
+                        rest * (x + 1.0) + y * y
+                    };
+                    squares.ln_1p() / 2.0
                 } else {
                     magnitude.ln()
                 }
@@ -38,6 +44,18 @@ macro_rules! complex_kernels {
 
             fn ln(a: C) -> C {
                 C::new(log_magnitude(a.re - 1.0, a.re, a.im), a.im.atan2(a.re))
+            }
+
+            /// The square root in the right half plane, without cancellation near the axes.
+            fn sqrt(a: C) -> C {
+                let larger = ((a.re.abs() + a.re.hypot(a.im)) / 2.0).sqrt();
+                if larger == 0.0 || !larger.is_finite() {
+                    a.sqrt()
+                } else if a.re >= 0.0 {
+                    C::new(larger, a.im / (2.0 * larger))
+                } else {
+                    C::new(a.im.abs() / (2.0 * larger), larger.copysign(a.im))
+                }
             }
 
             /// `log(1 + a)` without cancellation around 0.
@@ -90,8 +108,8 @@ macro_rules! complex_kernels {
                     Opcode::Log => unary!(|a, _| ln(a)),
                     Opcode::LogPlusOne => unary!(|a, _| ln_1p(a)),
                     Opcode::Logistic => unary!(|a: C, _| (C::from(1.0) + (-a).exp()).inv()),
-                    Opcode::Sqrt => unary!(|a: C, _| a.sqrt()),
-                    Opcode::Rsqrt => unary!(|a: C, _| a.sqrt().inv()),
+                    Opcode::Sqrt => unary!(|a: C, _| sqrt(a)),
+                    Opcode::Rsqrt => unary!(|a: C, _| sqrt(a).inv()),
                     Opcode::Cbrt => unary!(|a: C, _| a.powf(1.0 / 3.0)),
                     Opcode::Sine => unary!(|a: C, _| a.sin()),
                     Opcode::Cosine => unary!(|a: C, _| a.cos()),
