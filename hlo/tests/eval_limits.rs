@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use hlo2dae_hlo::eval::{EvalError, EvalOptions, Limit, evaluate};
-use hlo2dae_hlo::parse_module;
+use hlo2dae_hlo::{Literal, parse_module};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -73,6 +73,16 @@ fn hostile() -> Vec<(&'static str, String)> {
            ROOT r = f32[1000,1000] cholesky(m), lower=true")),
         ("an endless loop", entry("ROOT r = f32[] while(z), condition=forever, body=more")),
     ];
+    let wide = format!("({})", vec!["f32[]"; 5_000].join(", "));
+    modules.push((
+        "an endless loop over a wide tuple",
+        format!(
+            "HloModule hostile
+             forever {{ s = {wide} parameter(0)  ROOT p = pred[] constant(true) }}
+             same {{ ROOT s = {wide} parameter(0) }}
+             ENTRY main {{ s = {wide} parameter(0)  ROOT w = {wide} while(s), condition=forever, body=same }}"
+        ),
+    ));
     let mut doubling = entry("x0 = f32[1] reshape(z)\n");
     doubling.truncate(doubling.len() - 2);
     for i in 1..40 {
@@ -121,10 +131,13 @@ fn hostile_modules_end_with_an_error() {
     let mut failures = Vec::new();
     for (what, text) in hostile() {
         let module = parse_module(&text).unwrap_or_else(|e| panic!("{what}: {e}\n{text}"));
+        let parameters = module.entry().parameters.iter();
+        let zeros = |_| Literal::Tuple(vec![Literal::scalar(0f32); 5_000]);
+        let arguments: Vec<Literal> = parameters.map(zeros).collect();
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
         let start = Instant::now();
-        let result = evaluate(&module, &[], &OPTIONS, &mut ());
+        let result = evaluate(&module, &arguments, &OPTIONS, &mut ());
         let (took, peak) = (start.elapsed(), MEMORY.peak_usage() - before);
         let ended = matches!(
             result,

@@ -278,6 +278,12 @@ impl<'c, 'o> Machine<'c, 'o> {
     /// `id` has `value`: report and keep it, drop what it used last.
     fn set(&mut self, id: InstructionId, value: Literal) -> Result<(), EvalError> {
         let instruction = &self.context.module.instructions[id];
+        // A tuple costs what looking at its parts does, however little was computed.
+        if let Literal::Tuple(_) = value {
+            let parts = value.leaves().len();
+            let counted = self.context.meter.work(parts);
+            counted.map_err(|fault| self.place(id, fault))?;
+        }
         if !has_shape(&value, &instruction.shape) {
             let fault = Fault::malformed(format!(
                 "declared as {}, but the value is {}",
