@@ -20,6 +20,7 @@ pub mod opcode;
 pub mod parse;
 mod print;
 pub mod shape;
+pub mod stablehlo;
 pub mod verify;
 
 pub use attribute::{

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_frontend::ValueRef;
-use hlo2dae_hlo::{InstructionId, Literal, Module, Opcode, Payload};
+use hlo2dae_hlo::{InstructionId, Literal, Module, Opcode, Payload, stablehlo, verify};
 
 use crate::check::sample;
 use crate::compile::{Compilation, Compiled, Ladder};
@@ -34,6 +34,8 @@ pub enum Stage {
     Stream,
     /// The module with every region replaced by a custom call that carries its program.
     RewrittenHlo,
+    /// The rewritten module as StableHLO, the form that TensorFlow and JAX take back.
+    Stablehlo,
     /// The module's graph around its regions, for Graphviz.
     Dot,
 }
@@ -50,6 +52,7 @@ impl Stage {
         Stage::Execute,
         Stage::Stream,
         Stage::RewrittenHlo,
+        Stage::Stablehlo,
         Stage::Dot,
     ];
 
@@ -65,6 +68,7 @@ impl Stage {
             Stage::Execute => "execute",
             Stage::Stream => "stream",
             Stage::RewrittenHlo => "rewritten-hlo",
+            Stage::Stablehlo => "stablehlo",
             Stage::Dot => "dot",
         }
     }
@@ -81,7 +85,8 @@ impl Stage {
             Stage::Execute => "71-execute.txt",
             Stage::Stream => "75-stream.txt",
             Stage::RewrittenHlo => "80-rewritten.hlo",
-            Stage::Dot => "81-regions.dot",
+            Stage::Stablehlo => "81-rewritten.mlir",
+            Stage::Dot => "82-regions.dot",
         }
     }
 }
@@ -128,6 +133,10 @@ pub fn emit(
         Stage::Hlo => Ok(compilation.module.to_string()),
         Stage::Stream => emit_streams(compilation, inputs),
         Stage::RewrittenHlo => Ok(compilation.outlined()?.to_string()),
+        Stage::Stablehlo => {
+            let module = compilation.outlined()?;
+            Ok(stablehlo::print(verify(&module)?)?)
+        }
         Stage::Dot => Ok(emit_dot(compilation)),
         Stage::Regions | Stage::Scf | Stage::Slc | Stage::Dlc | Stage::Access | Stage::Execute => {
             let texts = compilation
@@ -148,7 +157,7 @@ pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
         Stage::Dlc => ladder.dlc.to_string(),
         Stage::Access => ladder.artifact.access_text().to_string(),
         Stage::Execute => ladder.artifact.execute_text().to_string(),
-        Stage::Hlo | Stage::Stream | Stage::RewrittenHlo | Stage::Dot => {
+        Stage::Hlo | Stage::Stream | Stage::RewrittenHlo | Stage::Stablehlo | Stage::Dot => {
             return Err(Error::NoStage {
                 given: "a program",
                 wanted: stage.name(),

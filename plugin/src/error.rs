@@ -4,6 +4,7 @@ use hlo2dae_backend::BackendError;
 use hlo2dae_frontend::FrontendError;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::literal::LiteralError;
+use hlo2dae_hlo::stablehlo::StablehloErrors;
 use hlo2dae_hlo::{ParseErrors, VerifyErrors};
 use hlo2dae_ir::core::{Diagnostics, EvalError, ParseError};
 use hlo2dae_ir::lower::LowerError;
@@ -24,6 +25,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     HloVerify(#[from] VerifyErrors),
+    /// The module holds what StableHLO cannot express.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Stablehlo(#[from] StablehloErrors),
     /// The text is not a program of one of our IRs.
     #[error(transparent)]
     #[diagnostic(transparent)]

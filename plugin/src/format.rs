@@ -1,5 +1,6 @@
-//! The canonical print of any text that the project reads.
+//! The canonical print of any text that the project reads, and HLO as StableHLO.
 
+use hlo2dae_hlo::{stablehlo, verify};
 use hlo2dae_ir::Program;
 
 use crate::error::Error;
@@ -17,4 +18,10 @@ pub fn format(text: &str) -> Result<String, Error> {
         .map(Program::to_string)
         .collect::<Vec<_>>()
         .join("\n"))
+}
+
+/// Prints HLO text as StableHLO.
+pub fn to_stablehlo(text: &str) -> Result<String, Error> {
+    let module = hlo2dae_hlo::parse_module(text)?;
+    Ok(stablehlo::print(verify(&module)?)?)
 }

@@ -75,6 +75,7 @@ fn code_of(error: &Error) -> Code {
         | Error::Literal(_)
         | Error::Unknown { .. }
         | Error::NoStage { .. } => Code::InvalidArgument,
+        Error::Stablehlo(_) => Code::Unsupported,
         Error::Frontend(FrontendError::Malformed { .. }) => Code::InvalidArgument,
         Error::Frontend(FrontendError::TooLarge { .. }) => Code::Unsupported,
         Error::Lower(LowerError::Invalid(_)) => Code::InvalidArgument,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::Outcome;
 use crate::input::{Failure, about, read, write};
@@ -12,13 +12,24 @@ use crate::input::{Failure, about, read, write};
 pub struct Arguments {
     /// HLO text or a program of an IR; `-` is standard input.
     file: PathBuf,
+    /// Print HLO in another form, the module as it stands; for the rewritten module see `compile --emit stablehlo`.
+    #[arg(long, value_name = "FORM")]
+    to: Option<Form>,
+}
+
+/// Forms of a module beside its own.
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// StableHLO text, which TensorFlow and JAX take back.
+    Stablehlo,
 }
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.file)?;
-    write(
-        None,
-        &about(&arguments.file, &text, hlo2dae::format::format(&text))?,
-    )?;
+    let printed = match arguments.to {
+        None => hlo2dae::format::format(&text),
+        Some(Form::Stablehlo) => hlo2dae::format::to_stablehlo(&text),
+    };
+    write(None, &about(&arguments.file, &text, printed)?)?;
     Ok(Outcome::Done)
 }

@@ -1,0 +1,231 @@
+//! Products, convolutions, transforms and normalisations.
+
+use super::attributes::raw;
+use super::constant;
+use super::error::Reason;
+use super::function::{Op, Printer};
+use super::operation::{flag, integer_of, integers_of, numbered, padding, reversal, window, word};
+use super::text::{integer, integers, list};
+use crate::attribute::{AttributeValue, WindowDim};
+use crate::module::{Instruction, InstructionId};
+use crate::shape::PrimitiveType;
+
+/// What each algorithm of `dot` means: types of the factors, of the sum, components, operations, imprecise sums.
+/// `any_f8` takes the type of the operand.
+const ALGORITHMS: [(&str, &str, &str, u32, u32, bool); 13] = [
+    ("dot_any_f8_any_f8_f32", "any_f8", "f32", 1, 1, false),
+    (
+        "dot_any_f8_any_f8_f32_fast_accum",
+        "any_f8",
+        "f32",
+        1,
+        1,
+        true,
+    ),
+    ("dot_f16_f16_f16", "f16", "f16", 1, 1, false),
+    ("dot_f16_f16_f32", "f16", "f32", 1, 1, false),
+    ("dot_bf16_bf16_bf16", "bf16", "bf16", 1, 1, false),
+    ("dot_bf16_bf16_f32", "bf16", "f32", 1, 1, false),
+    ("dot_bf16_bf16_f32_x3", "bf16", "f32", 1, 3, false),
+    ("dot_bf16_bf16_f32_x6", "bf16", "f32", 1, 6, false),
+    ("dot_bf16_bf16_f32_x9", "bf16", "f32", 1, 9, false),
+    ("dot_tf32_tf32_f32", "tf32", "f32", 1, 1, false),
+    ("dot_tf32_tf32_f32_x3", "tf32", "f32", 1, 3, false),
+    ("dot_f32_f32_f32", "f32", "f32", 1, 1, false),
+    ("dot_f64_f64_f64", "f64", "f64", 1, 1, false),
+];
+
+impl Printer<'_> {
+    pub(super) fn dot(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let dims = instruction.dot_dims();
+        let dims = dims.ok_or(Reason::Missing("lhs_contracting_dims"))?;
+        let numbers = format!(
+            "#stablehlo.dot<lhs_batching_dimensions = {}, rhs_batching_dimensions = {}, lhs_contracting_dimensions = {}, rhs_contracting_dimensions = {}>",
+            list(&dims.lhs_batch),
+            list(&dims.rhs_batch),
+            list(&dims.lhs_contracting),
+            list(&dims.rhs_contracting)
+        );
+        let mut op = self
+            .with_all(id, "stablehlo.dot_general")?
+            .attribute("dot_dimension_numbers", numbers);
+        if let Some(precision) = precision(instruction, "stablehlo")? {
+            op = op.attribute("precision_config", precision);
+        }
+        match word(instruction, "algorithm") {
+            Ok("unset") | Err(_) => Ok(op),
+            Ok(algorithm) => {
+                let element = |operand: usize| {
+                    let operand = instruction.operands.get(operand)?;
+                    self.module.instructions[*operand]
+                        .array()
+                        .map(|a| a.element)
+                };
+                Ok(op.attribute(
+                    "algorithm",
+                    dot_algorithm(algorithm, [element(0), element(1)])?,
+                ))
+            }
+        }
+    }
+
+    pub(super) fn ragged_dot(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let lists = [
+            ("lhs_batching_dimensions", "lhs_batch_dims"),
+            ("rhs_batching_dimensions", "rhs_batch_dims"),
+            ("lhs_contracting_dimensions", "lhs_contracting_dims"),
+            ("rhs_contracting_dimensions", "rhs_contracting_dims"),
+            ("lhs_ragged_dimensions", "lhs_ragged_dims"),
+            ("rhs_group_dimensions", "rhs_group_dims"),
+        ];
+        let lists =
+            lists.map(|(key, name)| (key, instruction.integers(name).unwrap_or_default().to_vec()));
+        let lists = lists.each_ref().map(|(key, values)| (*key, values));
+        let numbers = numbered(&lists);
+        let mut op = self.with_all(id, "chlo.ragged_dot")?.attribute(
+            "ragged_dot_dimension_numbers",
+            format!("#chlo.ragged_dot<{}>", numbers.trim_end_matches(", ")),
+        );
+        if let Some(precision) = precision(instruction, "chlo")? {
+            op = op.attribute("precision_config", precision);
+        }
+        Ok(op)
+    }
+
+    pub(super) fn convolution(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        if instruction.attribute("sparsity_config").is_some() {
+            return Err(Reason::NoAttribute("sparsity_config".into()));
+        }
+        let window = window(instruction);
+        let sizes = |of: fn(&WindowDim) -> i64| integers(window.iter().map(of));
+        let count = |name: &str| integer(instruction.integer(name).unwrap_or(1));
+        let mut op = self
+            .with_all(id, "stablehlo.convolution")?
+            .attribute("batch_group_count", count("batch_group_count"))
+            .attribute("dimension_numbers", convolution_dims(instruction)?)
+            .attribute("feature_group_count", count("feature_group_count"))
+            .attribute("lhs_dilation", sizes(|dim| dim.base_dilation))
+            .attribute("padding", padding(window))
+            .attribute("rhs_dilation", sizes(|dim| dim.window_dilation))
+            .attribute("window_reversal", reversal(window))
+            .attribute("window_strides", sizes(|dim| dim.stride));
+        if let Some(precision) = precision(instruction, "stablehlo")? {
+            op = op.attribute("precision_config", precision);
+        }
+        Ok(op)
+    }
+
+    pub(super) fn fft(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let kind = word(instruction, "fft_type")?;
+        let length = integers_of(instruction, "fft_length")?;
+        Ok(self
+            .with_all(id, "stablehlo.fft")?
+            .attribute("fft_length", integers(length.iter().copied()))
+            .attribute("fft_type", format!("#stablehlo<fft_type {kind}>")))
+    }
+
+    pub(super) fn triangular_solve(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let transpose = word(instruction, "transpose_a").unwrap_or("NO_TRANSPOSE");
+        let truth = |name: &str| flag(instruction, name).to_string();
+        Ok(self
+            .with_all(id, "stablehlo.triangular_solve")?
+            .attribute("left_side", truth("left_side"))
+            .attribute("lower", truth("lower"))
+            .attribute("transpose_a", format!("#stablehlo<transpose {transpose}>"))
+            .attribute("unit_diagonal", truth("unit_diagonal")))
+    }
+
+    pub(super) fn batch_norm(&self, id: InstructionId, name: &str) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let epsilon = match instruction.attribute("epsilon") {
+            Some(AttributeValue::Float(epsilon)) => *epsilon,
+            _ => return Err(Reason::Missing("epsilon")),
+        };
+        let feature = integer_of(instruction, "feature_index")?;
+        Ok(self
+            .with_all(id, name)?
+            .attribute("epsilon", constant::single(epsilon))
+            .attribute("feature_index", integer(feature)))
+    }
+}
+
+/// `precision_config` of a product in a dialect.
+fn precision(instruction: &Instruction, dialect: &str) -> Result<Option<String>, Reason> {
+    let Some(text) = raw(&instruction.attributes, "operand_precision") else {
+        return Ok(None);
+    };
+    let words = text.trim_matches(['{', '}']).split(',').map(str::trim);
+    let words: Result<Vec<String>, Reason> = words
+        .filter(|word| !word.is_empty())
+        .map(|word| match word {
+            "default" | "high" | "highest" => {
+                Ok(format!("#{dialect}<precision {}>", word.to_uppercase()))
+            }
+            other => Err(Reason::NoAttribute(format!("operand_precision {other}"))),
+        })
+        .collect();
+    Ok(Some(list(words?)))
+}
+
+fn dot_algorithm(name: &str, operands: [Option<PrimitiveType>; 2]) -> Result<String, Reason> {
+    let known = ALGORITHMS.iter().find(|row| row.0 == name);
+    let Some(&(_, factor, sum, components, operations, imprecise)) = known else {
+        return Err(Reason::NoAttribute(format!("algorithm {name}")));
+    };
+    let factor = |operand: Option<PrimitiveType>| match (factor, operand) {
+        ("any_f8", Some(element)) => super::text::element_type(element),
+        _ => Ok(factor),
+    };
+    Ok(format!(
+        "#stablehlo.dot_algorithm<lhs_precision_type = {}, rhs_precision_type = {}, accumulation_type = {sum}, lhs_component_count = {components}, rhs_component_count = {components}, num_primitive_operations = {operations}, allow_imprecise_accumulation = {imprecise}>",
+        factor(operands[0])?,
+        factor(operands[1])?
+    ))
+}
+
+/// `#stablehlo.conv<[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]>`.
+fn convolution_dims(instruction: &Instruction) -> Result<String, Reason> {
+    let Some(AttributeValue::ConvolutionDims(dims)) = instruction.attribute("dim_labels") else {
+        return Err(Reason::Missing("dim_labels"));
+    };
+    let group = |rank: usize, roles: [(Option<i64>, &str); 2], spatial: &[i64]| {
+        let labels: Option<Vec<String>> = (0..rank as i64)
+            .map(|dim| {
+                let role = roles.iter().find(|role| role.0 == Some(dim));
+                let number = spatial.iter().position(|&s| s == dim);
+                role.map(|role| role.1.to_owned())
+                    .or(number.map(|number| number.to_string()))
+            })
+            .collect();
+        labels
+            .map(list)
+            .ok_or_else(|| Reason::form("dimensions with known parts", "`?`"))
+    };
+    let [input, kernel, output] = dims.ranks;
+    Ok(format!(
+        "#stablehlo.conv<{}x{}->{}>",
+        group(
+            input,
+            [(dims.input_batch, "b"), (dims.input_feature, "f")],
+            &dims.input_spatial
+        )?,
+        group(
+            kernel,
+            [
+                (dims.kernel_input_feature, "i"),
+                (dims.kernel_output_feature, "o")
+            ],
+            &dims.kernel_spatial
+        )?,
+        group(
+            output,
+            [(dims.output_batch, "b"), (dims.output_feature, "f")],
+            &dims.output_spatial
+        )?
+    ))
+}
