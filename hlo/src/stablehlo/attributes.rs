@@ -2,6 +2,7 @@
 
 use super::text::{self, integer32, key, string, symbol};
 use crate::attribute::{Attribute, AttributeValue};
+use crate::groups::devices;
 use crate::module::{Instruction, Module};
 use crate::shape::Shape;
 
@@ -221,19 +222,10 @@ fn behind(entries: &[String]) -> String {
 
 /// `module @name attributes {...}`.
 pub(super) fn module_head(module: &Module) -> String {
-    let count = |name: &str| {
-        let attribute = module.attributes.iter().find(|a| &*a.name == name);
-        match attribute.map(|a| &a.value) {
-            Some(AttributeValue::Integer(count)) => *count,
-            _ => 1,
-        }
-    };
+    let (replicas, partitions) = devices(module);
     let mut entries = vec![
-        format!(
-            "mhlo.num_partitions = {}",
-            integer32(count("num_partitions"))
-        ),
-        format!("mhlo.num_replicas = {}", integer32(count("replica_count"))),
+        format!("mhlo.num_partitions = {}", integer32(partitions)),
+        format!("mhlo.num_replicas = {}", integer32(replicas)),
     ];
     if let Some((key, value)) = frontend(&module.attributes) {
         entries.push(format!("{key} = {value}"));

@@ -3,12 +3,13 @@
 //! StableHLO has the halves of no operation: the first half becomes the whole operation, the second takes its result. An
 //! asynchronous operation that ends at once is one.
 
-use super::attributes::{inside, numbers, split};
+use super::attributes::{numbers, raw, split};
 use super::error::Reason;
 use super::function::{Op, Printer, Region, Value};
 use super::operation::{called, flag, integer_of, integers_of};
 use super::text::{integer, leaves, list, matrix, string, types};
 use crate::attribute::AttributeValue;
+use crate::groups::{Groups, devices};
 use crate::module::{Instruction, InstructionId};
 use crate::opcode::Opcode;
 use crate::shape::Shape;
@@ -74,7 +75,11 @@ impl Printer<'_> {
         };
         let groups = self.groups(instruction)?;
         let parts = groups.first().map(Vec::len);
-        let parts = parts.map_or_else(|| self.participants(), |parts| parts as i64);
+        let all = || {
+            let (replicas, partitions) = devices(self.module);
+            replicas.saturating_mul(partitions)
+        };
+        let parts = parts.map_or_else(all, |parts| parts as i64);
         Ok(self
             .collective(id, "stablehlo.all_to_all")?
             .attribute("split_dimension", integer(*dim))
@@ -128,26 +133,13 @@ impl Printer<'_> {
         Ok(on_channel(op, instruction, channel::DEVICE_TO_DEVICE))
     }
 
-    fn participants(&self) -> i64 {
-        let count = |name: &str| {
-            let attribute = self.module.attributes.iter().find(|a| &*a.name == name);
-            match attribute.map(|a| &a.value) {
-                Some(AttributeValue::Integer(count)) => *count,
-                _ => 1,
-            }
-        };
-        count("replica_count").saturating_mul(count("num_partitions"))
-    }
-
     /// `{{0,1},{2,3}}`, `[2,2]<=[2,2]T(1,0)` or `mesh['a'=2,'b'=2] {'b'}`.
     fn groups(&self, instruction: &Instruction) -> Result<Vec<Vec<i64>>, Reason> {
-        let text = match instruction.attribute("replica_groups") {
-            Some(AttributeValue::IntegerLists(groups)) => return Ok(groups.clone()),
-            Some(AttributeValue::Raw(text)) => text,
-            _ => return Ok(Vec::new()),
-        };
-        if let Some(inner) = inside(text, '{', '}') {
-            return Ok(split(inner, ',').into_iter().map(numbers).collect());
+        let text = raw(&instruction.attributes, "replica_groups").unwrap_or_default();
+        match Groups::of(instruction) {
+            Groups::All => return Ok(Vec::new()),
+            Groups::Listed(groups) => return Ok(groups),
+            Groups::Tiled { .. } | Groups::Mesh => {}
         }
         tiled_groups(text)
             .or_else(|| mesh_groups(text))

@@ -1,12 +1,13 @@
-//! Products, convolutions, transforms and normalisations.
+//! Products, convolutions, transforms, normalisations, random numbers, the largest values.
 
 use super::attributes::raw;
 use super::constant;
 use super::error::Reason;
-use super::function::{Op, Printer};
+use super::function::{Op, Printer, Value};
 use super::operation::{flag, integer_of, integers_of, numbered, padding, reversal, window, word};
-use super::text::{integer, integers, list};
+use super::text::{integer, integers, list, types};
 use crate::attribute::{AttributeValue, WindowDim};
+use crate::literal::Literal;
 use crate::module::{Instruction, InstructionId};
 use crate::shape::PrimitiveType;
 
@@ -151,6 +152,71 @@ impl Printer<'_> {
             .with_all(id, name)?
             .attribute("epsilon", constant::single(epsilon))
             .attribute("feature_index", integer(feature)))
+    }
+
+    pub(super) fn rng(&mut self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let Some(array) = instruction.array() else {
+            return Err(Reason::form("an array", instruction.shape.to_string()));
+        };
+        let distribution = match word(instruction, "distribution")? {
+            "rng_normal" => "NORMAL",
+            _ => "UNIFORM",
+        };
+        let dims = Literal::from_elements([array.rank() as i64], &array.dims);
+        let dims = dims.map_err(|_| Reason::Missing("dimensions"))?;
+        let dims = self.constant_leaf("dims", &dims)?;
+        Ok(self
+            .with_all(id, "stablehlo.rng")?
+            .operands([dims])
+            .attribute(
+                "rng_distribution",
+                format!("#stablehlo<rng_distribution {distribution}>"),
+            ))
+    }
+
+    pub(super) fn rng_bit_generator(&self, id: InstructionId) -> Result<Op, Reason> {
+        let algorithm = match word(&self.module.instructions[id], "algorithm")? {
+            "rng_three_fry" => "THREE_FRY",
+            "rng_philox" => "PHILOX",
+            _ => "DEFAULT",
+        };
+        Ok(self.with_all(id, "stablehlo.rng_bit_generator")?.attribute(
+            "rng_algorithm",
+            format!("#stablehlo<rng_algorithm {algorithm}>"),
+        ))
+    }
+
+    /// The largest values; the smallest are the largest in the reversed order of values, which negation gives floats and
+    /// complement gives integers.
+    pub(super) fn topk(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
+        let instruction = &self.module.instructions[id];
+        let k = integer_of(instruction, "k")?;
+        let mut value = self.operand(id, 0)?;
+        let operand = instruction.operands.first();
+        let array = operand.and_then(|&operand| self.module.instructions[operand].array());
+        let reverse = match array {
+            Some(array) if array.element.is_float() => "stablehlo.negate",
+            _ => "stablehlo.not",
+        };
+        let largest = flag(instruction, "largest");
+        let reversed = |value: Value| {
+            let of = value.of.clone();
+            Op::new(reverse).operands([value]).results([of])
+        };
+        if !largest {
+            value = self.emit_one("reversed", reversed(value))?;
+        }
+        let op = self
+            .op(id, "chlo.top_k")
+            .operands([value])
+            .attribute("k", integer(k))
+            .results(types(&instruction.shape)?);
+        let mut results = self.emit(&instruction.name, op);
+        if !largest && let Some(values) = results.first_mut() {
+            *values = self.emit_one(&instruction.name, reversed(values.clone()))?;
+        }
+        Ok(results)
     }
 }
 

@@ -47,7 +47,9 @@ mod error;
 mod exchange;
 mod function;
 mod linear;
+mod movement;
 mod operation;
+mod region;
 mod text;
 
 pub use error::{Reason, StablehloError, StablehloErrors};

@@ -1,16 +1,17 @@
 //! The operations that each instruction becomes.
 
+use super::attributes::raw;
 use super::constant;
 use super::error::Reason;
 use super::function::{Op, Printer, Region, Value};
 use super::text::{
-    self, Type, booleans, integer, integer32, integers, leaves, list, matrix, tensor_type, types,
+    self, booleans, integer, integer32, integers, leaves, list, matrix, tensor_type, types,
 };
 use crate::attribute::{AttributeValue, WindowDim};
 use crate::literal::Literal;
 use crate::module::{ComputationId, Instruction, InstructionId, Payload};
-use crate::opcode::Opcode;
-use crate::shape::{ArrayShape, Layout, PrimitiveType, Shape};
+use crate::opcode::{Opcode, binary_opcodes, unary_opcodes};
+use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
 impl Printer<'_> {
     /// Writes an instruction; the values of its leaves.
@@ -19,59 +20,13 @@ impl Printer<'_> {
         let module = self.module;
         let instruction = &module.instructions[id];
         let op = match instruction.opcode {
-            O::Abs => self.elementwise(id, "stablehlo.abs"),
-            O::Acos => self.uniform(id, "chlo.acos"),
-            O::Acosh => self.uniform(id, "chlo.acosh"),
-            O::Add => self.uniform(id, "stablehlo.add"),
-            O::And => self.uniform(id, "stablehlo.and"),
-            O::Asin => self.uniform(id, "chlo.asin"),
-            O::Asinh => self.uniform(id, "chlo.asinh"),
-            O::Atan2 => self.uniform(id, "stablehlo.atan2"),
-            O::Atanh => self.uniform(id, "chlo.atanh"),
-            O::BitcastConvert => self.elementwise(id, "stablehlo.bitcast_convert"),
-            O::Cbrt => self.uniform(id, "stablehlo.cbrt"),
-            O::Ceil => self.uniform(id, "stablehlo.ceil"),
-            O::Clamp => self.uniform(id, "stablehlo.clamp"),
-            O::Complex => self.elementwise(id, "stablehlo.complex"),
-            O::Convert => self.elementwise(id, "stablehlo.convert"),
-            O::Cosh => self.uniform(id, "chlo.cosh"),
-            O::Cosine => self.uniform(id, "stablehlo.cosine"),
-            O::CountLeadingZeros => self.uniform(id, "stablehlo.count_leading_zeros"),
-            O::Divide => self.uniform(id, "stablehlo.divide"),
-            O::Erf => self.uniform(id, "chlo.erf"),
-            O::Exponential => self.uniform(id, "stablehlo.exponential"),
-            O::ExponentialMinusOne => self.uniform(id, "stablehlo.exponential_minus_one"),
-            O::Floor => self.uniform(id, "stablehlo.floor"),
-            O::Imag => self.elementwise(id, "stablehlo.imag"),
-            O::IsFinite => self.elementwise(id, "stablehlo.is_finite"),
-            O::Log => self.uniform(id, "stablehlo.log"),
-            O::LogPlusOne => self.uniform(id, "stablehlo.log_plus_one"),
-            O::Logistic => self.uniform(id, "stablehlo.logistic"),
-            O::Maximum => self.uniform(id, "stablehlo.maximum"),
-            O::Minimum => self.uniform(id, "stablehlo.minimum"),
-            O::Multiply => self.uniform(id, "stablehlo.multiply"),
-            O::Negate => self.uniform(id, "stablehlo.negate"),
-            O::Not => self.uniform(id, "stablehlo.not"),
-            O::Or => self.uniform(id, "stablehlo.or"),
-            O::Popcnt => self.uniform(id, "stablehlo.popcnt"),
-            O::Power => self.uniform(id, "stablehlo.power"),
-            O::Real => self.elementwise(id, "stablehlo.real"),
-            O::Remainder => self.uniform(id, "stablehlo.remainder"),
-            O::RoundNearestAfz => self.uniform(id, "stablehlo.round_nearest_afz"),
-            O::RoundNearestEven => self.uniform(id, "stablehlo.round_nearest_even"),
-            O::Rsqrt => self.uniform(id, "stablehlo.rsqrt"),
-            O::Select => self.elementwise(id, "stablehlo.select"),
-            O::ShiftLeft => self.uniform(id, "stablehlo.shift_left"),
-            O::ShiftRightArithmetic => self.uniform(id, "stablehlo.shift_right_arithmetic"),
-            O::ShiftRightLogical => self.uniform(id, "stablehlo.shift_right_logical"),
-            O::Sign => self.uniform(id, "stablehlo.sign"),
-            O::Sine => self.uniform(id, "stablehlo.sine"),
-            O::Sinh => self.uniform(id, "chlo.sinh"),
-            O::Sqrt => self.uniform(id, "stablehlo.sqrt"),
-            O::Subtract => self.uniform(id, "stablehlo.subtract"),
-            O::Tan => self.uniform(id, "stablehlo.tan"),
-            O::Tanh => self.uniform(id, "stablehlo.tanh"),
-            O::Xor => self.uniform(id, "stablehlo.xor"),
+            unary_opcodes!()
+            | binary_opcodes!()
+            | O::StochasticConvert
+            | O::BitcastConvert
+            | O::Convert
+            | O::Clamp
+            | O::Select => self.elementwise(id),
             O::Compare => self.compare(id),
 
             O::Broadcast => self.with_all(id, "stablehlo.broadcast_in_dim").map(|op| {
@@ -197,12 +152,9 @@ impl Printer<'_> {
             O::Constant => return self.constant(id),
             O::Parameter => return Err(Reason::form("parameters first", "another")),
 
-            O::Mulhi
-            | O::RaggedAllToAll
-            | O::RngGetAndUpdateState
-            | O::ScaledDot
-            | O::Scan
-            | O::StochasticConvert => Err(Reason::NoOperation),
+            O::RaggedAllToAll | O::RngGetAndUpdateState | O::ScaledDot | O::Scan => {
+                Err(Reason::NoOperation)
+            }
         }?;
         Ok(self.emit(&instruction.name, op))
     }
@@ -217,7 +169,12 @@ impl Printer<'_> {
     }
 
     /// [`Printer::with_all`] and the single one of `dimensions`.
-    fn with_dimension(&self, id: InstructionId, name: &str, key: &str) -> Result<Op, Reason> {
+    pub(super) fn with_dimension(
+        &self,
+        id: InstructionId,
+        name: &str,
+        key: &str,
+    ) -> Result<Op, Reason> {
         let dims = integers_of(&self.module.instructions[id], "dimensions")?;
         match dims {
             [dim] => Ok(self.with_all(id, name)?.attribute(key, integer(*dim))),
@@ -225,42 +182,46 @@ impl Printer<'_> {
         }
     }
 
-    /// An elementwise operation, whose element types need not agree.
-    fn elementwise(&self, id: InstructionId, name: &str) -> Result<Op, Reason> {
-        let op = self.with_all(id, name)?;
-        let Some(accuracy) = self.accuracy(id)? else {
-            return Ok(op);
-        };
-        if name.starts_with("chlo.") {
-            return Err(Reason::NoAttribute("result_accuracy".into()));
-        }
-        Ok(op.attribute("result_accuracy", accuracy))
-    }
-
-    /// An elementwise operation on arrays of one element type. HLO lets two floating-point types meet: operands are
-    /// converted to the result's.
-    fn uniform(&mut self, id: InstructionId, name: &str) -> Result<Op, Reason> {
+    /// An elementwise operation, which has the opcode's name in its dialect. HLO lets two floating-point types meet:
+    /// operands are converted to the result's.
+    fn elementwise(&mut self, id: InstructionId) -> Result<Op, Reason> {
+        use Opcode as O;
         let instruction = &self.module.instructions[id];
-        let operands = &instruction.operands;
-        let Some(result) = instruction.array() else {
-            return self.elementwise(id, name);
+        let dialect = match instruction.opcode {
+            O::Mulhi | O::StochasticConvert => return Err(Reason::NoOperation),
+            O::Acos | O::Acosh | O::Asin | O::Asinh | O::Atanh | O::Cosh | O::Erf | O::Sinh => {
+                "chlo"
+            }
+            _ => "stablehlo",
         };
-        let differs = |operand: &InstructionId| {
-            let operand = self.module.instructions[*operand].array();
-            operand.is_some_and(|o| o.element != result.element)
+        let element = match instruction.opcode {
+            O::Abs
+            | O::BitcastConvert
+            | O::Complex
+            | O::Convert
+            | O::Imag
+            | O::IsFinite
+            | O::Real
+            | O::Select => None,
+            _ => instruction.array().map(|array| array.element),
         };
-        if !operands.iter().any(differs) {
-            return self.elementwise(id, name);
+        let name = instruction.opcode.name().replace('-', "_");
+        let mut op = self.op(id, &format!("{dialect}.{name}"));
+        match accuracy(instruction)? {
+            Some(_) if dialect == "chlo" => {
+                return Err(Reason::NoAttribute("result_accuracy".into()));
+            }
+            Some(accuracy) => op = op.attribute("result_accuracy", accuracy),
+            None => {}
         }
-        let mut op = self.op(id, name).results([tensor_type(result)?]);
-        if let Some(accuracy) = self.accuracy(id)? {
-            op = op.attribute("result_accuracy", accuracy);
-        }
-        for number in 0..operands.len() {
-            let value = self.converted(id, number, result.element)?;
+        for number in 0..instruction.operands.len() {
+            let value = match element {
+                Some(element) => self.converted(id, number, element)?,
+                None => self.operand(id, number)?,
+            };
             op = op.operands([value]);
         }
-        Ok(op)
+        Ok(op.results(types(&instruction.shape)?))
     }
 
     /// An operand, converted if it has another element type.
@@ -284,32 +245,6 @@ impl Printer<'_> {
             }
             _ => Ok(value),
         }
-    }
-
-    fn accuracy(&self, id: InstructionId) -> Result<Option<String>, Reason> {
-        let attributes = &self.module.instructions[id].attributes;
-        let Some(text) = super::attributes::raw(attributes, "result_accuracy") else {
-            return Ok(None);
-        };
-        if let Some(tolerance) = text.strip_prefix("{tolerance={") {
-            let parts = tolerance.trim_end_matches('}').split(',');
-            let mut numbers = [0.0f64; 3];
-            for (slot, part) in numbers.iter_mut().zip(parts) {
-                *slot = part
-                    .split_once('=')
-                    .and_then(|(_, number)| number.parse().ok())
-                    .ok_or(Reason::Missing("result_accuracy"))?;
-            }
-            return Ok(Some(format!(
-                "#stablehlo.result_accuracy<atol = {}, rtol = {}, ulps = {}, mode = #stablehlo.result_accuracy_mode<TOLERANCE>>",
-                constant::double(numbers[0]),
-                constant::double(numbers[1]),
-                numbers[2] as i64
-            )));
-        }
-        Ok(text.contains("highest").then(|| {
-            "#stablehlo.result_accuracy<mode = #stablehlo.result_accuracy_mode<HIGHEST>>".to_owned()
-        }))
     }
 
     fn compare(&mut self, id: InstructionId) -> Result<Op, Reason> {
@@ -357,7 +292,7 @@ impl Printer<'_> {
         Ok(values)
     }
 
-    fn constant_leaf(&mut self, hint: &str, literal: &Literal) -> Result<Value, Reason> {
+    pub(super) fn constant_leaf(&mut self, hint: &str, literal: &Literal) -> Result<Value, Reason> {
         let of = text::leaf_type(&literal.shape())?;
         let op = Op::new("stablehlo.constant")
             .attribute("value", constant::dense(literal)?)
@@ -421,429 +356,32 @@ impl Printer<'_> {
             .map(<[Value]>::to_vec)
             .ok_or_else(|| Reason::form("a flattened tuple", "too few values"))
     }
+}
 
-    fn pad(&self, id: InstructionId) -> Result<Op, Reason> {
-        let Some(AttributeValue::Padding(dims)) = self.module.instructions[id].attribute("padding")
-        else {
-            return Err(Reason::Missing("padding"));
-        };
-        let op = self.with_all(id, "stablehlo.pad")?;
-        Ok(op
-            .attribute("edge_padding_low", integers(dims.iter().map(|d| d.0)))
-            .attribute("edge_padding_high", integers(dims.iter().map(|d| d.1)))
-            .attribute("interior_padding", integers(dims.iter().map(|d| d.2))))
-    }
-
-    fn slice(&self, id: InstructionId) -> Result<Op, Reason> {
-        let Some(AttributeValue::Slices(dims)) = self.module.instructions[id].attribute("slice")
-        else {
-            return Err(Reason::Missing("slice"));
-        };
-        let op = self.with_all(id, "stablehlo.slice")?;
-        Ok(op
-            .attribute("start_indices", integers(dims.iter().map(|d| d.0)))
-            .attribute("limit_indices", integers(dims.iter().map(|d| d.1)))
-            .attribute("strides", integers(dims.iter().map(|d| d.2))))
-    }
-
-    fn dynamic_slice(&mut self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let sizes = integers_of(instruction, "dynamic_slice_sizes")?;
-        let starts = self.starts(id, 1)?;
-        Ok(self
-            .op(id, "stablehlo.dynamic_slice")
-            .operands([self.operand(id, 0)?])
-            .operands(starts)
-            .attribute("slice_sizes", integers(sizes.iter().copied()))
-            .results(types(&instruction.shape)?))
-    }
-
-    fn dynamic_update_slice(&mut self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let starts = self.starts(id, 2)?;
-        Ok(self
-            .op(id, "stablehlo.dynamic_update_slice")
-            .operands([self.operand(id, 0)?, self.operand(id, 1)?])
-            .operands(starts)
-            .results(types(&instruction.shape)?))
-    }
-
-    /// Start indices as scalars; HLO also has them as one vector.
-    fn starts(&mut self, id: InstructionId, first: usize) -> Result<Vec<Value>, Reason> {
-        let operands = &self.module.instructions[id].operands;
-        let vector = match operands.get(first..) {
-            Some([only]) => self.module.instructions[*only].array(),
-            _ => None,
-        };
-        let Some(vector) = vector.filter(|array| array.rank() == 1) else {
-            return (first..operands.len())
-                .map(|operand| self.operand(id, operand))
-                .collect();
-        };
-        let value = self.operand(id, first)?;
-        let [count] = vector.dims[..] else {
-            return Err(Reason::form(
-                "a vector of start indices",
-                vector.rank().to_string(),
-            ));
-        };
-        let one = tensor_type(&ArrayShape::new(vector.element, [1]))?;
-        let scalar = tensor_type(&ArrayShape::new(vector.element, []))?;
-        let mut starts = Vec::new();
-        for at in 0..count {
-            let slice = Op::new("stablehlo.slice")
-                .operands([value.clone()])
-                .attribute("start_indices", integers([at]))
-                .attribute("limit_indices", integers([at + 1]))
-                .attribute("strides", integers([1]))
-                .results([one.clone()]);
-            let slice = self.emit_one("start", slice)?;
-            starts.push(self.reshape(slice, scalar.clone())?);
+/// `result_accuracy`, unless it is the usual one.
+fn accuracy(instruction: &Instruction) -> Result<Option<String>, Reason> {
+    let Some(text) = raw(&instruction.attributes, "result_accuracy") else {
+        return Ok(None);
+    };
+    if let Some(tolerance) = text.strip_prefix("{tolerance={") {
+        let parts = tolerance.trim_end_matches('}').split(',');
+        let mut numbers = [0.0f64; 3];
+        for (slot, part) in numbers.iter_mut().zip(parts) {
+            *slot = part
+                .split_once('=')
+                .and_then(|(_, number)| number.parse().ok())
+                .ok_or(Reason::Missing("result_accuracy"))?;
         }
-        Ok(starts)
+        return Ok(Some(format!(
+            "#stablehlo.result_accuracy<atol = {}, rtol = {}, ulps = {}, mode = #stablehlo.result_accuracy_mode<TOLERANCE>>",
+            constant::double(numbers[0]),
+            constant::double(numbers[1]),
+            numbers[2] as i64
+        )));
     }
-
-    fn reshape(&mut self, value: Value, to: Type) -> Result<Value, Reason> {
-        let hint = "reshaped";
-        let op = Op::new("stablehlo.reshape").operands([value]).results([to]);
-        self.emit_one(hint, op)
-    }
-
-    fn dynamic_reshape(&mut self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let vector =
-            |element, length: usize| tensor_type(&ArrayShape::new(element, [length as i64]));
-        let sizes = instruction.operands.get(1..).unwrap_or_default();
-        let element = sizes
-            .first()
-            .and_then(|&size| self.module.instructions[size].array())
-            .map_or(PrimitiveType::S32, |array| array.element);
-        let mut parts = Vec::new();
-        for operand in 0..sizes.len() {
-            let size = self.operand(id, operand + 1)?;
-            parts.push(self.reshape(size, vector(element, 1)?)?);
-        }
-        let sizes = Op::new("stablehlo.concatenate")
-            .operands(parts)
-            .attribute("dimension", integer(0))
-            .results([vector(element, sizes.len())?]);
-        let sizes = self.emit_one("sizes", sizes)?;
-        Ok(self
-            .op(id, "stablehlo.dynamic_reshape")
-            .operands([self.operand(id, 0)?, sizes])
-            .results(types(&instruction.shape)?))
-    }
-
-    /// The operand's memory, read by the result's layout: operand to the order of memory, element type, dimensions, and
-    /// back from the order of memory. Steps that change nothing are left out.
-    fn bitcast(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
-        let instruction = &self.module.instructions[id];
-        let value = self.operand(id, 0)?;
-        let operand = instruction.operands.first();
-        let from = operand.and_then(|&operand| self.module.instructions[operand].array());
-        let (Some(from), Some(to)) = (from, instruction.array()) else {
-            return Err(Reason::form("arrays", "other values"));
-        };
-        let tiled = |array: &ArrayShape| {
-            let layout = array.layout.as_ref();
-            layout.is_some_and(|layout| layout.suffix.contains("T("))
-        };
-        if (tiled(from) || tiled(to)) && from != to {
-            return Err(Reason::form(
-                "layouts without tiles",
-                instruction.shape.to_string(),
-            ));
-        }
-        if from.is_dynamic() || to.is_dynamic() {
-            return Err(Reason::form(
-                "static dimensions",
-                instruction.shape.to_string(),
-            ));
-        }
-        let (order, back) = (major_to_minor(from)?, major_to_minor(to)?);
-        let pick = |dims: &[i64], order: &[usize]| -> Vec<i64> {
-            order.iter().filter_map(|&d| dims.get(d)).copied().collect()
-        };
-        let mut memory = ArrayShape::new(from.element, pick(&from.dims, &order));
-        let mut value = self.transposed(value, &order, &memory)?;
-        let wanted = ArrayShape::new(to.element, pick(&to.dims, &back));
-        if from.element != to.element {
-            let (narrow, wide) = (from.element.bits(), to.element.bits());
-            let parts = i64::from(narrow.max(wide) / narrow.min(wide).max(1));
-            // A cast to a wider type takes a dimension away, which must be the last one.
-            if narrow < wide {
-                let mut dims = wanted.dims.clone();
-                dims.push(parts);
-                memory = ArrayShape::new(from.element, dims);
-                value = self.reshape(value, tensor_type(&memory)?)?;
-                memory = ArrayShape::new(to.element, wanted.dims.clone());
-            } else {
-                memory.element = to.element;
-                if narrow > wide {
-                    memory.dims.push(parts);
-                }
-            }
-            let op = Op::new("stablehlo.bitcast_convert")
-                .operands([value])
-                .results([tensor_type(&memory)?]);
-            value = self.emit_one("bits", op)?;
-        }
-        if memory.dims != wanted.dims {
-            value = self.reshape(value, tensor_type(&wanted)?)?;
-        }
-        let mut inverse = vec![0; back.len()];
-        for (i, &dim) in back.iter().enumerate() {
-            if let Some(slot) = inverse.get_mut(dim) {
-                *slot = i;
-            }
-        }
-        Ok(vec![self.transposed(value, &inverse, to)?])
-    }
-
-    fn transposed(
-        &mut self,
-        value: Value,
-        order: &[usize],
-        to: &ArrayShape,
-    ) -> Result<Value, Reason> {
-        if order.is_sorted() {
-            return Ok(value);
-        }
-        let op = Op::new("stablehlo.transpose")
-            .operands([value])
-            .attribute("permutation", integers(order.iter().map(|&d| d as i64)))
-            .results([tensor_type(to)?]);
-        self.emit_one("transposed", op)
-    }
-
-    fn rng(&mut self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let Some(array) = instruction.array() else {
-            return Err(Reason::form("an array", instruction.shape.to_string()));
-        };
-        let distribution = match word(instruction, "distribution")? {
-            "rng_normal" => "NORMAL",
-            _ => "UNIFORM",
-        };
-        let dims = Literal::from_elements([array.rank() as i64], &array.dims);
-        let dims = dims.map_err(|_| Reason::Missing("dimensions"))?;
-        let dims = self.constant_leaf("dims", &dims)?;
-        Ok(self
-            .with_all(id, "stablehlo.rng")?
-            .operands([dims])
-            .attribute(
-                "rng_distribution",
-                format!("#stablehlo<rng_distribution {distribution}>"),
-            ))
-    }
-
-    fn rng_bit_generator(&self, id: InstructionId) -> Result<Op, Reason> {
-        let algorithm = match word(&self.module.instructions[id], "algorithm")? {
-            "rng_three_fry" => "THREE_FRY",
-            "rng_philox" => "PHILOX",
-            _ => "DEFAULT",
-        };
-        Ok(self.with_all(id, "stablehlo.rng_bit_generator")?.attribute(
-            "rng_algorithm",
-            format!("#stablehlo<rng_algorithm {algorithm}>"),
-        ))
-    }
-
-    /// The largest values; the smallest are the largest in the reversed order of values, which negation gives floats and
-    /// complement gives integers.
-    fn topk(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
-        let instruction = &self.module.instructions[id];
-        let k = integer_of(instruction, "k")?;
-        let mut value = self.operand(id, 0)?;
-        let operand = instruction.operands.first();
-        let array = operand.and_then(|&operand| self.module.instructions[operand].array());
-        let reverse = match array {
-            Some(array) if array.element.is_float() => "stablehlo.negate",
-            _ => "stablehlo.not",
-        };
-        let largest = flag(instruction, "largest");
-        let reversed = |value: Value| {
-            let of = value.of.clone();
-            Op::new(reverse).operands([value]).results([of])
-        };
-        if !largest {
-            value = self.emit_one("reversed", reversed(value))?;
-        }
-        let op = self
-            .op(id, "chlo.top_k")
-            .operands([value])
-            .attribute("k", integer(k))
-            .results(types(&instruction.shape)?);
-        let mut results = self.emit(&instruction.name, op);
-        if !largest && let Some(values) = results.first_mut() {
-            *values = self.emit_one(&instruction.name, reversed(values.clone()))?;
-        }
-        Ok(results)
-    }
-
-    fn call_instruction(&mut self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let callee = called(instruction, "to_apply")?;
-        if !flag(instruction, "is_composite") {
-            return self.call(callee, self.operands(id));
-        }
-        let frontend = super::attributes::raw(&instruction.attributes, "frontend_attributes");
-        let entries = frontend.map(super::attributes::entries).unwrap_or_default();
-        let entry = |name: &str| entries.iter().find(|e| e.0 == name).map(|e| e.1.trim());
-        let name = entry("composite.name").ok_or(Reason::Missing("composite.name"))?;
-        let dictionary = entry("composite.attributes").unwrap_or("{}");
-        super::custom_call::check_dictionary(dictionary)?;
-        let version = entry("composite.version").and_then(|v| v.parse().ok());
-        let symbol = self.symbol(callee);
-        Ok(Op::new("stablehlo.composite")
-            .operands(self.operands(id))
-            .attribute("name", text::string(name))
-            .attribute("composite_attributes", dictionary)
-            .attribute("decomposition", symbol)
-            .attribute("version", integer32(version.unwrap_or(0)))
-            .results(types(&instruction.shape)?))
-    }
-
-    fn conditional(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let (name, branches): (_, Vec<ComputationId>) = match instruction
-            .attribute("branch_computations")
-        {
-            Some(AttributeValue::Computations(branches)) => ("stablehlo.case", branches.clone()),
-            _ => {
-                let branches = ["true_computation", "false_computation"];
-                let branches: Result<_, _> = branches
-                    .map(|name| called(instruction, name))
-                    .into_iter()
-                    .collect();
-                ("stablehlo.if", branches?)
-            }
-        };
-        let mut op = self
-            .op(id, name)
-            .operands([self.operand(id, 0)?])
-            .results(types(&instruction.shape)?);
-        for (number, branch) in branches.into_iter().enumerate() {
-            // Each branch takes one operand, which may be a tuple.
-            let argument = self.leaves_of(id, number + 1)?;
-            op = op.region(Region::Captures(branch, vec![argument]));
-        }
-        Ok(op)
-    }
-
-    fn map(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let rank = instruction.array().map_or(0, ArrayShape::rank) as i64;
-        Ok(self
-            .with_all(id, "stablehlo.map")?
-            .attribute("dimensions", integers(0..rank))
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
-    }
-
-    fn reduce(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let dims = integers_of(instruction, "dimensions")?;
-        Ok(self
-            .with_all(id, "stablehlo.reduce")?
-            .attribute("dimensions", integers(dims.iter().copied()))
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
-    }
-
-    fn reduce_window(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let window = window(instruction);
-        if window.iter().any(|dim| dim.reversal) {
-            return Err(Reason::NoAttribute("rhs_reversal".into()));
-        }
-        let dilations = |of: fn(&WindowDim) -> i64| integers(window.iter().map(of));
-        let op = windowed(self.with_all(id, "stablehlo.reduce_window")?, window);
-        Ok(op
-            .attribute("base_dilations", dilations(|dim| dim.base_dilation))
-            .attribute("window_dilations", dilations(|dim| dim.window_dilation))
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
-    }
-
-    fn select_and_scatter(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let window = window(instruction);
-        let is_plain =
-            |dim: &WindowDim| !dim.reversal && dim.base_dilation == 1 && dim.window_dilation == 1;
-        if !window.iter().all(is_plain) {
-            return Err(Reason::NoAttribute(
-                "window with dilation or reversal".into(),
-            ));
-        }
-        Ok(
-            windowed(self.with_all(id, "stablehlo.select_and_scatter")?, window)
-                .region(Region::Arguments(called(instruction, "select")?))
-                .region(Region::Arguments(called(instruction, "scatter")?)),
-        )
-    }
-
-    fn sort(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let op = self.with_dimension(id, "stablehlo.sort", "dimension")?;
-        Ok(op
-            .attribute("is_stable", flag(instruction, "is_stable").to_string())
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
-    }
-
-    fn gather(&self, id: InstructionId) -> Result<Op, Reason> {
-        let dims = self.module.instructions[id].gather_dims();
-        let dims = dims.ok_or(Reason::Missing("offset_dims"))?;
-        let numbers = numbered(&[
-            ("offset_dims", &dims.offset_dims),
-            ("collapsed_slice_dims", &dims.collapsed_slice_dims),
-            ("operand_batching_dims", &dims.operand_batching_dims),
-            (
-                "start_indices_batching_dims",
-                &dims.start_indices_batching_dims,
-            ),
-            ("start_index_map", &dims.start_index_map),
-        ]);
-        Ok(self
-            .with_all(id, "stablehlo.gather")?
-            .attribute(
-                "dimension_numbers",
-                format!(
-                    "#stablehlo.gather<{numbers}index_vector_dim = {}>",
-                    dims.index_vector_dim
-                ),
-            )
-            .attribute("indices_are_sorted", dims.indices_are_sorted.to_string())
-            .attribute("slice_sizes", integers(dims.slice_sizes)))
-    }
-
-    fn scatter(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        let dims = instruction.scatter_dims();
-        let dims = dims.ok_or(Reason::Missing("update_window_dims"))?;
-        let numbers = numbered(&[
-            ("update_window_dims", &dims.update_window_dims),
-            ("inserted_window_dims", &dims.inserted_window_dims),
-            ("input_batching_dims", &dims.input_batching_dims),
-            (
-                "scatter_indices_batching_dims",
-                &dims.scatter_indices_batching_dims,
-            ),
-            (
-                "scatter_dims_to_operand_dims",
-                &dims.scatter_dims_to_operand_dims,
-            ),
-        ]);
-        Ok(self
-            .with_all(id, "stablehlo.scatter")?
-            .attribute("indices_are_sorted", dims.indices_are_sorted.to_string())
-            .attribute(
-                "scatter_dimension_numbers",
-                format!(
-                    "#stablehlo.scatter<{numbers}index_vector_dim = {}>",
-                    dims.index_vector_dim
-                ),
-            )
-            .attribute("unique_indices", dims.unique_indices.to_string())
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
-    }
+    Ok(text.contains("highest").then(|| {
+        "#stablehlo.result_accuracy<mode = #stablehlo.result_accuracy_mode<HIGHEST>>".to_owned()
+    }))
 }
 
 /// `a = [1], b = [2], ` without the lists that are empty.
@@ -852,18 +390,6 @@ pub(super) fn numbered(lists: &[(&str, &Vec<i64>)]) -> String {
     stated
         .map(|(name, values)| format!("{name} = {}, ", list(*values)))
         .collect()
-}
-
-fn windowed(op: Op, window: &[WindowDim]) -> Op {
-    op.attribute(
-        "window_dimensions",
-        integers(window.iter().map(|dim| dim.size)),
-    )
-    .attribute(
-        "window_strides",
-        integers(window.iter().map(|dim| dim.stride)),
-    )
-    .attribute("padding", padding(window))
 }
 
 /// Low and high padding of each dimension.
@@ -885,21 +411,6 @@ pub(super) fn window(instruction: &Instruction) -> &[WindowDim] {
         Some(AttributeValue::Window(dims)) => dims,
         _ => &[],
     }
-}
-
-/// Dimensions from the slowest varying in memory to the fastest.
-fn major_to_minor(array: &ArrayShape) -> Result<Vec<usize>, Reason> {
-    let row_major = Layout::row_major(array.rank());
-    let layout = array.layout.as_ref();
-    let stated = layout.filter(|layout| layout.minor_to_major.len() == array.rank());
-    let order: Option<Vec<usize>> = stated
-        .unwrap_or(&row_major)
-        .minor_to_major
-        .iter()
-        .rev()
-        .map(|&dim| usize::try_from(dim).ok().filter(|&dim| dim < array.rank()))
-        .collect();
-    order.ok_or_else(|| Reason::form("a layout of the array's dimensions", "another"))
 }
 
 pub(super) fn called(
