@@ -167,7 +167,8 @@ impl Canonical {
 }
 
 /// Computations of an `async-start` that are one operation on all that the start passes, with the
-/// result that the start states: nothing is lost when they are folded.
+/// result that the start states: nothing is lost when they are folded. An operation whose start
+/// is an opcode of its own (`all-reduce-start`) would be read as that one.
 fn folded(module: &Module) -> SecondaryMap<ComputationId, Option<InstructionId>> {
     let mut folded = SecondaryMap::new();
     for instruction in module.instructions.values() {
@@ -183,6 +184,9 @@ fn folded(module: &Module) -> SecondaryMap<ComputationId, Option<InstructionId>>
         let trivial = computation.instructions.iter().all(|&member| {
             member == computation.root || module.instructions[member].opcode == Opcode::Parameter
         });
+        let operation = module.instructions[computation.root].opcode;
+        let has_start = !matches!(operation, Opcode::Parameter | Opcode::Constant)
+            && Opcode::from_name(&format!("{operation}-start")).is_none();
         let shape = |id: InstructionId| &module.instructions[id].shape;
         let passed = computation.parameters.len() == instruction.operands.len()
             && computation
@@ -195,7 +199,7 @@ fn folded(module: &Module) -> SecondaryMap<ComputationId, Option<InstructionId>>
             Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => None,
         };
         let returned = output.is_some_and(|output| output.same_dims(shape(computation.root)));
-        if trivial && passed && returned {
+        if trivial && has_start && passed && returned {
             folded[called] = Some(computation.root);
         }
     }
@@ -328,12 +332,9 @@ fn computation_order(
     module: &Module,
     instructions: &SecondaryMap<ComputationId, Vec<InstructionId>>,
 ) -> Vec<ComputationId> {
-    let calls = |id: ComputationId| -> Vec<Vec<ComputationId>> {
-        instructions[id]
-            .iter()
-            .map(|&i| called_by(module, i))
-            .filter(|c| !c.is_empty())
-            .collect()
+    let calls = |id: ComputationId| -> Vec<ComputationId> {
+        let members = instructions[id].iter();
+        members.flat_map(|&i| called_by(module, i)).collect()
     };
     let mut called = EntitySet::new();
     for instruction in module.instructions.values() {
@@ -347,17 +348,18 @@ fn computation_order(
         if called.contains(root) {
             continue;
         }
-        // What is left of each open computation: the calls of one instruction after another.
+        // The calls that are left of each open computation. A computation is visited when its turn
+        // comes, not when its caller is: one that a `while` and its body both call comes before the body.
         let mut stack = vec![(root, calls(root).into_iter())];
         while let Some((computation, rest)) = stack.last_mut() {
-            let Some(callees) = rest.next() else {
-                order.push(*computation);
-                stack.pop();
-                continue;
-            };
-            for callee in callees.into_iter().rev() {
-                if visited.insert(callee) {
+            match rest.next() {
+                Some(callee) if visited.insert(callee) => {
                     stack.push((callee, calls(callee).into_iter()));
+                }
+                Some(_) => {}
+                None => {
+                    order.push(*computation);
+                    stack.pop();
                 }
             }
         }

@@ -32,5 +32,6 @@ pub use module::{Computation, ComputationId, Instruction, InstructionId, Module,
 pub use opcode::Opcode;
 pub use parse::error::{ParseError, ParseErrors, line_column};
 pub use parse::{parse_attribute, parse_module, parse_shape};
+pub use print::PrintOptions;
 pub use shape::{ArrayShape, Layout, PrimitiveType, Shape};
 pub use verify::{Verified, VerifyError, VerifyErrors, verify};

@@ -1,8 +1,7 @@
 //! Texts and what they mean: prints, refusals, broken rules, rendered errors.
 //!
-//! `text/*.txt` hold one instruction a line, `parameters => instruction`; the computations of
-//! `text/context.hlo` are in scope. `modules/*.hlo` and `diagnostics/*.hlo` are whole files. What
-//! is expected stands in a file beside each; `BLESS=1` rewrites it.
+//! `text/snippets.rs` says where the texts are. What is expected stands in a file beside each;
+//! `BLESS=1` rewrites it. The framework tests ask XLA's parser about every one of them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,14 +11,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "text/snippets.rs"]
+mod snippets;
+
 use hlo2dae_hlo::{Module, parse_module, verify};
 use miette::{GraphicalReportHandler, GraphicalTheme};
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(name)
-}
+use snippets::folder;
 
 /// Compares with the file `path`, or rewrites it.
 fn check(path: &Path, found: &str) {
@@ -51,40 +48,12 @@ fn check(path: &Path, found: &str) {
     }
 }
 
-/// The module of one line, and the line of it that holds the instruction.
-fn module_of(context: &str, line: &str) -> (String, usize) {
-    let (parameters, instruction) = line.split_once("=> ").unwrap();
-    let mut text = format!("HloModule case\n\n{context}\nENTRY case {{\n");
-    let mut number = 0;
-    // Commas separate parameters outside brackets only.
-    let mut depth = 0;
-    for part in parameters.split_inclusive(|c| {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        c == ',' && depth == 0
-    }) {
-        let part = part.trim().trim_end_matches(',');
-        if let Some((name, shape)) = part.split_once(": ") {
-            text += &format!("  {name} = {shape} parameter({number})\n");
-            number += 1;
-        }
-    }
-    let at = text.lines().count() + 1;
-    text += &format!("  ROOT it = {instruction}\n}}\n");
-    (text, at)
-}
-
 /// Runs `verdict` on every line of a list and compares the lines of verdicts.
 fn check_list(name: &str, verdict: impl Fn(&str, usize) -> String) {
-    let context = fs::read_to_string(folder("text/context.hlo")).unwrap();
-    let list = fs::read_to_string(folder("text").join(format!("{name}.txt"))).unwrap();
     let mut found = String::new();
-    for line in list.lines() {
-        let (text, at) = module_of(&context, line);
-        found += &format!("{}\n", verdict(&text, at));
+    for snippet in snippets::list(name).unwrap() {
+        let at = snippet.text.lines().count() - 1;
+        found += &format!("{}\n", verdict(&snippet.text, at));
     }
     check(&folder("text").join(format!("{name}.expected")), &found);
 }

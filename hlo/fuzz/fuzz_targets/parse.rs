@@ -2,6 +2,8 @@
 
 #![no_main]
 
+mod mutate;
+
 use hlo2dae_hlo::{parse_module, verify};
 use libfuzzer_sys::fuzz_target;
 

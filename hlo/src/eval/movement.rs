@@ -392,9 +392,11 @@ pub(super) fn iota(op: &mut Operation<'_, '_>) -> Outcome<Array> {
         dims.len(),
     )?[0];
     op.context.meter.work(count(&dims)?)?;
-    let mut bytes = Vec::with_capacity(dims[axis] * 8);
-    (0..dims[axis] as i64).for_each(|i| bytes.extend_from_slice(&i.to_le_bytes()));
-    let line = Array::new(PrimitiveType::S64, vec![dims[axis]], bytes)?.converted(element)?;
+    // A dimension may be long in an array without elements.
+    let length = if dims.contains(&0) { 0 } else { dims[axis] };
+    let mut bytes = Vec::with_capacity(length * 8);
+    (0..length as i64).for_each(|i| bytes.extend_from_slice(&i.to_le_bytes()));
+    let line = Array::new(PrimitiveType::S64, vec![length], bytes)?.converted(element)?;
     let mut source = vec![0; dims.len()];
     source[axis] = 1;
     line.gathered(dims, 0, &source)

@@ -1,22 +1,24 @@
 //! [`Module`] to text, as XLA prints it.
 //!
-//! Every name carries `%`, every result shape its layout, no operand a shape. An instruction's
-//! attributes stand in the order of the parser's table, a module always states the layout of its
-//! entry. Order and names are those of [`Canonical`].
+//! [`PrintOptions`] choose what is shown. An instruction's attributes stand in the order of the
+//! parser's table, a module always states the layout of its entry. Order and names are those of
+//! [`Canonical`].
 
 mod literal;
+mod options;
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use crate::attribute::{Attribute, AttributeValue, ConvolutionDims, WindowDim};
 use crate::canonical::Canonical;
-use crate::module::{ComputationId, Instruction, InstructionId, Module, Payload};
+use crate::module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload};
 use crate::opcode::Opcode;
 use crate::parse::spec::{COMMON, MODULE, Spec, attributes};
 use crate::parse::value::is_json_object;
 use crate::shape::{ArrayShape, Shape};
 pub(crate) use literal::general;
 use literal::{print_shaped_literal, shortest};
+pub use options::PrintOptions;
 
 /// Prints the items with `separator` between them.
 pub(crate) fn join<T>(
@@ -120,16 +122,48 @@ impl Display for Bare<'_> {
 
 impl Display for Module {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let printer = Printer {
+        self.print(&PrintOptions::long()).fmt(f)
+    }
+}
+
+impl Module {
+    /// The module's text in a form of one's choice; `Display` prints [`PrintOptions::long`].
+    ///
+    /// ```
+    /// use hlo2dae_hlo::PrintOptions;
+    ///
+    /// let module = hlo2dae_hlo::parse_module("ENTRY f {\n  x = f32[4] parameter(0)\n  ROOT y = f32[4] negate(x)\n}")?;
+    /// let short = module.print(&PrintOptions::short()).to_string();
+    /// assert!(short.contains("  ROOT y = f32[4]{0} negate(x)\n"));
+    /// let long = module.to_string();
+    /// assert!(long.contains("  ROOT %y = f32[4]{0} negate(%x)\n"));
+    /// # Ok::<(), hlo2dae_hlo::ParseErrors>(())
+    /// ```
+    pub fn print<'m>(&'m self, options: &'m PrintOptions) -> impl Display + use<'m> {
+        Printed {
             module: self,
-            canonical: &Canonical::new(self),
+            options,
+        }
+    }
+}
+
+struct Printed<'m> {
+    module: &'m Module,
+    options: &'m PrintOptions,
+}
+
+impl Display for Printed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let printer = Printer {
+            module: self.module,
+            canonical: &Canonical::new(self.module),
+            options: self.options,
         };
         printer.header(f)?;
-        printer
-            .canonical
-            .computations
-            .iter()
-            .filter(|&&id| !printer.canonical.is_folded(id))
+        let canonical = printer.canonical;
+        let printed = canonical.computations.iter();
+        printed
+            .filter(|&&id| !canonical.is_folded(id))
             .try_for_each(|&id| printer.computation(f, id))
     }
 }
@@ -137,6 +171,7 @@ impl Display for Module {
 struct Printer<'m> {
     module: &'m Module,
     canonical: &'m Canonical,
+    options: &'m PrintOptions,
 }
 
 impl Printer<'_> {
@@ -159,13 +194,18 @@ impl Printer<'_> {
                 None => {}
             }
         }
-        for table in &module.source_tables {
+        let tables = if self.options.metadata {
+            &*module.source_tables
+        } else {
+            &[]
+        };
+        for table in tables {
             write!(f, "\n\n{}", table.name)?;
             for (number, row) in &table.rows {
                 write!(f, "\n{number} {row}")?;
             }
         }
-        f.write_str(if module.source_tables.is_empty() {
+        f.write_str(if tables.is_empty() {
             "\n\n"
         } else {
             "\n\n\n"
@@ -178,19 +218,11 @@ impl Printer<'_> {
         if id == module.entry {
             f.write_str("ENTRY ")?;
         }
-        write!(f, "%{} (", self.canonical.computation_name(module, id))?;
-        for (i, &parameter) in computation.parameters.iter().enumerate() {
-            f.write_str(if i > 0 { ", " } else { "" })?;
-            let shape = &module.instructions[parameter].shape;
-            write!(
-                f,
-                "{}: {}",
-                self.canonical.name(module, parameter),
-                Bare(shape)
-            )?;
+        self.computation_name(f, id)?;
+        if self.options.signatures {
+            self.signature(f, computation)?;
         }
-        let root = &module.instructions[computation.root];
-        writeln!(f, ") -> {} {{", Bare(&root.shape))?;
+        f.write_str(" {\n")?;
         for &member in &self.canonical.instructions[id] {
             f.write_str(if member == computation.root {
                 "  ROOT "
@@ -207,11 +239,24 @@ impl Printer<'_> {
         f.write_str("\n\n")
     }
 
+    fn signature(&self, f: &mut Formatter<'_>, computation: &Computation) -> fmt::Result {
+        let module = self.module;
+        f.write_str(" (")?;
+        join(f, ", ", &computation.parameters, |f, &parameter| {
+            let name = self.canonical.name(module, parameter);
+            write!(f, "{name}: {}", Bare(&module.instructions[parameter].shape))
+        })?;
+        let root = &module.instructions[computation.root];
+        write!(f, ") -> {}", Bare(&root.shape))
+    }
+
     fn instruction(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
         let instruction = &self.module.instructions[id];
         let folded = self.canonical.folded(self.module, id);
         self.name(f, id)?;
-        write!(f, " = {} ", instruction.shape)?;
+        f.write_str(" = ")?;
+        print_shape(f, &instruction.shape, self.options.layouts)?;
+        f.write_str(" ")?;
         match folded {
             Some(operation) => {
                 let suffix = match instruction.opcode {
@@ -244,10 +289,20 @@ impl Printer<'_> {
     fn arguments(&self, f: &mut Formatter<'_>, instruction: &Instruction) -> fmt::Result {
         match &instruction.payload {
             Payload::Parameter(number) => write!(f, "{number}"),
+            Payload::Constant(literal) if self.options.elides(literal) => f.write_str("{...}"),
             Payload::Constant(literal) => write!(f, "{literal}"),
             Payload::None => {
                 for (i, &operand) in instruction.operands.iter().enumerate() {
-                    list_separator(f, i)?;
+                    if self.options.operand_numbers {
+                        list_separator(f, i)?;
+                    } else if i > 0 {
+                        f.write_str(", ")?;
+                    }
+                    if self.options.operand_shapes {
+                        let shape = &self.module.instructions[operand].shape;
+                        print_shape(f, shape, self.options.layouts)?;
+                        f.write_str(" ")?;
+                    }
                     self.name(f, operand)?;
                 }
                 Ok(())
@@ -266,6 +321,7 @@ impl Printer<'_> {
         }
         specs
             .iter()
+            .filter(|spec| self.options.shows(spec.name))
             .filter_map(|spec| {
                 let stated = &instruction.attributes;
                 stated.iter().find(|a| &*a.name == spec.name)
@@ -274,11 +330,13 @@ impl Printer<'_> {
     }
 
     fn name(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
-        write!(f, "%{}", self.canonical.name(self.module, id))
+        f.write_str(if self.options.percent { "%" } else { "" })?;
+        f.write_str(self.canonical.name(self.module, id))
     }
 
     fn computation_name(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {
-        write!(f, "%{}", self.canonical.computation_name(self.module, id))
+        f.write_str(if self.options.percent { "%" } else { "" })?;
+        f.write_str(self.canonical.computation_name(self.module, id))
     }
 
     fn attribute(&self, f: &mut Formatter<'_>, attribute: &Attribute) -> fmt::Result {
