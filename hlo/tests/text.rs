@@ -12,6 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[path = "text/snippets.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the example that writes the seeds of the fuzzers"
+)]
 mod snippets;
 
 use hlo2dae_hlo::{Module, parse_module, verify};

@@ -205,11 +205,7 @@ impl Printer<'_> {
                 write!(f, "\n{number} {row}")?;
             }
         }
-        f.write_str(if tables.is_empty() {
-            "\n\n"
-        } else {
-            "\n\n\n"
-        })
+        f.write_str(if tables.is_empty() { "\n\n" } else { "\n\n\n" })
     }
 
     fn computation(&self, f: &mut Formatter<'_>, id: ComputationId) -> fmt::Result {

@@ -83,7 +83,9 @@ impl PrintOptions {
 
     /// Whether a constant's values are left out. A tuple's are not: no reader takes `{...}` for one.
     pub(super) fn elides(&self, literal: &Literal) -> bool {
-        let count = literal.as_array().and_then(|(shape, _)| shape.element_count());
+        let count = literal
+            .as_array()
+            .and_then(|(shape, _)| shape.element_count());
         !self.large_constants && count.is_some_and(|count| count > Self::LARGE)
     }
 }

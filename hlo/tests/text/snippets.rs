@@ -17,7 +17,11 @@ pub struct Snippet {
 }
 
 /// The lists of lines, and whether a parser accepts what is in them.
-pub const LISTS: [(&str, bool); 3] = [("instructions", true), ("refused", false), ("unsound", true)];
+pub const LISTS: [(&str, bool); 3] = [
+    ("instructions", true),
+    ("refused", false),
+    ("unsound", true),
+];
 
 /// The folders of files, and whether a parser accepts what is in them.
 pub const FOLDERS: [(&str, bool); 2] = [("modules", true), ("diagnostics", false)];
@@ -47,7 +51,11 @@ pub fn files(name: &str) -> io::Result<Vec<Snippet>> {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "hlo") {
             snippets.push(Snippet {
-                name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                name: path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
                 text: fs::read_to_string(&path)?,
             });
         }
