@@ -129,7 +129,14 @@ fn only_the_command_line_and_tests_print() {
     let mut complaints = Complaints::default();
     for (path, text) in texts(&["rs"]) {
         let name = workspace::display(&path);
-        let may_print = ["/bin/", "/cli/", "/tests/", "/benches/", "/examples/", "/build.rs"];
+        let may_print = [
+            "/bin/",
+            "/cli/",
+            "/tests/",
+            "/benches/",
+            "/examples/",
+            "/build.rs",
+        ];
         if may_print.iter().any(|part| name.contains(part)) {
             continue;
         }
