@@ -31,6 +31,9 @@ pub(crate) struct Candidates {
     pub(crate) gathers: Vec<NodeId>,
     /// Accepted scatters, ascending.
     pub(crate) scatters: Vec<NodeId>,
+    /// Scatters into arrays that start equal everywhere, by the indices with which an array of the same shape was looked
+    /// up before: the gradient of that lookup.
+    pub(crate) gradients: HashSet<NodeId>,
     /// The others, and why.
     pub(crate) refused: Vec<(NodeId, MissReason)>,
 }
@@ -54,8 +57,73 @@ impl Candidates {
                 (None, _) => {}
             }
         }
+        candidates.gradients = gradients(graph, maps, &candidates);
         candidates
     }
+}
+
+/// The scatters that are the gradient of a lookup in an argument: rows that are computed pass between nodes rather than
+/// being learned.
+fn gradients(graph: &Graph, maps: &Maps, candidates: &Candidates) -> HashSet<NodeId> {
+    // By what, in an array of which shape.
+    let key = |node: NodeId| {
+        let operands = &graph.nodes[node].operands;
+        let sources = index_sources(graph, maps, *operands.get(1)?);
+        Some((sources, graph.array(*operands.first()?)?.dims.clone()))
+    };
+    let mut looked_up: HashMap<_, NodeId> = HashMap::new();
+    let is_argument = |gather: NodeId| {
+        let mut table = gather;
+        while let Some(&operand) = graph.nodes[table].operands.first() {
+            let is_access = table == gather;
+            let passes = |map: &Map| map.is_view() || matches!(map, Map::Convert(_));
+            if !is_access && !maps.is(table, passes) {
+                return false;
+            }
+            table = operand;
+        }
+        matches!(
+            graph.opcode(table),
+            Opcode::Parameter | Opcode::GetTupleElement
+        )
+    };
+    for &gather in candidates
+        .gathers
+        .iter()
+        .filter(|&&gather| is_argument(gather))
+    {
+        if let Some(key) = key(gather) {
+            looked_up.entry(key).or_insert(gather);
+        }
+    }
+    let is_gradient = |&scatter: &NodeId| {
+        key(scatter)
+            .and_then(|key| looked_up.get(&key))
+            .is_some_and(|&gather| gather < scatter)
+    };
+    let scatters = candidates.scatters.iter().copied();
+    scatters.filter(is_gradient).collect()
+}
+
+/// The arrays that indices are computed from, ascending.
+fn index_sources(graph: &Graph, maps: &Maps, indices: NodeId) -> Vec<NodeId> {
+    let mut inline = HashSet::new();
+    let puller = Puller {
+        graph,
+        maps,
+        fed: &HashSet::new(),
+    };
+    puller.indices(indices, &mut inline);
+    let mut sources: Vec<NodeId> = inline
+        .iter()
+        .flat_map(|&node| &graph.nodes[node].operands)
+        .chain([&indices])
+        .filter(|node| !inline.contains(*node))
+        .copied()
+        .collect();
+    sources.sort_unstable();
+    sources.dedup();
+    sources
 }
 
 /// Why a gather or scatter is refused; `None` if it is accepted.

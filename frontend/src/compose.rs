@@ -156,6 +156,19 @@ impl<'a, 'm> Composer<'a, 'm> {
                 let indices = self.reshape(dims, &operand, o);
                 self.operand(node, 0, &indices)
             }
+            Map::Bitcast(from, to) => {
+                let operand = self.operand_dims(node, 0)?;
+                let sizes = |dims: &[i64], order: &[usize]| {
+                    order.iter().map(|&d| dims[d]).collect::<Vec<_>>()
+                };
+                let place: Vec<_> = to.iter().map(|&d| o[d]).collect();
+                let place = self.reshape(&sizes(dims, to), &sizes(&operand, from), &place);
+                let mut indices = place.clone();
+                for (&d, &position) in from.iter().zip(&place) {
+                    indices[d] = position;
+                }
+                self.operand(node, 0, &indices)
+            }
             Map::Transpose(permutation) => {
                 let mut indices = o.to_vec();
                 for (&from, &position) in permutation.iter().zip(o) {

@@ -26,12 +26,13 @@ mod op_maps;
 pub mod outline;
 mod pull;
 
-pub use classify::{Facts, Kind, Mode, Pooling, Table};
+pub use classify::{Facts, Kind, Lookup, Mode, Operation, Pooling, Table};
 pub use error::FrontendError;
 pub use matches::{Match, Matches, Options, ValueRef};
 pub use miss::{Miss, MissReason};
 pub use outline::{CUSTOM_CALL_TARGET, outline};
 
+use hashbrown::HashSet;
 use hlo2dae_hlo::Module;
 
 /// Finds the embedding operations of a module.
@@ -46,10 +47,13 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
         let graph = graph::Graph::build(module, computation, options.max_nodes)?;
         let maps = op_maps::Maps::of(&graph);
         let candidates = candidates::Candidates::of(&graph, &maps);
+        let gradients = candidates.gradients.clone();
         let (mut grown, refused) = grow::Grower::run(&graph, &maps, candidates, options.max_region);
         grown.sort_by_key(|grown| grown.plan.outputs.first().copied());
         for grown in grown {
-            matches.regions.push(named(&graph, grown, &mut names));
+            matches
+                .regions
+                .push(named(&graph, &maps, &gradients, grown, &mut names));
         }
         for (node, reason) in refused {
             matches.misses.push(Miss {
@@ -65,7 +69,13 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
 }
 
 /// The match for a grown region: its form, with the name and the facts read off it.
-fn named(graph: &graph::Graph, grown: grow::Grown, names: &mut names::Names) -> Match {
+fn named(
+    graph: &graph::Graph,
+    maps: &op_maps::Maps,
+    gradients: &HashSet<graph::NodeId>,
+    grown: grow::Grown,
+    names: &mut names::Names,
+) -> Match {
     let grow::Grown {
         plan,
         extracted,
@@ -81,7 +91,22 @@ fn named(graph: &graph::Graph, grown: grow::Grown, names: &mut names::Names) -> 
     let mut region = extracted.region;
     let inputs = refs(&extracted.inputs);
     let outputs = refs(&extracted.outputs);
-    let (kind, facts) = classify::classify(&region, &inputs, &outputs);
+    let is_gradient = |(node, _): &&(graph::NodeId, _)| gradients.contains(node);
+    let context = classify::Context {
+        inputs: &inputs,
+        outputs: &outputs,
+        gradients: extracted
+            .combines
+            .iter()
+            .filter(is_gradient)
+            .map(|&(_, buffer)| buffer)
+            .collect(),
+        direct: accesses
+            .iter()
+            .filter_map(|&access| classify::direct(graph, maps, access))
+            .collect(),
+    };
+    let (kind, facts) = classify::classify(&region, context);
     region.name = names.fresh(kind.name());
     let mut instructions: Vec<_> = plan.inline.iter().chain(&owned).copied().collect();
     instructions.sort_unstable();

@@ -6,7 +6,8 @@
 //! | opcodes | value at `o` |
 //! |---|---|
 //! | elementwise arithmetic, `compare`, `select`, `clamp`, `convert` | the operation on the operands at `o` |
-//! | `copy`, `bitcast` that keeps the order of the elements | the operand at `o`, or as `reshape` |
+//! | `copy` | the operand at `o` |
+//! | `bitcast` | the operand at the index of the same place in memory: as `reshape`, with both layouts |
 //! | `broadcast` | the operand at the `o[d]` that `dimensions` lists |
 //! | `reshape` | the operand at the index of the same linear position |
 //! | `transpose`, `reverse`, `slice` | the operand at `o` permuted, mirrored, scaled and shifted |
@@ -21,8 +22,8 @@
 use cranelift_entity::SecondaryMap;
 
 use hlo2dae_hlo::{
-    ArrayShape, AttributeValue, DotDims, GatherDims, Instruction, Literal, Module, Opcode,
-    PrimitiveType, ScatterDims,
+    ArrayShape, AttributeValue, DotDims, GatherDims, Instruction, InstructionId, Literal, Module,
+    Opcode, PrimitiveType, ScatterDims,
 };
 use hlo2dae_ir::core::{BinaryOp, CombineOp, CompareOp, ElementType, Scalar, ScalarType, UnaryOp};
 
@@ -54,8 +55,10 @@ pub(crate) enum Map {
     Convert(ElementType),
     /// The operand's dimension `d` is the result's `dims[d]`.
     Broadcast(Vec<usize>),
-    /// Same linear position; covers `copy` and `bitcast`.
+    /// Same linear position; covers `copy`.
     Reshape,
+    /// Same place in memory: the dimensions of the operand and of the result, most major first.
+    Bitcast(Vec<usize>, Vec<usize>),
     /// The result's dimension `d` is the operand's `permutation[d]`.
     Transpose(Vec<usize>),
     /// Start and stride of each dimension.
@@ -273,23 +276,7 @@ impl Map {
                     .ok_or(NoMap("its element type has no counterpart"))
             }
             O::Copy | O::Reshape => operands.reshape(),
-            O::Bitcast => {
-                let keeps_order = |a: &ArrayShape| {
-                    a.layout.as_ref().is_none_or(|layout| {
-                        layout
-                            .minor_to_major
-                            .iter()
-                            .rev()
-                            .copied()
-                            .eq(0..a.rank() as i64)
-                    })
-                };
-                if keeps_order(operands.result()?) && keeps_order(operands.array(0)?) {
-                    operands.reshape()
-                } else {
-                    Err(NoMap("it reinterprets a layout that is not row-major"))
-                }
-            }
+            O::Bitcast => operands.bitcast(),
             O::Broadcast => operands.broadcast(instruction),
             O::Transpose => operands.transpose(instruction),
             O::Slice => operands.slice(instruction),
@@ -388,6 +375,7 @@ impl Map {
         match self {
             Map::Broadcast(_)
             | Map::Reshape
+            | Map::Bitcast(..)
             | Map::Transpose(_)
             | Map::Slice(_)
             | Map::Reverse(_) => true,
@@ -422,6 +410,7 @@ impl Map {
             | Map::Iota(_)
             | Map::Broadcast(_)
             | Map::Reshape
+            | Map::Bitcast(..)
             | Map::Transpose(_)
             | Map::Slice(_)
             | Map::Pad(_)
@@ -489,12 +478,37 @@ pub(crate) fn combine_op(module: &Module, instruction: &Instruction) -> Option<C
     let &[element, value] = body.parameters.as_slice() else {
         return None;
     };
-    if body.root == value {
+    let wide = |id: InstructionId| {
+        let element = module.instructions[id].array().map(|array| array.element);
+        element == Some(PrimitiveType::F32)
+    };
+    // Arithmetic of `f16` and `bf16` is that of `f32`, rounded: it may be spelled so.
+    let through = |id: InstructionId, is_result: bool| {
+        let conversion = &module.instructions[id];
+        let inner = *conversion.operands.first()?;
+        let narrow = |id: InstructionId| {
+            matches!(
+                module.instructions[id].array()?.element,
+                PrimitiveType::F16 | PrimitiveType::BF16
+            )
+            .then_some(())
+        };
+        let (narrow_side, wide_side) = if is_result { (id, inner) } else { (inner, id) };
+        (conversion.opcode == Opcode::Convert && wide(wide_side)).then_some(())?;
+        narrow(narrow_side).map(|()| inner)
+    };
+    let root = through(body.root, true).unwrap_or(body.root);
+    if root == value {
         return Some(CombineOp::Replace);
     }
-    let root = &module.instructions[body.root];
+    let is_widened = root != body.root;
+    let root = &module.instructions[root];
     let &[lhs, rhs] = root.operands.as_slice() else {
         return None;
+    };
+    let (lhs, rhs) = match is_widened {
+        true => (through(lhs, false)?, through(rhs, false)?),
+        false => (lhs, rhs),
     };
     let in_order = (lhs, rhs) == (element, value);
     if !in_order && (rhs, lhs) != (element, value) {
@@ -589,6 +603,34 @@ impl<'g, 'm> Operands<'g, 'm> {
         let fits =
             result.element == operand.element && result.element_count() == operand.element_count();
         fits.then_some(Map::Reshape).ok_or(RANKS)
+    }
+
+    fn bitcast(&self) -> Result<Map, NoMap> {
+        self.reshape()?;
+        // Where a dimension of size 1 stands makes no difference.
+        let order = |array: &ArrayShape| {
+            let rank = array.rank();
+            let major_to_minor: Vec<usize> = match &array.layout {
+                None => (0..rank).collect(),
+                Some(layout) => dimensions(&layout.minor_to_major, rank)?
+                    .into_iter()
+                    .rev()
+                    .collect(),
+            };
+            if major_to_minor.len() != rank {
+                return Err(RANKS);
+            }
+            Ok(major_to_minor)
+        };
+        let (operand, result) = (self.array(0)?, self.result()?);
+        let (from, to) = (order(operand)?, order(result)?);
+        let is_plain = |array: &ArrayShape, order: &[usize]| {
+            order.iter().filter(|&&d| array.dims[d] != 1).is_sorted()
+        };
+        Ok(match is_plain(operand, &from) && is_plain(result, &to) {
+            true => Map::Reshape,
+            false => Map::Bitcast(from, to),
+        })
     }
 
     fn broadcast(&self, instruction: &Instruction) -> Result<Map, NoMap> {

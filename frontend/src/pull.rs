@@ -151,14 +151,20 @@ impl Puller<'_, '_> {
         combines: &BTreeSet<NodeId>,
         inline: &HashSet<NodeId>,
     ) -> bool {
-        let is_lookup = self
-            .maps
-            .is(node, |map| matches!(map, Map::Gather(_) | Map::Constant(_)));
+        let operands = &self.graph.nodes[node].operands;
+        let is_lookup = self.maps.is(node, |map| match map {
+            Map::Gather(_) => !operands
+                .first()
+                .is_some_and(|&table| self.is_literal(table)),
+            map => matches!(map, Map::Constant(_)),
+        });
         if !is_lookup && !self.is_join(node) && self.is_index_arithmetic(node) {
             return true;
         }
         self.maps.is(node, |map| match map {
-            Map::Constant(splat) => splat.is_some(),
+            Map::Constant(splat) => {
+                splat.is_some() || self.graph.elements(node) <= MAX_UNROLL as u64
+            }
             map => {
                 map.is_elementwise()
                     && !map.is_expensive()

@@ -95,10 +95,19 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
             let nest = self.nest(&group)?;
             self.region.nests.push(nest);
         }
+        let combines = self
+            .buffers
+            .iter()
+            .filter_map(|(&target, &buffer)| {
+                let (Target::Node(node) | Target::Wide(node)) = target;
+                self.plan.combines.contains(&node).then_some((node, buffer))
+            })
+            .collect();
         Ok(Extracted {
             region: self.region,
             inputs: self.inputs,
             outputs,
+            combines,
         })
     }
 

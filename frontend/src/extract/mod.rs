@@ -18,7 +18,7 @@ mod task;
 use hashbrown::HashSet;
 use std::collections::BTreeSet;
 
-use hlo2dae_ir::core::{Scalar, ScalarType};
+use hlo2dae_ir::core::{BufferId, Scalar, ScalarType};
 use hlo2dae_ir::region::Region;
 
 use crate::compose::Refusal;
@@ -41,7 +41,10 @@ pub(crate) struct Extracted {
     pub(crate) region: Region,
     pub(crate) inputs: Vec<NodeId>,
     pub(crate) outputs: Vec<NodeId>,
+    /// The buffers that nodes are combined in.
+    pub(crate) combines: Vec<(NodeId, BufferId)>,
 }
+
 /// Builds the region of a plan.
 pub(crate) fn extract(
     graph: &Graph,
