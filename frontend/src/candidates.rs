@@ -23,14 +23,18 @@ use crate::pull::Puller;
 
 /// Most nodes looked at to learn what a value is for.
 const MAX_LOOKAHEAD: usize = 400;
+/// How many rounds a loop is taken to have where it makes no difference.
+const MANY_ROUNDS: u64 = 1 << 20;
 
 /// The accesses of a graph, each accepted or refused.
 #[derive(Default)]
 pub(crate) struct Candidates {
     /// Accepted gathers, ascending.
     pub(crate) gathers: Vec<NodeId>,
-    /// Accepted scatters, ascending.
+    /// Accepted scatters and sparse products, ascending.
     pub(crate) scatters: Vec<NodeId>,
+    /// Results of loops, ascending. Whether they look anything up shows only once they are written down.
+    pub(crate) loops: Vec<NodeId>,
     /// Scatters into arrays that start equal everywhere, by the indices with which an array of the same shape was looked
     /// up before: the gradient of that lookup.
     pub(crate) gradients: HashSet<NodeId>,
@@ -44,7 +48,21 @@ impl Candidates {
         let mut candidates = Candidates::default();
         for node in graph.nodes.keys() {
             let opcode = graph.opcode(node);
+            // What a round of a loop accesses is looked at with the loop's result, and in the graph of the loop's body.
+            if graph.nodes[node].within.is_some() {
+                if opcode == Opcode::Gather && screen(graph, maps, node).is_none() {
+                    candidates.gathers.push(node);
+                }
+                continue;
+            }
+            if maps.is(node, |map| matches!(map, Map::Rounds(..))) && graph.is_live[node] {
+                candidates.loops.push(node);
+                continue;
+            }
             let refusal = match opcode {
+                Opcode::CustomCall if maps.is(node, |map| matches!(map, Map::SparseDense)) => {
+                    (!graph.is_live[node]).then_some(MissReason::Unused)
+                }
                 Opcode::Gather | Opcode::Scatter => screen(graph, maps, node),
                 Opcode::DynamicSlice => screen_slice(graph, maps, node),
                 Opcode::Dot if is_one_hot_dot(graph, maps, node) => Some(MissReason::OneHot),
@@ -53,7 +71,7 @@ impl Candidates {
             match (refusal, opcode) {
                 (Some(reason), _) => candidates.refused.push((node, reason)),
                 (None, Opcode::Gather) => candidates.gathers.push(node),
-                (None, Opcode::Scatter) => candidates.scatters.push(node),
+                (None, Opcode::Scatter | Opcode::CustomCall) => candidates.scatters.push(node),
                 (None, _) => {}
             }
         }
@@ -68,7 +86,11 @@ fn gradients(graph: &Graph, maps: &Maps, candidates: &Candidates) -> HashSet<Nod
     // By what, in an array of which shape.
     let key = |node: NodeId| {
         let operands = &graph.nodes[node].operands;
-        let sources = index_sources(graph, maps, *operands.get(1)?);
+        let indices = match maps.get(node) {
+            Ok(Map::Rounds(..)) => round_indices(graph, node),
+            _ => vec![*operands.get(1)?],
+        };
+        let sources = index_sources(graph, maps, &indices);
         Some((sources, graph.array(*operands.first()?)?.dims.clone()))
     };
     let mut looked_up: HashMap<_, NodeId> = HashMap::new();
@@ -101,23 +123,49 @@ fn gradients(graph: &Graph, maps: &Maps, candidates: &Candidates) -> HashSet<Nod
             .and_then(|key| looked_up.get(&key))
             .is_some_and(|&gather| gather < scatter)
     };
-    let scatters = candidates.scatters.iter().copied();
+    let scatters = candidates.scatters.iter().chain(&candidates.loops).copied();
     scatters.filter(is_gradient).collect()
 }
 
+/// The arrays outside a loop that its rounds read the places from that they update.
+fn round_indices(graph: &Graph, result: NodeId) -> Vec<NodeId> {
+    let round = graph.round(result);
+    let updates = round
+        .iter()
+        .filter(|&&node| graph.opcode(node) == Opcode::DynamicUpdateSlice);
+    let mut stack: Vec<NodeId> = updates
+        .flat_map(|&node| graph.nodes[node].operands.iter().skip(2))
+        .copied()
+        .collect();
+    let mut indices = Vec::new();
+    let mut seen = HashSet::new();
+    while let Some(node) = stack.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        match round.binary_search(&node) {
+            Ok(_) => stack.extend(&graph.nodes[node].operands),
+            Err(_) => indices.push(node),
+        }
+    }
+    indices
+}
+
 /// The arrays that indices are computed from, ascending.
-fn index_sources(graph: &Graph, maps: &Maps, indices: NodeId) -> Vec<NodeId> {
+fn index_sources(graph: &Graph, maps: &Maps, indices: &[NodeId]) -> Vec<NodeId> {
     let mut inline = HashSet::new();
     let puller = Puller {
         graph,
         maps,
         fed: &HashSet::new(),
     };
-    puller.indices(indices, &mut inline);
+    for &indices in indices {
+        puller.indices(indices, &mut inline);
+    }
     let mut sources: Vec<NodeId> = inline
         .iter()
         .flat_map(|&node| &graph.nodes[node].operands)
-        .chain([&indices])
+        .chain(indices)
         .filter(|node| !inline.contains(*node))
         .copied()
         .collect();
@@ -187,6 +235,18 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
     };
     puller.indices(*graph.nodes[node].operands.get(1)?, &mut inline);
     let mut composer = Composer::new(graph, maps, &inline);
+    // A loop around it has many rounds.
+    let within = graph.nodes[node].within;
+    if let Some(of) = within {
+        let (_, position) = composer.arena.axis(MANY_ROUNDS);
+        let begin = composer.arena.position(0);
+        if let Err(refusal) = composer.enter(of, begin, position) {
+            return Some(MissReason::NoMap {
+                opcode: graph.opcode(refusal.node),
+                why: refusal.why.0,
+            });
+        }
+    }
     let axes: Vec<(Axis, ExprId)> = slice_dims
         .iter()
         .map(|&n| composer.arena.axis(n as u64))
@@ -229,7 +289,7 @@ fn screen(graph: &Graph, maps: &Maps, node: NodeId) -> Option<MissReason> {
     }
     let varies: HashSet<Axis> = varying
         .into_iter()
-        .filter(|&axis| composer.arena.extent(axis) > 1)
+        .filter(|&axis| composer.arena.count(axis) != Some(1))
         .collect();
     let is_one_window = slice_dims.iter().product::<i64>() == window;
     if is_one_window || (read && varies.is_empty()) {

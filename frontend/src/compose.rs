@@ -10,7 +10,7 @@ use hlo2dae_hlo::GatherDims;
 use hlo2dae_ir::core::{BinaryOp, CompareOp, ElementType, Scalar};
 use hlo2dae_ir::region::IndexMode;
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, LoopId, NodeId};
 use crate::index_map::{Arena, ExprId};
 use crate::op_maps::{Map, Maps, NoMap, buffer_shape, literal_element};
 
@@ -20,6 +20,8 @@ const MAX_DEPTH: u32 = 800;
 const MAX_EXPRESSIONS: usize = 1 << 13;
 /// Most nodes entered one inside the other: more than `pull` and `grow` put in a row.
 const MAX_NESTING: u32 = 260;
+/// Far beyond any array, and small enough that no index arithmetic can overflow.
+const MAX_POSITION: i64 = 1 << 48;
 /// Most elements that a reduction is unrolled over.
 pub(crate) const MAX_UNROLL: i64 = 8;
 
@@ -37,6 +39,8 @@ pub(crate) struct Composer<'a, 'm> {
     pub(crate) arena: Arena,
     /// The nodes that are computed where they are used.
     inline: &'a HashSet<NodeId>,
+    /// Where the rounds of loops are, by the loops' indices.
+    rounds: HashMap<NodeId, ExprId>,
     memo: HashMap<(NodeId, Vec<ExprId>), ExprId>,
     nesting: u32,
 }
@@ -48,9 +52,41 @@ impl<'a, 'm> Composer<'a, 'm> {
             maps,
             arena: Arena::default(),
             inline,
+            rounds: HashMap::new(),
             memo: HashMap::new(),
             nesting: 0,
         }
+    }
+
+    /// Lets the index of a loop, which counts from `begin`, be `position`, for good.
+    pub(crate) fn enter(
+        &mut self,
+        of: LoopId,
+        begin: ExprId,
+        position: ExprId,
+    ) -> Result<(), Refusal> {
+        let counters = self.graph.loops[of].counters.iter();
+        for (k, &(counter, initial)) in counters.enumerate() {
+            let place = match k {
+                0 => position,
+                _ => {
+                    let first = self.scalar(initial)?;
+                    self.arena
+                        .linear(&[(position, 1), (first, 1), (begin, -1)], 0)
+                }
+            };
+            self.rounds.insert(counter, place);
+        }
+        Ok(())
+    }
+
+    /// The value of an integer scalar, perhaps with dimensions of size 1, as a position.
+    pub(crate) fn scalar(&mut self, node: NodeId) -> Result<ExprId, Refusal> {
+        let rank = self.graph.array(node).map_or(0, |array| array.rank());
+        let first = self.arena.position(0);
+        let element = self.element(node, &vec![first; rank])?;
+        let bound = MAX_POSITION;
+        Ok(self.arena.index(element, IndexMode::Clamp, -bound, bound))
     }
 
     /// The value of `node` at `indices`, which lie in its array.
@@ -223,6 +259,17 @@ impl<'a, 'm> Composer<'a, 'm> {
                 );
                 Ok(self.arena.binary(BinaryOp::Mul, a, b))
             }
+            Map::LoopIndex => match self.rounds.get(&node) {
+                Some(&position) => Ok(self.arena.convert(position, element)),
+                None => Err(Refusal {
+                    node,
+                    why: NoMap("it is the index of a loop outside"),
+                }),
+            },
+            Map::SparseDense | Map::Rounds(..) => Err(Refusal {
+                node,
+                why: NoMap("it combines over entries or rounds"),
+            }),
             Map::Scatter(..) => Err(Refusal {
                 node,
                 why: NoMap("it combines into places chosen by indices"),

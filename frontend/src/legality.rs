@@ -121,6 +121,7 @@ impl Dependences {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Effects;
     use hlo2dae_hlo::parse_module;
 
     /// `a -> b -> c -> d -> e`, and `f` beside them.
@@ -140,7 +141,8 @@ ENTRY main {
 ",
         )
         .expect("a module");
-        let graph = Graph::build(&module, module.entry, 100).expect("a graph");
+        let graph =
+            Graph::build(&module, &Effects::of(&module), module.entry, 100).expect("a graph");
         let nodes = graph.nodes.keys().collect();
         (Dependences::of(&graph), nodes)
     }

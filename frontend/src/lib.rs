@@ -41,40 +41,60 @@ use hlo2dae_hlo::Module;
 /// fusions are seen through. Every gather, scatter, dynamic slice and one-hot dot ends either in
 /// exactly one region or in a [`Miss`].
 pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, FrontendError> {
-    let mut matches = Matches::default();
-    let mut names = names::Names::default();
-    for computation in graph::computations(module) {
-        let graph = graph::Graph::build(module, computation, options.max_nodes)?;
+    let mut found = Vec::new();
+    let effects = graph::Effects::of(module);
+    // Loops whose rounds a region computes; then nothing is left to find in their bodies.
+    let mut computed = HashSet::new();
+    // Callers first, so that it is known which loops remain.
+    for &computation in graph::computations(module).iter().rev() {
+        if computed.contains(&computation) {
+            continue;
+        }
+        let graph = graph::Graph::build(module, &effects, computation, options.max_nodes)?;
         let maps = op_maps::Maps::of(&graph);
         let candidates = candidates::Candidates::of(&graph, &maps);
         let gradients = candidates.gradients.clone();
         let (mut grown, refused) = grow::Grower::run(&graph, &maps, candidates, options.max_region);
         grown.sort_by_key(|grown| grown.plan.outputs.first().copied());
-        for grown in grown {
-            matches
-                .regions
-                .push(named(&graph, &maps, &gradients, grown, &mut names));
-        }
-        for (node, reason) in refused {
-            matches.misses.push(Miss {
+        computed.extend(graph.computed_bodies(|node| {
+            grown
+                .iter()
+                .any(|grown| grown.plan.combines.contains(&node))
+        }));
+        let regions: Vec<_> = grown
+            .into_iter()
+            .map(|grown| named(&graph, &maps, &gradients, grown))
+            .collect();
+        let misses: Vec<_> = refused
+            .into_iter()
+            .map(|(node, reason)| Miss {
                 value: graph.value_ref(node),
                 computation,
                 opcode: graph.opcode(node),
                 reason,
                 span: graph.span(node),
-            });
+            })
+            .collect();
+        found.push((regions, misses));
+    }
+    let mut matches = Matches::default();
+    let mut names = names::Names::default();
+    for (regions, misses) in found.into_iter().rev() {
+        for mut region in regions {
+            region.region.name = names.fresh(region.kind.name());
+            matches.regions.push(region);
         }
+        matches.misses.extend(misses);
     }
     Ok(matches)
 }
 
-/// The match for a grown region: its form, with the name and the facts read off it.
+/// The match for a grown region: its form, with the kind and the facts read off it.
 fn named(
     graph: &graph::Graph,
     maps: &op_maps::Maps,
     gradients: &HashSet<graph::NodeId>,
     grown: grow::Grown,
-    names: &mut names::Names,
 ) -> Match {
     let grow::Grown {
         plan,
@@ -88,7 +108,7 @@ fn named(
             .map(|&n| graph.value_ref(n))
             .collect::<Vec<_>>()
     };
-    let mut region = extracted.region;
+    let region = extracted.region;
     let inputs = refs(&extracted.inputs);
     let outputs = refs(&extracted.outputs);
     let is_gradient = |(node, _): &&(graph::NodeId, _)| gradients.contains(node);
@@ -107,8 +127,10 @@ fn named(
             .collect(),
     };
     let (kind, facts) = classify::classify(&region, context);
-    region.name = names.fresh(kind.name());
-    let mut instructions: Vec<_> = plan.inline.iter().chain(&owned).copied().collect();
+    // What a round of a loop computes has a name there only.
+    let is_outside = |node: &graph::NodeId| graph.nodes[*node].within.is_none();
+    let members = plan.inline.iter().chain(&owned).copied();
+    let mut instructions: Vec<_> = members.filter(is_outside).collect();
     instructions.sort_unstable();
     instructions.dedup();
     Match {

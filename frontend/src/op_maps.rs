@@ -15,7 +15,8 @@
 //! | `iota` | `o[d]` |
 //! | `constant` | itself, where all elements agree; otherwise an array to read |
 //! | `gather`, `dynamic-slice` | the operand at start indices read at `o`'s batch part and clamped, plus `o`'s window part |
-//! | `reduce`, `dot`, `scatter` | none: they combine over an iteration space of their own |
+//! | `reduce`, `dot`, `scatter`, counted `while` | none: they combine over an iteration space of their own |
+//! | `custom-call` | known targets only: a sparse product combines over the entries of each row |
 //!
 //! Everything else has no map; [`Map::of`] says why.
 
@@ -28,7 +29,7 @@ use hlo2dae_hlo::{
 use hlo2dae_ir::core::{BinaryOp, CombineOp, CompareOp, ElementType, Scalar, ScalarType, UnaryOp};
 
 use crate::compose::SliceIndices;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, LoopId, NodeId, Role};
 
 /// Most elements of an array that takes part: far beyond any memory, and small enough that no
 /// index arithmetic can overflow.
@@ -79,7 +80,16 @@ pub(crate) enum Map {
     Dot(DotDims),
     /// Combines into places chosen by indices.
     Scatter(ScatterDims, CombineOp),
+    /// The rounds of a loop: the loop, and the state before a round.
+    Rounds(LoopId, NodeId),
+    /// The index of a loop.
+    LoopIndex,
+    /// A sparse matrix (values, row offsets, columns) times a dense vector or matrix.
+    SparseDense,
 }
+
+/// The custom calls whose meaning is known, by target.
+const CUSTOM_CALLS: &[(&str, Map)] = &[("cpu_csr_sparse_dense_ffi", Map::SparseDense)];
 
 /// Why an instruction has no index map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +216,7 @@ impl Map {
         let instruction = graph.instruction(node);
         let map = Map::of_opcode(graph, node, instruction)?;
         // The shapes themselves: what flows through the map must be representable.
-        if let Map::Reduce(..) | Map::Dot(_) | Map::Scatter(..) | Map::Gather(_) = map {
+        if map.is_combine() || matches!(map, Map::Gather(_)) {
             buffer_shape(graph, node)?;
         } else if graph.array(node).is_none() {
             return Err(NoMap("its value is a tuple, a token or of dynamic size"));
@@ -221,6 +231,17 @@ impl Map {
     fn of_opcode(graph: &Graph, node: NodeId, instruction: &Instruction) -> Result<Map, NoMap> {
         use Opcode as O;
         let operands = Operands::new(graph, node);
+        match graph.nodes[node].role {
+            Role::Instruction => {}
+            Role::Index => return Ok(Map::LoopIndex),
+            Role::Result {
+                of,
+                state,
+                is_named: true,
+            } => return Ok(Map::Rounds(of, state)),
+            Role::Result { .. } => return Err(NoMap("it is taken from a loop as a whole")),
+            Role::State | Role::Opaque => return Err(NoMap("its value comes from outside")),
+        }
         let unary = |op| operands.same(1).map(|()| Map::Unary(op));
         let binary = |op| operands.same(2).map(|()| Map::Binary(op));
         match instruction.opcode {
@@ -337,7 +358,17 @@ impl Map {
             | O::CollectivePermuteStart
             | O::RaggedAllToAll
             | O::ReduceScatter => Err(NoMap("it communicates between devices")),
-            O::CustomCall => Err(NoMap("what it computes is not known")),
+            O::CustomCall => {
+                let known = CUSTOM_CALLS.iter().find(|(target, _)| {
+                    matches!(instruction.attribute("custom_call_target"),
+                        Some(AttributeValue::Text(text)) if **text == **target)
+                });
+                match known {
+                    Some((_, Map::SparseDense)) => operands.sparse_dense(),
+                    Some((_, map)) => Ok(map.clone()),
+                    None => Err(NoMap("what it computes is not known")),
+                }
+            }
             O::Acos
             | O::Acosh
             | O::Asin
@@ -393,7 +424,10 @@ impl Map {
             | Map::DynamicSlice
             | Map::Reduce(..)
             | Map::Dot(_)
-            | Map::Scatter(..) => false,
+            | Map::Scatter(..)
+            | Map::Rounds(..)
+            | Map::LoopIndex
+            | Map::SparseDense => false,
         }
     }
 
@@ -420,13 +454,19 @@ impl Map {
             | Map::DynamicSlice
             | Map::Reduce(..)
             | Map::Dot(_)
-            | Map::Scatter(..) => false,
+            | Map::Scatter(..)
+            | Map::Rounds(..)
+            | Map::LoopIndex
+            | Map::SparseDense => false,
         }
     }
 
     /// Whether the map combines over an iteration space of its own.
     pub(crate) fn is_combine(&self) -> bool {
-        matches!(self, Map::Reduce(..) | Map::Dot(_) | Map::Scatter(..))
+        matches!(
+            self,
+            Map::Reduce(..) | Map::Dot(_) | Map::Scatter(..) | Map::Rounds(..) | Map::SparseDense
+        )
     }
 
     /// Whether one result costs a library call's worth of work rather than an instruction or two.
@@ -801,6 +841,24 @@ impl<'g, 'm> Operands<'g, 'm> {
         let op = combine_op(module, instruction)
             .ok_or(NoMap("its combiner is not a single known operation"))?;
         Ok(Map::Scatter(dims, op))
+    }
+
+    fn sparse_dense(&self) -> Result<Map, NoMap> {
+        self.count(4)?;
+        let (result, dense) = (self.result()?, self.array(3)?);
+        let (values, offsets, columns) = (self.array(0)?, self.array(1)?, self.array(2)?);
+        let fits = values.rank() == 1
+            && offsets.rank() == 1
+            && values.dims == columns.dims
+            && (1..=2).contains(&dense.rank())
+            && result.rank() == dense.rank()
+            && result.dims[1..] == dense.dims[1..]
+            && offsets.dims[0].checked_sub(1) == Some(result.dims[0])
+            && offsets.element.is_integer()
+            && columns.element.is_integer()
+            && values.element == result.element
+            && dense.element == result.element;
+        fits.then_some(Map::SparseDense).ok_or(RANKS)
     }
 
     fn dynamic_slice(&self) -> Result<Map, NoMap> {

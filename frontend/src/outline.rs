@@ -26,7 +26,7 @@ use hlo2dae_hlo::{
 };
 
 use crate::error::FrontendError;
-use crate::graph::has_side_effect;
+use crate::graph::Effects;
 use crate::matches::{Match, ValueRef};
 
 /// Name under which the custom call is registered.
@@ -42,6 +42,7 @@ pub fn outline(
     regions: &[Match],
     program: impl Fn(&Match) -> String,
 ) -> Result<Module, FrontendError> {
+    let effects = Effects::of(module);
     let mut rewritten = Rewritten::new(module);
     for (id, computation) in &module.computations {
         let inside: Vec<(&Match, String)> = regions
@@ -50,7 +51,7 @@ pub fn outline(
             .map(|region| (region, program(region)))
             .collect();
         let flat = Flat::build(module, id, &inside);
-        let order = flat.order(module, computation)?;
+        let order = flat.order(module, &effects, computation)?;
         rewritten.computation(id, &flat, &order, &inside);
     }
     Ok(rewritten.finish())
@@ -191,6 +192,7 @@ impl Flat {
     fn order(
         &self,
         module: &Module,
+        effects: &Effects,
         computation: &Computation,
     ) -> Result<Vec<ItemId>, FrontendError> {
         #[derive(Clone, Copy, PartialEq)]
@@ -207,18 +209,16 @@ impl Flat {
                 })
                 .copied()
         };
-        let effects = self
+        let kept = self
             .items
             .iter()
             .enumerate()
             .filter_map(|(item, kind)| match kind {
-                Item::Original(value) => {
-                    has_side_effect(module.instructions[value.instruction].opcode).then_some(item)
-                }
+                Item::Original(value) => effects.has(module, value.instruction).then_some(item),
                 Item::Region(_) | Item::Result(..) => None,
             });
         let parameters = computation.parameters.iter().filter_map(here);
-        let needed = parameters.chain(effects).chain(here(&computation.root));
+        let needed = parameters.chain(kept).chain(here(&computation.root));
         let mut state = vec![State::New; self.items.len()];
         let mut order = Vec::new();
         for first in needed {

@@ -86,7 +86,7 @@ impl Puller<'_, '_> {
         }
         let operands = &self.graph.nodes[node].operands;
         self.maps.is(node, |map| match map {
-            Map::Constant(_) | Map::Iota(_) => true,
+            Map::Constant(_) | Map::Iota(_) | Map::LoopIndex => true,
             Map::Concatenate(d) => {
                 let size = self.graph.array(node).map(|array| array.dims[*d]);
                 self.is_integer(node) && size.is_some_and(|size| size <= MAX_COMPONENTS)

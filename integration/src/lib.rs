@@ -26,4 +26,5 @@ pub mod programs;
 pub mod python;
 pub mod stage;
 pub mod survey;
+pub mod truth;
 pub mod workspace;

@@ -1,7 +1,8 @@
 //! What is found in real models, and whether every engine agrees on it.
 //!
-//! With HLO2DAE_CORPUS set, all models of its folder `models` are looked at: NAME.hlo with a description NAME.json. The
-//! counts are compared with `corpus.txt`. Without it, only the cases that say what is to be found are.
+//! With HLO2DAE_CORPUS set, all models of its folder `models` are looked at: NAME.hlo with a description NAME.json, and
+//! NAME.opt.hlo, which is what XLA makes of it. The counts are compared with `corpus.txt`. Without it, only the cases that
+//! say what is to be found are. How well the descriptions are met, property by property, is for `recognition.rs`.
 #![allow(
     clippy::print_stdout,
     reason = "the table of what was found is the result of a run"
@@ -105,7 +106,16 @@ fn models(folder: &Path) -> Result<Vec<Subject>> {
             .is_some_and(|extension| extension == "json")
         {
             let described = described(&path);
-            subjects.push(described.wrap_err_with(|| format!("{} is malformed", path.display()))?);
+            let subject = described.wrap_err_with(|| format!("{} is malformed", path.display()))?;
+            // The description names nothing of what XLA makes of the model; its arguments are the same.
+            subjects.push(Subject {
+                name: format!("{} optimised", subject.name),
+                text: workspace::read(&path.with_extension("opt.hlo"))?,
+                arguments: subject.arguments.clone(),
+                expected: Vec::new(),
+                decoys: Vec::new(),
+            });
+            subjects.push(subject);
         }
     }
     Ok(subjects)

@@ -28,14 +28,20 @@ pub(super) fn merge<T: Copy + PartialEq>(into: &mut Vec<T>, from: &[T]) {
     }
 }
 
-pub(super) fn operands(expr: &Expr) -> Vec<Value> {
+/// What arithmetic takes.
+pub(crate) fn operands(arith: &Arith<Value>) -> Vec<Value> {
+    match arith {
+        Arith::Constant(_) => Vec::new(),
+        Arith::Unary(_, a) | Arith::Convert(a, _) => vec![*a],
+        Arith::Binary(_, a, b) | Arith::Compare(_, a, b) => vec![*a, *b],
+        Arith::Select(a, b, c) => vec![*a, *b, *c],
+    }
+}
+
+/// What an expression takes.
+pub(super) fn inputs(expr: &Expr) -> Vec<Value> {
     match expr {
-        Expr::Arith(arith) => match arith {
-            Arith::Constant(_) => Vec::new(),
-            Arith::Unary(_, a) | Arith::Convert(a, _) => vec![*a],
-            Arith::Binary(_, a, b) | Arith::Compare(_, a, b) => vec![*a, *b],
-            Arith::Select(a, b, c) => vec![*a, *b, *c],
-        },
+        Expr::Arith(arith) => operands(arith),
         Expr::Index { value, .. } => vec![*value],
         Expr::Read { indices, .. } => indices.clone(),
     }
@@ -53,7 +59,7 @@ impl Flow {
                     }
                 }
                 Statement::Let(value, expr) => {
-                    for operand in operands(expr) {
+                    for operand in inputs(expr) {
                         let (axes, lookups, buffers) = (
                             flow.axes[operand].clone(),
                             flow.lookups[operand].clone(),
@@ -132,7 +138,7 @@ impl Flow {
                     }
                     stack.extend([*a, *b]);
                 }
-                Some(Expr::Arith(arith)) => stack.extend(operands(&Expr::Arith(arith.clone()))),
+                Some(Expr::Arith(arith)) => stack.extend(operands(arith)),
                 _ => {}
             }
         }
@@ -162,7 +168,7 @@ impl Flow {
             }
             match self.definitions.get(&at) {
                 Some(Expr::Read { .. }) => sources.push(at),
-                Some(expr) => stack.extend(operands(expr)),
+                Some(expr) => stack.extend(inputs(expr)),
                 None => {}
             }
         }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | rows read through an index, combined along looked-up axes or by segment | `embedding_bag` |
 //! | the same, rows and segments being the same kind of node: as many of each, or read from one list of pairs | `spmm`, or `message_passing` where a message comes from several lookups |
-//! | rows read through an index, combined along the row | `sddmm`; `kg_lookup` from three lookups on |
+//! | rows read through an index, combined along the row | `sddmm`; `kg_lookup` from three lookups on; a row with nothing but itself (its norm) is still `gather` |
 //! | rows read through an index, stored | `gather`; `block_gather` where a window has several rows |
 //! | no lookup, combined by segment into an array that starts equal everywhere | `segment_reduce` |
 //! | the same, by the indices with which an array of the same shape is looked up: the gradient of that lookup | `scatter_update` |
@@ -29,6 +29,7 @@ use hlo2dae_ir::region::Region;
 use crate::matches::ValueRef;
 
 pub(crate) use direct::direct;
+pub(crate) use flow::operands;
 
 /// What reports call an operation or a region; later ones name a region that holds several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -227,7 +228,8 @@ pub(crate) fn classify(region: &Region, context: Context<'_>) -> (Kind, Facts) {
                 .iter()
                 .any(|other| other.table == lookup.table || size(other) == size(lookup))
         };
-        if !operations.iter().flat_map(|o| &o.lookups).any(shows) {
+        let is_known = direct.kind == Kind::ScatterUpdate && !operations.is_empty();
+        if !is_known && !operations.iter().flat_map(|o| &o.lookups).any(shows) {
             operations.push(direct);
         }
     }

@@ -7,7 +7,7 @@ use hlo2dae_ir::core::{
 };
 use hlo2dae_ir::region::{Expr, IndexMode, Nest, Region, Statement, Value};
 
-use super::flow::{Flow, merge, operands};
+use super::flow::{Flow, inputs, merge, operands};
 use super::{Context, Kind, Lookup, Mode, Operation, Pooling};
 
 /// How much the reciprocal of a count, rounded to the narrowest float, may be off.
@@ -99,6 +99,8 @@ impl Reader<'_> {
                     combined.peek().is_some() && combined.all(|axis| !looked_up.contains(axis));
                 match (along_row, lookups.len()) {
                     (true, 3..) => Kind::KgLookup,
+                    // A row with nothing but itself: its norm.
+                    (true, 1) if !flow.is_weighted(combine.value) => Kind::Gather,
                     (true, _) => Kind::Sddmm,
                     (false, _) => Kind::EmbeddingBag,
                 }
@@ -201,7 +203,10 @@ impl Reader<'_> {
             merge(&mut chosen, &batch);
         }
         let sources = indices.iter().filter_map(|&index| flow.index_source(index));
-        let source = sources.last().map(|source| &self.region.buffers[source]);
+        let source = sources
+            .into_iter()
+            .next_back()
+            .map(|source| &self.region.buffers[source]);
         let modes = indices
             .iter()
             .filter_map(|index| match flow.definitions.get(index) {
@@ -411,7 +416,7 @@ fn divided(flow: &Flow, value: Value, sums: &[BufferId], length: Option<u64>) ->
                     _ => stack.push(sum),
                 }
             }
-            Some(Expr::Arith(arith)) => stack.extend(operands(&Expr::Arith(arith.clone()))),
+            Some(Expr::Arith(arith)) => stack.extend(operands(arith)),
             _ => {}
         }
     }
@@ -445,7 +450,7 @@ fn has_root(flow: &Flow, value: Value) -> bool {
         }
         match flow.definitions.get(&at) {
             Some(Expr::Arith(Arith::Unary(UnaryOp::Sqrt | UnaryOp::Rsqrt, _))) => return true,
-            Some(expr) => stack.extend(operands(expr)),
+            Some(expr) => stack.extend(inputs(expr)),
             None => {}
         }
     }

@@ -8,12 +8,12 @@ use hlo2dae_ir::core::{
 };
 use hlo2dae_ir::region::{Expr as RegionExpr, Extent, Nest, Region, Statement, Value, ValueData};
 
-use super::group::{Group, has_index};
+use super::group::Group;
 use super::task::{Target, Task, is_marked};
 use super::{Extracted, Plan, constant_of};
 use crate::compose::{Composer, Refusal};
 use crate::graph::{Graph, NodeId};
-use crate::index_map::{Axis, Expr, ExprId};
+use crate::index_map::{self, Axis, Expr, ExprId};
 use crate::names::Names;
 use crate::op_maps::{Map, NoMap, buffer_shape};
 
@@ -149,7 +149,7 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
         }
         let (element, _) = buffer_shape(graph, node).map_err(|why| Refusal { node, why })?;
         let operand = match self.composer.maps.get(node) {
-            Ok(Map::Dot(_)) => {
+            Ok(Map::Dot(_) | Map::SparseDense) => {
                 return Ok(Init::Splat(Scalar::zero(ScalarType::Element(element))));
             }
             Ok(Map::Reduce(..)) => graph.nodes[node].operands[1],
@@ -200,7 +200,7 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
         let direct = match read.indices.split_first() {
             Some((first, rest)) => {
                 matches!(arena.expr(*first), Expr::Axis(axis)
-                    if Some(arena.extent(*axis)) == first_size(self.composer.graph, read.node))
+                    if arena.count(*axis) == first_size(self.composer.graph, read.node))
                     && rest.iter().all(|&r| arena.as_position(r) == Some(0))
                     && self.composer.graph.elements(read.node)
                         == first_size(self.composer.graph, read.node)?
@@ -230,6 +230,10 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
             .flat_map(|t| &t.place)
             .flat_map(|&p| axes_of(composer, p))
             .collect();
+        let roots: Vec<_> = group.tasks.iter().flat_map(Task::roots).collect();
+        let mut order = Vec::new();
+        arena.postorder(&roots, |id| order.push(id));
+        let roles = roles(composer, &order, group);
         let mut by_axis: HashMap<Axis, Value> = HashMap::new();
         let looks_up = axes.iter().any(|&(_, is_looked_up)| is_looked_up);
         for (k, &(axis, is_looked_up)) in axes.iter().enumerate() {
@@ -245,26 +249,36 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
                 span: Span::default(),
             });
             by_axis.insert(axis, value);
-            nest.body
-                .push(Statement::Axis(value, Extent::Dense(arena.extent(axis))));
-        }
-        let roots: Vec<_> = group.tasks.iter().flat_map(Task::roots).collect();
-        let mut order = Vec::new();
-        arena.postorder(&roots, |id| order.push(id));
-        let roles = roles(composer, &order, group);
-        for id in order {
-            if let Expr::Axis(axis) = arena.expr(id) {
-                if let Some(&value) = by_axis.get(axis) {
-                    values.insert(id, value);
+            let extent = match arena.extent(axis) {
+                index_map::Extent::Dense(n) => Extent::Dense(n),
+                index_map::Extent::Range(begin, end) => {
+                    let mut bounds = Vec::new();
+                    arena.postorder(&[begin, end], |id| bounds.push(id));
+                    self.statements(
+                        &mut nest,
+                        &mut names,
+                        &mut values,
+                        &by_axis,
+                        &bounds,
+                        &roles,
+                    )?;
+                    let bound = |id| {
+                        values.get(&id).copied().ok_or(Refusal {
+                            node: self
+                                .plan
+                                .combines
+                                .first()
+                                .copied()
+                                .unwrap_or(NodeId::from_u32(0)),
+                            why: NoMap("the bounds of an axis depend on an axis behind it"),
+                        })
+                    };
+                    Extent::Range(bound(begin)?, bound(end)?)
                 }
-                continue;
-            }
-            let origin = arena.origin(id);
-            let span = origin.map_or_else(Span::default, |node| span(graph, node));
-            let role = roles.get(&id).copied();
-            let value = self.statement(&mut nest, &mut names, &values, id, role, span)?;
-            values.insert(id, value);
+            };
+            nest.body.push(Statement::Axis(value, extent));
         }
+        self.statements(&mut nest, &mut names, &mut values, &by_axis, &order, &roles)?;
         for task in &group.tasks {
             let (Target::Node(node) | Target::Wide(node)) = task.target;
             let missing = Refusal {
@@ -285,6 +299,36 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
             });
         }
         Ok(nest)
+    }
+
+    /// Emits expressions, operands first, that are not emitted yet.
+    fn statements(
+        &self,
+        nest: &mut Nest,
+        names: &mut Names,
+        values: &mut HashMap<ExprId, Value>,
+        by_axis: &HashMap<Axis, Value>,
+        order: &[ExprId],
+        roles: &HashMap<ExprId, &'static str>,
+    ) -> Result<(), Refusal> {
+        let arena = &self.composer.arena;
+        for &id in order {
+            if values.contains_key(&id) {
+                continue;
+            }
+            if let Expr::Axis(axis) = arena.expr(id) {
+                if let Some(&value) = by_axis.get(axis) {
+                    values.insert(id, value);
+                }
+                continue;
+            }
+            let origin = arena.origin(id);
+            let span = origin.map_or_else(Span::default, |node| span(self.composer.graph, node));
+            let role = roles.get(&id).copied();
+            let value = self.statement(nest, names, values, id, role, span)?;
+            values.insert(id, value);
+        }
+        Ok(())
     }
 
     /// Emits one expression whose operands are emitted, and gives its value.
@@ -453,7 +497,7 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
 fn roles(composer: &Composer, order: &[ExprId], group: &Group) -> HashMap<ExprId, &'static str> {
     let arena = &composer.arena;
     let looks_up = order.iter().any(|&id| match arena.expr(id) {
-        Expr::Read(read) => read.indices.iter().any(|&i| has_index(composer, i)),
+        Expr::Read(read) => read.indices.iter().any(|&i| arena.has_index(i)),
         _ => false,
     });
     let mut roles = HashMap::new();
@@ -471,7 +515,7 @@ fn roles(composer: &Composer, order: &[ExprId], group: &Group) -> HashMap<ExprId
         }
         // Beside looked-up rows, what is read plainly weighs or masks them.
         if let Expr::Read(read) = arena.expr(id)
-            && !read.indices.iter().any(|&i| has_index(composer, i))
+            && !read.indices.iter().any(|&i| arena.has_index(i))
             && looks_up
         {
             roles.entry(id).or_insert("w");

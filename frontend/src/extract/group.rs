@@ -51,6 +51,7 @@ impl Group {
         let mut below: HashMap<ExprId, HashSet<Axis>> = HashMap::new();
         let mut looked_up: HashSet<Axis> = HashSet::new();
         let mut contiguous = Vec::new();
+        let mut ranges: Vec<Axis> = Vec::new();
         arena.postorder(&roots, |id| {
             let mut axes: HashSet<Axis> = HashSet::new();
             for operand in arena.operands(id) {
@@ -60,11 +61,16 @@ impl Group {
             }
             match arena.expr(id) {
                 Expr::Axis(axis) => {
+                    // Bounds that are read are looked-up positions.
+                    looked_up.extend(&axes);
+                    if arena.count(*axis).is_none() {
+                        ranges.push(*axis);
+                    }
                     axes.insert(*axis);
                 }
                 Expr::Index(_) => looked_up.extend(&axes),
                 Expr::Read(read) => {
-                    let through = read.indices.iter().any(|&i| has_index(composer, i));
+                    let through = read.indices.iter().any(|&i| composer.arena.has_index(i));
                     if let (true, Some(&last)) = (through, read.indices.last()) {
                         contiguous.extend(unit_axis(composer, last));
                     }
@@ -73,16 +79,24 @@ impl Group {
             }
             below.insert(id, axes);
         });
-        let dense: Vec<_> = self
+        let mut dense: Vec<_> = self
             .axes
             .iter()
             .copied()
-            .filter(|&a| arena.extent(a) > 1)
+            .filter(|&a| arena.count(a) != Some(1))
             .collect();
         let is_ordered = self.tasks.iter().any(|t| t.is_ordered);
         let (mut outer, mut inner): (Vec<Axis>, Vec<Axis>) = match is_ordered {
             true => (dense, Vec::new()),
-            false => dense.into_iter().partition(|a| looked_up.contains(a)),
+            false => {
+                // An axis stands behind those that its bounds depend on.
+                ranges.retain(|axis| self.axes.contains(axis));
+                dense.retain(|axis| !ranges.contains(axis));
+                let (mut outer, inner): (Vec<Axis>, _) =
+                    dense.into_iter().partition(|a| looked_up.contains(a));
+                outer.append(&mut ranges);
+                (outer, inner)
+            }
         };
         if outer.is_empty() {
             // Nothing is looked up: the places written decide.
@@ -101,17 +115,6 @@ impl Group {
             .into_iter()
             .map(|a| (a, looked_up.contains(&a)))
             .collect()
-    }
-}
-
-/// Whether a position is, or contains as a summand, an element used as an index.
-pub(super) fn has_index(composer: &Composer, position: ExprId) -> bool {
-    match composer.arena.expr(position) {
-        Expr::Index(_) => true,
-        Expr::Linear(terms, _) => terms
-            .iter()
-            .any(|&(term, _)| matches!(composer.arena.expr(term), Expr::Index(_))),
-        _ => false,
     }
 }
 

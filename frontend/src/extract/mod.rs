@@ -5,14 +5,15 @@
 //!    inlined into the expressions by composition.
 //! 2. An axis that occurs only cut into quotient and remainder becomes two axes.
 //! 3. Tasks over the same space that read through the same indices share a nest.
-//! 4. Within a nest the axes on which looked-up positions depend come first, and the axis along
-//!    which a looked-up row is contiguous comes last.
+//! 4. Within a nest the axes on which looked-up positions depend come first, then an axis whose bounds
+//!    are read, and the axis along which a looked-up row is contiguous comes last.
 //! 5. Expressions become statements, each once.
 //!
 //! Sums and products of `f16` and `bf16` accumulate in `f32` and are rounded once.
 
 mod emit;
 mod group;
+mod ranges;
 mod task;
 
 use hashbrown::HashSet;

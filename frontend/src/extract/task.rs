@@ -38,11 +38,12 @@ fn is_narrow(element: ElementType) -> bool {
 }
 
 /// Positions of the dimensions of a space, and its axes.
-struct Space {
-    positions: Vec<ExprId>,
+pub(super) struct Space {
+    pub(super) positions: Vec<ExprId>,
     pub(super) axes: Vec<Axis>,
 }
 
+/// The combines of a region, as tasks.
 pub(super) struct Spaces<'a, 'm> {
     pub(super) composer: Composer<'a, 'm>,
     /// Axes by their extents: spaces of equal extents share them, so that equal reads are equal.
@@ -59,7 +60,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
     }
 
     /// A space whose dimension `d` has the product of `factors[d]` positions, an axis each.
-    fn space(&mut self, factors: &[Vec<u64>]) -> Space {
+    pub(super) fn space(&mut self, factors: &[Vec<u64>]) -> Space {
         let extents: Vec<u64> = factors.iter().flatten().copied().collect();
         let arena = &mut self.composer.arena;
         let axes = self
@@ -86,7 +87,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
     }
 
     /// Builds a task over dimensions of the given sizes, splitting axes until none is cut.
-    fn over(
+    pub(super) fn over(
         &mut self,
         sizes: &[i64],
         build: impl Fn(&mut Composer, &Space) -> Result<Task, Refusal>,
@@ -125,8 +126,10 @@ impl<'a, 'm> Spaces<'a, 'm> {
                 return;
             };
             if let Expr::Axis(axis) = *arena.expr(x) {
-                let (extent, c) = (arena.extent(axis), c as u64);
-                let is_cut = c > 1 && c < extent && extent.is_multiple_of(c);
+                let c = c as u64;
+                let is_cut = arena
+                    .count(axis)
+                    .is_some_and(|extent| c > 1 && c < extent && extent.is_multiple_of(c));
                 if is_cut && found.is_none_or(|(a, smallest)| a == axis && c < smallest) {
                     found = Some((axis, c));
                 }
@@ -162,7 +165,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
         let wide = is_narrow(element)
             && matches!(
                 map,
-                Map::Dot(_) | Map::Reduce(_, CombineOp::Add | CombineOp::Mul)
+                Map::Dot(_) | Map::SparseDense | Map::Reduce(_, CombineOp::Add | CombineOp::Mul)
             );
         let target = if wide {
             Target::Wide(node)
@@ -190,9 +193,15 @@ impl<'a, 'm> Spaces<'a, 'm> {
             }
             Map::Dot(_) => {
                 let (positions, contracting) = self.composer.dot_axes(node)?;
-                // The contracting dimensions stand before the last dimension of the result, so
-                // that the row of the result is the innermost axis.
-                let last = result.len().saturating_sub(1);
+                // Rows are contiguous: where a row is summed, the contracting dimensions stand last; where rows are,
+                // they stand before the last dimension of the result. So the space is that in which rows are stored.
+                let lhs = self.composer.operand_dims(node, 0)?;
+                let sums_row = matches!(map, Map::Dot(dims)
+                    if dims.lhs_contracting.contains(&(lhs.len() as i64 - 1)));
+                let last = match sums_row {
+                    true => result.len(),
+                    false => result.len().saturating_sub(1),
+                };
                 let sizes: Vec<_> = [&result[..last], &contracting, &result[last..]].concat();
                 let contracted: Vec<_> = (last..last + contracting.len()).collect();
                 self.over(&sizes, |composer, space| {
@@ -274,6 +283,8 @@ impl<'a, 'm> Spaces<'a, 'm> {
                     })
                 })?
             }
+            Map::Rounds(of, state) => self.rounds(node, *of, *state, &result)?,
+            Map::SparseDense => self.sparse_dense(node, target, wide, &result)?,
             _ => {
                 return Err(Refusal {
                     node,

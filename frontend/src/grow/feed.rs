@@ -2,6 +2,8 @@
 
 use hashbrown::HashMap;
 
+use hlo2dae_hlo::Opcode;
+
 use super::Grower;
 use crate::graph::NodeId;
 use crate::op_maps::Map;
@@ -19,7 +21,11 @@ impl<'a> Grower<'a, '_> {
                 self.fed.insert(node);
                 continue;
             }
-            if !self.graph.is_live[node] || !self.maps.is(node, |map| self.passes_rows(node, map)) {
+            // A round of a loop takes rows one by one, and puts some into its state.
+            let updates = self.graph.nodes[node].within.is_some()
+                && self.graph.opcode(node) == Opcode::DynamicUpdateSlice;
+            let passes = updates || self.maps.is(node, |map| self.passes_rows(node, map));
+            if !self.graph.is_live[node] || !passes {
                 continue;
             }
             let chain = self.operands(node).iter().filter_map(|o| hops.get(o)).max();
@@ -35,6 +41,7 @@ impl<'a> Grower<'a, '_> {
     fn passes_rows(&self, node: NodeId, map: &Map) -> bool {
         match map {
             Map::Dot(_) => self.is_scaling(node),
+            Map::DynamicSlice => self.graph.nodes[node].within.is_some(),
             Map::Concatenate(_) => self.operands(node).len() <= 2 && self.joins_units(node, map),
             map => map.is_view() || map.is_elementwise(),
         }
@@ -82,6 +89,7 @@ impl<'a> Grower<'a, '_> {
         let data = match self.maps.get(node).ok()? {
             Map::Reduce(..) => operands.get(..1)?,
             Map::Scatter(..) if self.scatters.contains(&node) => operands.get(2..3)?,
+            Map::Rounds(..) => operands.get(3..4)?,
             Map::Dot(dims) if !self.fed.contains(&node) => {
                 // The elements that are used more than once are those of the operand that the
                 // other has free dimensions beside.

@@ -11,8 +11,11 @@
 //! 4. Behind a sink follows its *epilogue*: division by a count, scaling by what is constant along
 //!    the row, the conversion back, the selects that guard them. The count, if a combine of its
 //!    own, comes along.
-//! 5. Scatters that no gather feeds, then gathers that feed no sink, become regions of their own; a
-//!    gather takes the select that fills it.
+//! 5. Scatters and loops that no gather feeds, then gathers that feed no sink, become regions of their own; a
+//!    gather takes the select that fills it. A loop is one only if it looks something up.
+//!
+//! The result of a counted loop is a sink like a reduce; what a round computes is part of its region, since nothing outside
+//! has it.
 //!
 //! # Cost
 //!
@@ -23,11 +26,13 @@
 //!
 //! * combining along looked-up axes (pooling, segments) always pays: the result is smaller than
 //!   the rows by the bag's length, and the rows pass by anyway;
-//! * combining along the row (dot products) pays if the rows are needed for nothing else; if they
-//!   are, they are materialised, and XLA reads them as fast;
+//! * combining along the row (scores, dot products) pays if the rows are needed for nothing else; if they
+//!   are, it still pays where one pass stores the rows and scores them. A sum that is linear in the rows (the mean of a
+//!   layer norm) is no score: what needs it reads the rows again at once, and XLA fuses the two;
 //! * a dot that uses a row many times is a matrix product and stays XLA's;
 //! * arithmetic on plain rows stays XLA's: its fusion reads the gathered rows once in any case.
 
+mod cost;
 mod epilogue;
 mod feed;
 
@@ -35,12 +40,14 @@ use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 
 use hlo2dae_hlo::Opcode;
+use hlo2dae_ir::region::{Expr as RegionExpr, Region, Statement, Value};
 
 use crate::candidates::Candidates;
+use crate::classify::operands;
 use crate::compose::Composer;
 use crate::extract::{Extracted, Plan, constant_of, extract};
-use crate::graph::{Graph, NodeId};
-use crate::index_map::{Axis, Expr};
+use crate::graph::{Graph, NodeId, Role};
+use crate::index_map::Expr;
 use crate::legality::Dependences;
 use crate::miss::MissReason;
 use crate::op_maps::{Map, Maps};
@@ -54,6 +61,18 @@ pub(crate) struct Grown {
     pub(crate) accesses: Vec<NodeId>,
     /// All that it alone computes, ascending.
     pub(crate) owned: Vec<NodeId>,
+}
+
+/// What an operand is to its user.
+enum Part {
+    /// Rows are taken from it.
+    Table,
+    /// It says where.
+    Indices,
+    /// What an accumulator holds at first.
+    Initial,
+    /// Anything else.
+    Data,
 }
 
 /// A set of nodes that is becoming a region.
@@ -125,8 +144,14 @@ impl<'a, 'm> Grower<'a, 'm> {
                 grower.grow_scatter(scatter);
             }
         }
+        for &result in &candidates.loops {
+            if !grower.claimed.contains(&result) {
+                grower.grow_loop(result);
+            }
+        }
         for &gather in &candidates.gathers {
-            if !grower.claimed.contains(&gather) {
+            let is_outside = graph.nodes[gather].within.is_none();
+            if is_outside && !grower.claimed.contains(&gather) {
                 grower.grow_gather(gather);
             }
         }
@@ -236,122 +261,6 @@ impl<'a, 'm> Grower<'a, 'm> {
         self.accept(growing);
     }
 
-    /// The sinks that pay, by the cost model.
-    fn paying(&self, sinks: Vec<NodeId>) -> Vec<NodeId> {
-        let mut kept: Vec<(NodeId, BTreeSet<NodeId>, bool)> = Vec::new();
-        for sink in sinks {
-            let Some(closure) = self.closure(sink, |_| false) else {
-                continue;
-            };
-            match self.combines_rows(sink, &closure) {
-                Some(along_row) => kept.push((sink, closure, along_row)),
-                None => continue,
-            }
-        }
-        // Combining along the row pays only where the rows are needed for nothing else; leaving
-        // one sink out may make rows needed that others counted on.
-        loop {
-            let inside: HashSet<NodeId> = kept
-                .iter()
-                .flat_map(|(sink, closure, _)| closure.iter().chain([sink]))
-                .copied()
-                .collect();
-            // What is used outside, or leads to something that is, is computed in any case.
-            let sinks: HashSet<NodeId> = kept.iter().map(|&(sink, ..)| sink).collect();
-            let mut needed: HashSet<NodeId> = HashSet::new();
-            let mut descending: Vec<NodeId> = inside.iter().copied().collect();
-            descending.sort_unstable_by(|a, b| b.cmp(a));
-            for node in descending {
-                let leads_out = self.graph.users[node]
-                    .iter()
-                    .any(|user| needed.contains(user) && !sinks.contains(user));
-                if leads_out || self.graph.escapes(node, &inside) {
-                    needed.insert(node);
-                }
-            }
-            let before = kept.len();
-            kept.retain(|(_, closure, along_row)| {
-                !along_row || !closure.iter().any(|node| needed.contains(node))
-            });
-            if kept.len() == before {
-                return kept.into_iter().map(|(sink, ..)| sink).collect();
-            }
-        }
-    }
-
-    /// Whether a sink combines along rows (`true`) or along looked-up axes (`false`); `None` if
-    /// along both, or if that cannot be told.
-    fn combines_rows(&self, sink: NodeId, closure: &BTreeSet<NodeId>) -> Option<bool> {
-        let mut inline: HashSet<NodeId> = closure.iter().copied().collect();
-        for &node in closure {
-            if self.gathers.contains(&node) {
-                self.puller()
-                    .indices(*self.operands(node).get(1)?, &mut inline);
-            }
-        }
-        let mut composer = Composer::new(self.graph, self.maps, &inline);
-        let looked_up = |composer: &Composer, roots: &[crate::index_map::ExprId]| {
-            let arena = &composer.arena;
-            let mut indices = Vec::new();
-            arena.postorder(roots, |id| {
-                if let Expr::Index(_) = arena.expr(id) {
-                    indices.push(id);
-                }
-            });
-            let mut axes: HashSet<Axis> = HashSet::new();
-            arena.postorder(&indices, |id| {
-                if let Expr::Axis(axis) = arena.expr(id) {
-                    axes.insert(*axis);
-                }
-            });
-            axes
-        };
-        let (combined, found) = match self.maps.get(sink).ok()? {
-            Map::Scatter(..) => return Some(false),
-            Map::Reduce(over, _) => {
-                let sizes = composer.operand_dims(sink, 0).ok()?;
-                let axes: Vec<_> = sizes
-                    .iter()
-                    .map(|&n| composer.arena.axis(n as u64))
-                    .collect();
-                let o: Vec<_> = axes.iter().map(|&(_, position)| position).collect();
-                let value = composer.operand(sink, 0, &o).ok()?;
-                let combined: Vec<Axis> = over.iter().map(|&d| axes[d].0).collect();
-                (combined, looked_up(&composer, &[value]))
-            }
-            Map::Dot(_) => {
-                let (positions, summed) = composer.dot_axes(sink).ok()?;
-                let result = &self.graph.array(sink)?.dims;
-                let kept: Vec<_> = result
-                    .iter()
-                    .map(|&n| composer.arena.axis(n as u64).1)
-                    .collect();
-                let summed: Vec<_> = summed
-                    .iter()
-                    .map(|&n| composer.arena.axis(n as u64))
-                    .collect();
-                let over: Vec<_> = summed.iter().map(|&(_, position)| position).collect();
-                let (lhs, rhs) = positions.place(&kept, &over);
-                let a = composer.operand(sink, 0, &lhs).ok()?;
-                let b = composer.operand(sink, 1, &rhs).ok()?;
-                let combined = summed.into_iter().map(|(axis, _)| axis).collect();
-                (combined, looked_up(&composer, &[a, b]))
-            }
-            _ => return None,
-        };
-        let combined: Vec<Axis> = combined
-            .into_iter()
-            .filter(|&axis| composer.arena.extent(axis) > 1)
-            .collect();
-        if combined.iter().all(|axis| found.contains(axis)) {
-            Some(false)
-        } else if combined.iter().any(|axis| found.contains(axis)) {
-            None
-        } else {
-            Some(true)
-        }
-    }
-
     /// The region with one more sink, if it stays legal. Fed nodes for which `stop` holds become
     /// inputs.
     fn with_sink(
@@ -375,12 +284,35 @@ impl<'a, 'm> Grower<'a, 'm> {
 
     /// Takes in cheap producers and works out inputs and outputs; whether the result is legal.
     fn complete(&mut self, growing: &mut Growing) -> bool {
+        // What nothing outside has comes along whole.
+        for node in growing.plan.combines.clone() {
+            if self.maps.is(node, |map| matches!(map, Map::Rounds(..))) {
+                let round = self.graph.round(node);
+                let computed = round
+                    .iter()
+                    .copied()
+                    .filter(|&node| self.graph.nodes[node].role != Role::State);
+                growing.plan.inline.extend(computed.clone());
+                growing.owned.extend(computed);
+            }
+        }
         let owned = growing.owned.clone();
         // Data goes from the last member to the first, so that a producer's users are known.
         for &node in owned.iter().rev() {
             let operands = self.operands(node);
-            let is_gather = self.gathers.contains(&node);
-            let is_scatter = matches!(self.maps.get(node), Ok(Map::Scatter(..)));
+            let part = |k: usize| match self.maps.get(node) {
+                Ok(Map::Gather(_)) if self.gathers.contains(&node) && k == 0 => Part::Table,
+                Ok(Map::Gather(_)) if self.gathers.contains(&node) => Part::Indices,
+                Ok(Map::DynamicSlice) if k == 0 => Part::Table,
+                Ok(Map::DynamicSlice) => Part::Indices,
+                Ok(Map::Scatter(..)) if k == 0 => Part::Initial,
+                Ok(Map::Scatter(..)) if k == 1 => Part::Indices,
+                Ok(Map::Rounds(..)) if k == 0 => Part::Initial,
+                Ok(Map::Rounds(..)) if k < 3 => Part::Indices,
+                Ok(Map::SparseDense) if k == 3 => Part::Table,
+                Ok(Map::SparseDense) if k > 0 => Part::Indices,
+                _ => Part::Data,
+            };
             for (k, &operand) in operands.iter().enumerate() {
                 if growing.owned.contains(&operand) {
                     continue;
@@ -388,11 +320,11 @@ impl<'a, 'm> Grower<'a, 'm> {
                 let Plan {
                     inline, combines, ..
                 } = &mut growing.plan;
-                match (is_gather, is_scatter, k) {
-                    (true, _, 0) => self.puller().table(operand, inline),
-                    (true, ..) | (_, true, 1) => self.puller().indices(operand, inline),
-                    (_, true, 0) => {}
-                    _ => self.puller().data(operand, combines, inline),
+                match part(k) {
+                    Part::Table => self.puller().table(operand, inline),
+                    Part::Indices => self.puller().indices(operand, inline),
+                    Part::Initial => {}
+                    Part::Data => self.puller().data(operand, combines, inline),
                 }
             }
         }
@@ -411,9 +343,17 @@ impl<'a, 'm> Grower<'a, 'm> {
             .flat_map(|&node| self.operands(node))
             .filter(|operand| !members.contains(*operand))
             .copied()
+            .filter(|&operand| self.graph.nodes[operand].role != Role::State)
             .collect();
         inputs.sort_unstable();
         inputs.dedup();
+        // Values within a loop have no name outside it.
+        if inputs
+            .iter()
+            .any(|&input| self.graph.nodes[input].within.is_some())
+        {
+            return false;
+        }
         growing.plan.outputs = outputs.iter().copied().collect();
         growing.inputs = inputs;
         self.dependences.is_convex(&growing.inputs, &outputs)
@@ -436,6 +376,21 @@ impl<'a, 'm> Grower<'a, 'm> {
             growing = self.with_epilogue(growing, scatter);
         }
         self.accept(growing);
+    }
+
+    /// The result of a loop that no lookup outside it feeds, if its rounds look something up.
+    fn grow_loop(&mut self, result: NodeId) {
+        let mut growing = Growing::default();
+        growing.owned.insert(result);
+        growing.plan.combines.insert(result);
+        if !self.complete(&mut growing) {
+            return;
+        }
+        let looks_up = extract(self.graph, self.maps, &growing.plan, "region")
+            .is_ok_and(|extracted| looks_up(&extracted.region));
+        if looks_up {
+            self.accept(growing);
+        }
     }
 
     /// A gather that feeds no sink, with the select that fills it.
@@ -483,14 +438,34 @@ impl<'a, 'm> Grower<'a, 'm> {
         is_read.then_some(next)
     }
 
+    /// Whether a node of a round accesses a window at a place that is read, rather than counted.
+    fn looks_up_in_round(&self, node: NodeId) -> bool {
+        let starts = match self.graph.opcode(node) {
+            Opcode::DynamicSlice => 1,
+            Opcode::DynamicUpdateSlice => 2,
+            _ => return false,
+        };
+        let mut stack: Vec<NodeId> = self.operands(node).iter().skip(starts).copied().collect();
+        while let Some(at) = stack.pop() {
+            if matches!(self.maps.get(at), Ok(Map::DynamicSlice | Map::Gather(_))) {
+                return true;
+            }
+            if self.graph.nodes[at].within.is_some() && stack.len() < self.max_region {
+                stack.extend(self.operands(at));
+            }
+        }
+        false
+    }
+
     /// Makes a region of what has grown, or refuses its accesses.
     fn accept(&mut self, growing: Growing) {
-        let accesses: Vec<NodeId> = growing
-            .owned
-            .iter()
-            .copied()
-            .filter(|node| self.gathers.contains(node) || self.scatters.contains(node))
-            .collect();
+        let is_access = |node: &NodeId| {
+            let within = self.graph.nodes[*node].within.is_some();
+            self.gathers.contains(node)
+                || self.scatters.contains(node)
+                || (within && self.looks_up_in_round(*node))
+        };
+        let accesses: Vec<NodeId> = growing.owned.iter().copied().filter(is_access).collect();
         let extracted = match extract(self.graph, self.maps, &growing.plan, "region") {
             Ok(extracted) => extracted,
             Err(refusal) => {
@@ -515,4 +490,28 @@ impl<'a, 'm> Grower<'a, 'm> {
             owned: growing.owned.into_iter().collect(),
         });
     }
+}
+
+/// Whether a region has an index that is read, rather than counted.
+fn looks_up(region: &Region) -> bool {
+    region.nests.iter().any(|nest| {
+        let mut read: HashSet<Value> = HashSet::new();
+        nest.body.iter().any(|statement| match statement {
+            Statement::Let(value, RegionExpr::Read { .. }) => {
+                read.insert(*value);
+                false
+            }
+            Statement::Let(value, RegionExpr::Index { value: of, .. }) if read.contains(of) => {
+                read.insert(*value);
+                true
+            }
+            Statement::Let(value, RegionExpr::Arith(arith)) => {
+                if operands(arith).iter().any(|operand| read.contains(operand)) {
+                    read.insert(*value);
+                }
+                false
+            }
+            Statement::Let(..) | Statement::Axis(..) | Statement::Combine { .. } => false,
+        })
+    })
 }

@@ -1,7 +1,8 @@
 //! Symbolic maps: what one element of a region is, as an expression over loop axes.
 //!
 //! ```text
-//! position  ::= axis | c0 + c1 * position + ...          loop positions, affine
+//! position  ::= axis | c0 + c1 * position + ...          loop positions, affine; an axis counts 0..n, or from one
+//!                                                        position to another
 //!             | position div c | position mod c          where a reshape cuts across an axis
 //!             | index element {wrap n, MODE lo..hi}       an element used as a position
 //! element   ::= constant | read node[position, ...] {fill c}
@@ -103,6 +104,15 @@ pub(crate) struct Read {
     pub(crate) fill: Option<Constant>,
 }
 
+/// What an axis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// `0..n`.
+    Dense(u64),
+    /// From one position to, and without, another.
+    Range(ExprId, ExprId),
+}
+
 #[derive(Clone, Debug)]
 struct Data {
     expr: Expr,
@@ -116,14 +126,14 @@ struct Data {
 pub(crate) struct Arena {
     exprs: PrimaryMap<ExprId, Data>,
     ids: HashMap<Expr, ExprId>,
-    axes: PrimaryMap<Axis, u64>,
+    axes: PrimaryMap<Axis, Extent>,
     origins: SecondaryMap<ExprId, PackedOption<NodeId>>,
 }
 
 impl Arena {
     /// A fresh axis of `extent` positions; its expression is the constant 0 where there is one.
     pub(crate) fn axis(&mut self, extent: u64) -> (Axis, ExprId) {
-        let axis = self.axes.push(extent);
+        let axis = self.axes.push(Extent::Dense(extent));
         let position = match extent {
             1 => self.position(0),
             _ => self.intern(Expr::Axis(axis)),
@@ -131,9 +141,23 @@ impl Arena {
         (axis, position)
     }
 
-    /// Positions that an axis takes.
-    pub(crate) fn extent(&self, axis: Axis) -> u64 {
+    /// A fresh axis from one position to another.
+    pub(crate) fn range_axis(&mut self, begin: ExprId, end: ExprId) -> (Axis, ExprId) {
+        let axis = self.axes.push(Extent::Range(begin, end));
+        (axis, self.intern(Expr::Axis(axis)))
+    }
+
+    /// What an axis counts.
+    pub(crate) fn extent(&self, axis: Axis) -> Extent {
         self.axes[axis]
+    }
+
+    /// How many positions an axis takes, where that is known.
+    pub(crate) fn count(&self, axis: Axis) -> Option<u64> {
+        match self.axes[axis] {
+            Extent::Dense(n) => Some(n),
+            Extent::Range(..) => None,
+        }
     }
 
     /// Number of expressions.
@@ -192,7 +216,11 @@ impl Arena {
     /// The operands of an expression.
     pub(crate) fn operands(&self, id: ExprId) -> Vec<ExprId> {
         match self.expr(id) {
-            Expr::Axis(_) | Expr::Constant(_) => Vec::new(),
+            Expr::Axis(axis) => match self.axes[*axis] {
+                Extent::Dense(_) => Vec::new(),
+                Extent::Range(begin, end) => vec![begin, end],
+            },
+            Expr::Constant(_) => Vec::new(),
             Expr::Linear(terms, _) => terms.iter().map(|&(term, _)| term).collect(),
             Expr::Div(a, _) | Expr::Rem(a, _) | Expr::Unary(_, a) | Expr::Convert(a, _) => vec![*a],
             Expr::Index(index) => vec![index.value],
@@ -213,6 +241,51 @@ impl Arena {
                 stack.push((id, true));
                 stack.extend(self.operands(id).into_iter().rev().map(|o| (o, false)));
             }
+        }
+    }
+
+    /// Whether an element depends on looked-up elements (reads through an index), if it does so linearly.
+    pub(crate) fn linear_in_lookups(&self, root: ExprId) -> Option<bool> {
+        let mut depends: HashMap<ExprId, Option<bool>> = HashMap::new();
+        self.postorder(&[root], |id| {
+            let of = |operand: &ExprId| depends.get(operand).copied().flatten();
+            let both = |a: &ExprId, b: &ExprId| Some(of(a)? || of(b)?);
+            // Nothing but what is linear passes a lookup on.
+            let plain = |operands: &[ExprId]| {
+                operands
+                    .iter()
+                    .all(|operand| of(operand) == Some(false))
+                    .then_some(false)
+            };
+            let linear = match self.expr(id) {
+                Expr::Read(read) => Some(read.indices.iter().any(|&index| self.has_index(index))),
+                Expr::Convert(a, _) | Expr::Unary(UnaryOp::Neg, a) => of(a),
+                Expr::Binary(BinaryOp::Add | BinaryOp::Sub, a, b) => both(a, b),
+                Expr::Binary(BinaryOp::Mul, a, b) => match (of(a), of(b)) {
+                    (Some(true), Some(true)) => None,
+                    _ => both(a, b),
+                },
+                Expr::Binary(BinaryOp::Div, a, b) if of(b) == Some(false) => of(a),
+                Expr::Select(c, a, b) if of(c) == Some(false) => both(a, b),
+                Expr::Axis(_) | Expr::Linear(..) | Expr::Div(..) | Expr::Rem(..) => Some(false),
+                Expr::Index(_) | Expr::Constant(_) => Some(false),
+                Expr::Unary(..) | Expr::Binary(..) | Expr::Compare(..) | Expr::Select(..) => {
+                    plain(&self.operands(id))
+                }
+            };
+            depends.insert(id, linear);
+        });
+        depends.get(&root).copied().flatten()
+    }
+
+    /// Whether a position is, or contains as a summand, an element used as an index.
+    pub(crate) fn has_index(&self, position: ExprId) -> bool {
+        match self.expr(position) {
+            Expr::Index(_) => true,
+            Expr::Linear(terms, _) => terms
+                .iter()
+                .any(|&(term, _)| matches!(self.expr(term), Expr::Index(_))),
+            _ => false,
         }
     }
 
@@ -262,7 +335,13 @@ impl Arena {
             None => None,
         };
         match expr {
-            Expr::Axis(axis) => Some((0, i128::from(self.axes[*axis]) - 1)),
+            Expr::Axis(axis) => match self.axes[*axis] {
+                Extent::Dense(n) => Some((0, i128::from(n) - 1)),
+                Extent::Range(begin, end) => {
+                    let ((lo, _), (_, hi)) = (self.range(begin)?, self.range(end)?);
+                    Some((lo, (hi - 1).max(lo)))
+                }
+            },
             Expr::Linear(terms, constant) => {
                 let mut range = (i128::from(*constant), i128::from(*constant));
                 for &(term, factor) in terms {

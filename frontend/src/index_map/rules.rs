@@ -258,6 +258,41 @@ impl Arena {
         })))
     }
 
+    /// `index value {drop lo..hi}`, if `condition` says that `value` lies in `lo..hi`, and no more than that.
+    ///
+    /// It is a conjunction of comparisons with constants of the value. A bound that it does not state may follow from the
+    /// range of the value.
+    pub(crate) fn dropped(
+        &mut self,
+        condition: ExprId,
+        value: ExprId,
+        lo: i64,
+        hi: i64,
+    ) -> Option<ExprId> {
+        let wanted = self.index_value(value);
+        let (mut least, mut most) = self.wrapped_range(wanted.0, wanted.1)?;
+        let mut atoms = vec![condition];
+        while let Some(atom) = atoms.pop() {
+            match *self.expr(atom) {
+                Expr::Binary(BinaryOp::And, a, b) => atoms.extend([a, b]),
+                Expr::Compare(op, value, bound) if self.index_value(value) == wanted => {
+                    let bound = self.as_constant(bound)?.as_integer()?;
+                    match op {
+                        CompareOp::Lt => most = most.min(bound - 1),
+                        CompareOp::Le => most = most.min(bound),
+                        CompareOp::Gt => least = least.max(bound + 1),
+                        CompareOp::Ge => least = least.max(bound),
+                        CompareOp::Eq | CompareOp::Ne => return None,
+                    }
+                }
+                _ => return None,
+            }
+        }
+        let (least, most) = (i64::try_from(least).ok()?, i64::try_from(most).ok()?);
+        (lo <= least && least <= most && most <= hi)
+            .then(|| self.index(value, IndexMode::Drop, least, most))
+    }
+
     /// The value and wrap that [`Arena::index`] would give an index of `value`.
     fn index_value(&self, value: ExprId) -> (ExprId, Option<u64>) {
         let mut base = value;

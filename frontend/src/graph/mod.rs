@@ -6,7 +6,11 @@
 //! that give a tuple of their own (`while`, `sort`, ...), are nodes that nothing is known about.
 //!
 //! Node ids are topological: an operand's id is smaller than its users'. The bodies of loops and
-//! conditionals are graphs of their own, listed by [`computations`].
+//! conditionals are graphs of their own, listed by [`computations`]; those of counted loops are part of the graph around
+//! them as well (see [`loops`]).
+
+mod effects;
+mod loops;
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap, entity_impl};
 use hashbrown::{HashMap, HashSet};
@@ -18,6 +22,9 @@ use hlo2dae_hlo::{
 
 use crate::error::FrontendError;
 use crate::matches::ValueRef;
+
+pub(crate) use effects::Effects;
+pub(crate) use loops::{Loop, LoopId};
 
 /// A node of a [`Graph`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +45,32 @@ pub(crate) struct Node {
     pub(crate) path: PathId,
     /// What it takes; tuples are flattened.
     pub(crate) operands: Vec<NodeId>,
+    /// What it stands for.
+    pub(crate) role: Role,
+    /// The loop of whose condition or body it is part.
+    pub(crate) within: Option<LoopId>,
+}
+
+/// What a node stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Its instruction.
+    Instruction,
+    /// The index of the loop that it is part of, or what counts along.
+    Index,
+    /// A state of a loop before a round.
+    State,
+    /// A state of a loop after the last round. It has the name of the instruction that takes it from the loop's tuple.
+    Result {
+        /// The loop.
+        of: LoopId,
+        /// The state before a round.
+        state: NodeId,
+        /// Whether an instruction takes it.
+        is_named: bool,
+    },
+    /// Something that nothing is known about.
+    Opaque,
 }
 
 /// The calls entered to reach a node, as a linked list.
@@ -60,6 +93,8 @@ pub(crate) struct Graph<'m> {
     pub(crate) is_result: SecondaryMap<NodeId, bool>,
     /// Whether the result, or a side effect, depends on the node.
     pub(crate) is_live: SecondaryMap<NodeId, bool>,
+    /// The loops whose bodies are part of the graph.
+    pub(crate) loops: PrimaryMap<LoopId, Loop>,
     paths: PrimaryMap<PathId, Path>,
 }
 
@@ -90,8 +125,23 @@ struct Frame {
     next: usize,
     values: HashMap<InstructionId, Value>,
     arguments: Vec<Value>,
-    /// The call in the frame below that takes the result.
-    call: Option<InstructionId>,
+    /// What becomes of the result.
+    purpose: Purpose,
+    /// The loop of whose condition or body this is part.
+    within: Option<LoopId>,
+}
+
+/// What becomes of the result of a computation.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// It is the graph's.
+    Result,
+    /// It is that of a call in the frame below.
+    Call(InstructionId),
+    /// It is the condition of a loop.
+    Condition(LoopId),
+    /// It is the state of a loop after a round.
+    Body(LoopId),
 }
 
 /// The entry, and every computation that a loop or conditional reachable from it runs; in the
@@ -127,6 +177,7 @@ impl<'m> Graph<'m> {
     /// Flattens `computation`.
     pub(crate) fn build(
         module: &'m Module,
+        effects: &Effects,
         computation: ComputationId,
         max_nodes: usize,
     ) -> Result<Self, FrontendError> {
@@ -137,37 +188,40 @@ impl<'m> Graph<'m> {
             users: SecondaryMap::new(),
             is_result: SecondaryMap::new(),
             is_live: SecondaryMap::new(),
+            loops: PrimaryMap::new(),
             paths: PrimaryMap::new(),
         };
         let path = graph.paths.push(Path { outer: None });
-        let result = graph.flatten(computation, path, max_nodes)?;
+        let result = graph.flatten(effects, computation, path, max_nodes)?;
         let mut results = Vec::new();
         result.leaves(&mut results);
-        graph.mark_live(&results);
+        graph.mark_live(effects, &results);
         Ok(graph)
     }
 
     fn flatten(
         &mut self,
+        effects: &Effects,
         computation: ComputationId,
         path: PathId,
         max_nodes: usize,
     ) -> Result<Value, FrontendError> {
         let module = self.module;
-        let frame = |computation, path, arguments, call| Frame {
+        let frame = |computation, path, arguments, purpose, within| Frame {
             computation,
             path,
             next: 0,
             values: HashMap::new(),
             arguments,
-            call,
+            purpose,
+            within,
         };
         let mut steps = 0usize;
-        let mut stack = vec![frame(computation, path, Vec::new(), None)];
+        let mut stack = vec![frame(computation, path, Vec::new(), Purpose::Result, None)];
         while let Some(top) = stack.last_mut() {
             let body = &module.computations[top.computation];
             let Some(&id) = body.instructions.get(top.next) else {
-                // The computation is done: its root is the call's value.
+                // The computation is done.
                 let result = top.values.get(&body.root).cloned().ok_or_else(|| {
                     FrontendError::malformed(
                         module,
@@ -175,15 +229,29 @@ impl<'m> Graph<'m> {
                         "the root is not in its computation",
                     )
                 })?;
-                let call = top.call;
+                let purpose = top.purpose;
                 stack.pop();
-                match (stack.last_mut(), call) {
-                    (Some(caller), Some(call)) => {
-                        caller.values.insert(call, result);
+                let (call, result) = match purpose {
+                    Purpose::Result => return Ok(result),
+                    Purpose::Call(call) => (call, result),
+                    Purpose::Condition(of) => {
+                        if let Value::Node(condition) = result {
+                            self.loops[of].condition = Some(condition);
+                        }
+                        let info = &self.loops[of];
+                        if let Some([_, body]) = Loop::computations(module, info.instruction) {
+                            let arguments = vec![info.arguments()];
+                            let purpose = Purpose::Body(of);
+                            stack.push(frame(body, info.inner, arguments, purpose, Some(of)));
+                        }
                         continue;
                     }
-                    _ => return Ok(result),
+                    Purpose::Body(of) => (self.loops[of].instruction, self.close_loop(of, &result)),
+                };
+                if let Some(caller) = stack.last_mut() {
+                    caller.values.insert(call, result);
                 }
+                continue;
             };
             top.next += 1;
             steps += 1;
@@ -210,11 +278,24 @@ impl<'m> Graph<'m> {
                 _ => None,
             };
             if let Some(callee) = callee {
+                let within = top.within;
                 let path = self.paths.push(Path {
                     outer: Some((top.path, id)),
                 });
-                let callee = frame(callee, path, operands, Some(id));
+                let callee = frame(callee, path, operands, Purpose::Call(id), within);
                 stack.push(callee);
+                continue;
+            }
+            // A loop in a loop stays opaque in the graph around both.
+            if instruction.opcode == Opcode::While
+                && top.within.is_none()
+                && let Some([condition, _]) = Loop::computations(module, id)
+                && let Some(of) = self.open_loop(effects, id, top.path, &operands)
+            {
+                let info = &self.loops[of];
+                let arguments = vec![info.arguments()];
+                let purpose = Purpose::Condition(of);
+                stack.push(frame(condition, info.inner, arguments, purpose, Some(of)));
                 continue;
             }
             let value = match seen_through(instruction, &operands, &top.arguments) {
@@ -228,9 +309,22 @@ impl<'m> Graph<'m> {
                         instruction: id,
                         path: top.path,
                         operands: leaves,
+                        role: Role::Instruction,
+                        within: top.within,
                     }))
                 }
             };
+            if let (Opcode::GetTupleElement, Value::Node(node)) = (instruction.opcode, &value)
+                && let Node {
+                    role: Role::Result { is_named, .. },
+                    instruction: name,
+                    path,
+                    ..
+                } = &mut self.nodes[*node]
+                && !std::mem::replace(is_named, true)
+            {
+                (*name, *path) = (id, top.path);
+            }
             top.values.insert(id, value);
         }
         Err(FrontendError::malformed(
@@ -240,13 +334,15 @@ impl<'m> Graph<'m> {
         ))
     }
 
-    fn mark_live(&mut self, results: &[NodeId]) {
+    fn mark_live(&mut self, effects: &Effects, results: &[NodeId]) {
         for &node in results {
             self.is_result[node] = true;
         }
         let mut stack: Vec<_> = results.to_vec();
         stack.extend(self.nodes.iter().filter_map(|(id, node)| {
-            has_side_effect(self.module.instructions[node.instruction].opcode).then_some(id)
+            let is_effect =
+                node.role == Role::Instruction && effects.has(self.module, node.instruction);
+            is_effect.then_some(id)
         }));
         while let Some(node) = stack.pop() {
             if !std::mem::replace(&mut self.is_live[node], true) {
@@ -269,9 +365,64 @@ impl<'m> Graph<'m> {
         &self.module.instructions[self.nodes[node].instruction]
     }
 
-    /// The node's opcode.
+    /// The node's opcode; `while` for what a loop gives, and `parameter` for what a round of one is given.
     pub(crate) fn opcode(&self, node: NodeId) -> Opcode {
-        self.instruction(node).opcode
+        match self.nodes[node].role {
+            Role::Instruction => self.instruction(node).opcode,
+            Role::Result { .. } => Opcode::While,
+            Role::Index | Role::State | Role::Opaque => Opcode::Parameter,
+        }
+    }
+
+    /// The conditions and bodies of the loops all of whose results that anything uses are computed elsewhere.
+    pub(crate) fn computed_bodies(
+        &self,
+        is_computed: impl Fn(NodeId) -> bool,
+    ) -> HashSet<ComputationId> {
+        let mut computed: HashSet<LoopId> = HashSet::new();
+        let mut remaining: HashSet<LoopId> = HashSet::new();
+        for (id, node) in self.nodes.iter() {
+            if let (Role::Result { of, .. }, true) = (node.role, self.is_live[id]) {
+                match is_computed(id) {
+                    true => computed.insert(of),
+                    false => remaining.insert(of),
+                };
+            }
+        }
+        // A computation that another loop runs as well is still to be looked at.
+        let callees = |id: InstructionId| Loop::computations(self.module, id).into_iter().flatten();
+        let instructions: HashSet<InstructionId> = computed
+            .difference(&remaining)
+            .map(|&of| self.loops[of].instruction)
+            .collect();
+        let mut bodies: HashSet<ComputationId> =
+            instructions.iter().flat_map(|&id| callees(id)).collect();
+        for (id, instruction) in &self.module.instructions {
+            if instruction.opcode == Opcode::While && !instructions.contains(&id) {
+                callees(id).for_each(|callee| {
+                    bodies.remove(&callee);
+                });
+            }
+        }
+        bodies
+    }
+
+    /// The nodes of one round of a loop that a result of it depends on.
+    pub(crate) fn round(&self, result: NodeId) -> Vec<NodeId> {
+        let mut round = Vec::new();
+        let Role::Result { of, .. } = self.nodes[result].role else {
+            return round;
+        };
+        let mut seen = HashSet::new();
+        let mut stack: Vec<NodeId> = self.nodes[result].operands.clone();
+        while let Some(node) = stack.pop() {
+            if self.nodes[node].within == Some(of) && seen.insert(node) {
+                round.push(node);
+                stack.extend(&self.nodes[node].operands);
+            }
+        }
+        round.sort_unstable();
+        round
     }
 
     /// The node's shape, if it is an array of static shape.
@@ -347,22 +498,4 @@ fn seen_through(
         Opcode::OptBarrier | Opcode::AddDependency | Opcode::Domain => operands.first().cloned(),
         _ => None,
     }
-}
-
-/// Whether the instruction must stay even if nothing uses its value.
-pub(crate) fn has_side_effect(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::Outfeed
-            | Opcode::Infeed
-            | Opcode::Send
-            | Opcode::SendDone
-            | Opcode::Recv
-            | Opcode::RecvDone
-            | Opcode::CustomCall
-            | Opcode::While
-            | Opcode::Conditional
-            | Opcode::AsyncStart
-            | Opcode::RngGetAndUpdateState
-    )
 }
