@@ -120,6 +120,43 @@ fn a_huge_value_is_refused_before_it_is_made() {
     );
 }
 
+/// Found by fuzzing: an array without elements may have a dimension that nobody can walk along.
+#[test]
+fn long_dimensions_of_empty_arrays_take_no_time() {
+    let none = |dims: &[i64]| Literal::from_elements::<f32>(dims, &[]).unwrap();
+    let iota = "ENTRY e { ROOT i = f32[1000000000000,0] iota(), iota_dimension=0 }";
+    let value = run(iota, &[], &EvalOptions::default()).unwrap();
+    assert!(value == none(&[1_000_000_000_000, 0]));
+
+    let scatter = "second { a = f32[] parameter(0)  ROOT b = f32[] parameter(1) }
+        ENTRY e {
+          x = f32[8,0] parameter(0)
+          i = s64[1000000000000,0] parameter(1)
+          u = f32[1000000000000,1,0] parameter(2)
+          ROOT s = f32[8,0] scatter(x, i, u), update_window_dims={1,2}, inserted_window_dims={},
+            scatter_dims_to_operand_dims={}, index_vector_dim=1, to_apply=second
+        }";
+    let indices = Literal::from_elements::<i64>([1_000_000_000_000, 0], &[]).unwrap();
+    let arguments = [none(&[8, 0]), indices, none(&[1_000_000_000_000, 1, 0])];
+    let value = run(scatter, &arguments, &EvalOptions::default()).unwrap();
+    assert!(value == none(&[8, 0]));
+}
+
+/// Found by fuzzing: the padding under a window is not walked through.
+#[test]
+fn a_window_as_long_as_the_padded_array_is_linear_work() {
+    let text = "add { a = f32[] parameter(0)  b = f32[] parameter(1)  ROOT c = f32[] add(a, b) }
+        ENTRY e {
+          x = f32[500000] parameter(0)
+          z = f32[] constant(0)
+          ROOT s = f32[500000] reduce-window(x, z), window={size=500000 pad=499999_0}, to_apply=add
+        }";
+    let ones = Literal::from_elements([500_000], &vec![1f32; 500_000]).unwrap();
+    let value = run(text, &[ones], &EvalOptions::default()).unwrap();
+    let counts: Vec<f32> = (1..=500_000).map(|n| n as f32).collect();
+    assert_eq!(value.elements::<f32>().unwrap(), counts);
+}
+
 #[test]
 fn only_values_that_live_count() {
     let line = |i: usize| format!("x{i} = f32[1000] add(x{}, x{})\n", i - 1, i - 1);

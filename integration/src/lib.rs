@@ -26,5 +26,6 @@ pub mod programs;
 pub mod python;
 pub mod stage;
 pub mod survey;
+pub mod texts;
 pub mod truth;
 pub mod workspace;

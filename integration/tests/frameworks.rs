@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use hlo2dae_integration::{case::Case, exchange, python, workspace};
+use hlo2dae_integration::{case::Case, exchange, python, texts, workspace};
 use miette::{IntoDiagnostic, Result, miette};
 
 /// Longest run of all framework tests.
@@ -41,6 +41,9 @@ fn run() -> Result<()> {
     for folder in Case::all()? {
         exchange::write(&Case::load(&folder)?, &compared)?;
     }
+
+    let collection = std::env::var_os("HLO2DAE_CORPUS").map(PathBuf::from);
+    texts::write(&compared, collection.as_deref())?;
 
     let root = workspace::root();
     let output = python::run(

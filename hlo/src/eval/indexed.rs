@@ -285,8 +285,10 @@ pub(super) fn scatter(op: &mut Operation<'_, '_>) -> Outcome<Vec<Array>> {
         .map(|d| Some(dims[d].checked_sub(extent[d])? as i64))
         .collect();
     let mut targets: Vec<&mut [u8]> = results.iter_mut().map(Array::bytes_mut).collect();
-    // Without room no window fits anywhere.
-    if let Some(room) = room {
+    // Without room no window fits anywhere; without elements there is nothing to write.
+    if let Some(room) = room
+        && !update_dims.contains(&0)
+    {
         let mut windows = Windows {
             copy: updates
                 .iter()

@@ -64,20 +64,18 @@ impl Slide {
         })
     }
 
-    /// The element that window element `offset` is on at position `output`, if any.
-    fn element(&self, output: usize, offset: usize) -> Option<usize> {
-        let position = output as i128 * self.stride as i128 + offset as i128 * self.step as i128
-            - i128::from(self.low);
-        let spacing = self.spacing as i128;
-        (position >= 0 && position % spacing == 0)
-            .then(|| position / spacing)
-            .filter(|&element| element < self.bound as i128)
+    /// The elements under the window at `output`, in order. Windows may be much longer than the
+    /// array: only elements between the window's ends are looked at.
+    fn elements(&self, output: usize) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        let (step, spacing) = (self.step as i128, self.spacing as i128);
+        let start = output as i128 * self.stride as i128 - i128::from(self.low);
+        let end = start + (self.size as i128 - 1) * step;
+        let bound = self.bound as i128;
+        let first = -(-start).div_euclid(spacing);
+        let past = end.div_euclid(spacing) + 1;
+        (first.clamp(0, bound)..past.clamp(0, bound))
+            .filter(move |element| (element * spacing - start) % step == 0)
             .map(|element| element as usize)
-    }
-
-    /// The elements under the window at `output`, in order.
-    fn elements(&self, output: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..self.size).filter_map(move |offset| self.element(output, offset))
     }
 
     /// The window just picks out every element.
@@ -280,7 +278,7 @@ fn slide(
         let result = if contiguous {
             let mut under = window.elements(output);
             let first = under.next();
-            let last = first.map(|first| under.last().unwrap_or(first));
+            let last = first.map(|first| under.next_back().unwrap_or(first));
             if let (Some(first), Some(last)) = (first, last) {
                 op.context
                     .meter

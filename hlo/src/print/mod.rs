@@ -7,6 +7,7 @@
 mod literal;
 mod options;
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
 
 use crate::attribute::{Attribute, AttributeValue, ConvolutionDims, WindowDim};
@@ -349,7 +350,9 @@ impl Printer<'_> {
                 join(f, ",", lists, |f, list| print_integers(f, list))?;
                 f.write_str("}")
             }
-            AttributeValue::Word(word) | AttributeValue::Raw(word) => f.write_str(word),
+            AttributeValue::Word(word) => f.write_str(word),
+            AttributeValue::Raw(text) if self.options.metadata => f.write_str(text),
+            AttributeValue::Raw(text) => f.write_str(&without_metadata(text)),
             AttributeValue::Text(text) => {
                 if &*attribute.name == "backend_config" && is_json_object(text) {
                     f.write_str(text)
@@ -410,6 +413,45 @@ impl Printer<'_> {
             AttributeValue::Literal(literal) => print_shaped_literal(f, literal),
         }
     }
+}
+
+/// The canonical text of a sharding without the metadata inside of it.
+fn without_metadata(text: &str) -> Cow<'_, str> {
+    const METADATA: &str = " metadata={";
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(start) = outside_strings(rest, |rest| rest.starts_with(METADATA)) {
+        let (before, metadata) = rest.split_at(start);
+        let mut depth = 0;
+        let end = outside_strings(metadata, |rest| {
+            depth += i32::from(rest.starts_with('{')) - i32::from(rest.starts_with('}'));
+            depth == 0 && rest.starts_with('}')
+        });
+        let Some(end) = end else { break };
+        kept.push_str(before);
+        rest = metadata.get(end + 1..).unwrap_or_default();
+    }
+    if kept.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
+}
+
+/// The first place outside of quoted strings whose rest of the text is `wanted`.
+fn outside_strings(text: &str, mut wanted: impl FnMut(&str) -> bool) -> Option<usize> {
+    let (mut quote, mut escaped) = (None, false);
+    for (at, c) in text.char_indices() {
+        match quote {
+            _ if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if wanted(text.get(at..).unwrap_or_default()) => return Some(at),
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None => {}
+        }
+    }
+    None
 }
 
 fn print_integers(f: &mut Formatter<'_>, values: &[i64]) -> fmt::Result {
