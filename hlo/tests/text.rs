@@ -11,7 +11,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[allow(dead_code, reason = "others use the rest of it")]
 #[path = "text/snippets.rs"]
 #[allow(
     dead_code,
