@@ -32,13 +32,14 @@ impl Target for Unbounded {
 /// Verifies the program, asks the target, and selects.
 pub fn compile<T: Target>(target: &T, program: &dlc::Program) -> Result<Artifact, BackendError> {
     program.verify()?;
+    let unsupported = |reasons| BackendError::Unsupported {
+        target: T::NAME,
+        program: program.name.clone(),
+        reasons,
+    };
     let reasons = target.check(program);
     if !reasons.is_empty() {
-        return Err(BackendError::Unsupported {
-            target: T::NAME,
-            program: program.name.clone(),
-            reasons,
-        });
+        return Err(unsupported(reasons));
     }
-    Ok(select::select(program))
+    select::select(program).map_err(unsupported)
 }

@@ -10,7 +10,7 @@ mod programs;
 mod texts;
 
 use hlo2dae_ir::analysis::{Obstacle, Obstacles};
-use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native};
+use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native, StreamExpr};
 use hlo2dae_ir::lower::{LowerError, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::{dlc, scf, slc};
 use proptest::prelude::*;
@@ -254,8 +254,9 @@ fn no_load_of_the_access_unit_is_from_written_memory() {
         let func: scf::Func = texts::program(&path).parse().unwrap();
         let (_, decoupled) = lower(&func).unwrap();
         for stream in decoupled.access.streams.values() {
-            if let dlc::StreamExpr::Mem { buffer, .. } = stream.expr {
-                assert!(!func.buffers[buffer].is_written(), "{}", path.display());
+            if let dlc::StreamExpr::Made(StreamExpr::Mem { access, .. }) = &stream.expr {
+                let written = func.buffers[access.buffer].is_written();
+                assert!(!written, "{}", path.display());
             }
         }
     }

@@ -1,13 +1,15 @@
 //! What the verifiers of all IRs check alike: names, buffers, accesses.
 
-use cranelift_entity::PrimaryMap;
+use std::fmt::Display;
+
+use cranelift_entity::{EntityRef, EntitySet, PrimaryMap};
 use hashbrown::HashSet;
 
 use super::array::Array;
 use super::buffer::{Buffer, BufferId, Init, Role};
 use super::diag::{Diagnostics, Problem, Rule};
 use super::text;
-use super::types::{ScalarType, Span};
+use super::types::{Span, Type};
 use super::value::ValueData;
 
 /// Gathers what one program breaks. The number of the rule is the caller's: each IR documents its own list.
@@ -26,6 +28,19 @@ impl<'a> Checker<'a> {
             buffers,
             found: Diagnostics::default(),
         }
+    }
+
+    /// The same findings, under the rules of a part that several IRs share.
+    pub fn within<T>(&mut self, part: &'static str, check: impl FnOnce(&mut Self) -> T) -> T {
+        let ir = std::mem::replace(&mut self.ir, part);
+        let result = check(self);
+        self.ir = ir;
+        result
+    }
+
+    /// The declarations.
+    pub fn declared(&self) -> &'a PrimaryMap<BufferId, Buffer> {
+        self.buffers
     }
 
     /// Records a broken rule.
@@ -162,14 +177,129 @@ impl<'a> Checker<'a> {
     }
 
     /// The value has this type.
-    pub fn has_type(&mut self, rule: u32, value: &ValueData, expected: ScalarType, span: Span) {
+    pub fn has_type<T>(&mut self, rule: u32, value: &ValueData<T>, expected: T, span: Span)
+    where
+        T: Copy + PartialEq + Display + Into<Type>,
+    {
         if value.ty != expected {
             let problem = Problem::Type {
                 name: value.name.clone(),
                 expected: expected.to_string(),
-                found: value.ty,
+                found: value.ty.into(),
             };
             self.report(rule, span, problem);
         }
+    }
+}
+
+/// The streams, or the values of a code, that can be used at a place.
+///
+/// A rule of the caller's, `names`, says that visible names differ and can be read back; another one,
+/// `scope`, that everything is defined once, before its uses.
+#[derive(Debug)]
+pub struct Scope<'a, E: EntityRef> {
+    table: &'a PrimaryMap<E, ValueData<Type>>,
+    names: u32,
+    scope: u32,
+    /// Ever defined.
+    defined: EntitySet<E>,
+    visible: EntitySet<E>,
+    /// The visible ones in the order of their definitions, and whether the name was free.
+    order: Vec<(E, bool)>,
+}
+
+impl<'a, E: EntityRef + Display> Scope<'a, E> {
+    /// Nothing is visible.
+    pub fn new(table: &'a PrimaryMap<E, ValueData<Type>>, names: u32, scope: u32) -> Self {
+        Scope {
+            table,
+            names,
+            scope,
+            defined: EntitySet::new(),
+            visible: EntitySet::new(),
+            order: Vec::new(),
+        }
+    }
+
+    /// From here on `entity` can be used; `taken` are the names that can be seen.
+    pub fn define(
+        &mut self,
+        entity: E,
+        taken: &mut HashSet<&'a str>,
+        checker: &mut Checker<'_>,
+    ) -> Option<&'a ValueData<Type>> {
+        let Some(data) = self.table.get(entity) else {
+            let problem = Problem::Dangling(format!("%{entity}"));
+            checker.report(self.scope, Span::default(), problem);
+            return None;
+        };
+        if !self.defined.insert(entity) {
+            let problem = Problem::DuplicateName(data.name.clone());
+            checker.report(self.scope, data.span, problem);
+            return None;
+        }
+        checker.name(self.names, &data.name, data.span);
+        let named = taken.insert(&data.name);
+        if !named {
+            let problem = Problem::DuplicateName(data.name.clone());
+            checker.report(self.names, data.span, problem);
+        }
+        self.visible.insert(entity);
+        self.order.push((entity, named));
+        Some(data)
+    }
+
+    /// How many are visible.
+    pub fn visible(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whatever was defined when more than `length` were visible is not any more.
+    pub fn leave(&mut self, length: usize, taken: &mut HashSet<&'a str>) {
+        for (entity, named) in self.order.drain(length.min(self.order.len())..) {
+            self.visible.remove(entity);
+            if let Some(data) = self.table.get(entity).filter(|_| named) {
+                taken.remove(data.name.as_str());
+            }
+        }
+    }
+
+    /// What is used at `span`; `None`, and an error, if it is not visible there.
+    pub fn used(
+        &self,
+        entity: E,
+        span: Span,
+        checker: &mut Checker<'_>,
+    ) -> Option<&'a ValueData<Type>> {
+        let data = self.table.get(entity);
+        let problem = match data {
+            Some(data) if self.visible.contains(entity) => return Some(data),
+            Some(data) => Problem::NotDefined(data.name.clone()),
+            None => Problem::Dangling(format!("%{entity}")),
+        };
+        checker.report(self.scope, span, problem);
+        None
+    }
+
+    /// Everything in the table was defined.
+    pub fn finish(&self, checker: &mut Checker<'_>) {
+        for (entity, data) in self.table {
+            if !self.defined.contains(entity) {
+                let sentence = format!("%{} is defined nowhere", data.name);
+                checker.broken(self.scope, data.span, sentence);
+            }
+        }
+    }
+
+    /// Name and type, whether visible or not.
+    pub fn data(&self, entity: E) -> Option<&'a ValueData<Type>> {
+        self.table.get(entity)
+    }
+
+    /// Where it is defined.
+    pub fn span(&self, entity: E) -> Span {
+        self.table
+            .get(entity)
+            .map_or_else(Span::default, |data| data.span)
     }
 }

@@ -10,7 +10,7 @@ use miette::{Diagnostic, LabeledSpan};
 use thiserror::Error;
 
 use super::array::ArrayError;
-use super::types::{ScalarType, Span};
+use super::types::{ScalarType, Span, Type};
 use super::typing::TypeError;
 
 /// A text that is not a program: your input.
@@ -115,7 +115,7 @@ pub enum Problem {
         /// What the place takes.
         expected: String,
         /// What it is.
-        found: ScalarType,
+        found: Type,
     },
     /// An operation on types that it does not take.
     #[error(transparent)]
@@ -250,6 +250,17 @@ pub enum EvalError {
         indices: Vec<i64>,
         /// The buffer's dimensions.
         dims: Vec<u64>,
+        /// The access.
+        #[label("this access")]
+        span: Span,
+    },
+    /// The program takes an element from a row that the row does not have: your input.
+    #[error("element {index} is outside a row of {elements}")]
+    OutsideRow {
+        /// Which one.
+        index: i64,
+        /// Elements of the row.
+        elements: usize,
         /// The access.
         #[label("this access")]
         span: Span,

@@ -125,6 +125,84 @@ impl fmt::Display for ScalarType {
     }
 }
 
+/// Type of a stream, or of a value of the execute unit.
+///
+/// ```text
+/// type = SCALAR | "<" LANES "x" SCALAR ">" | "[" ELEMENTS "x" SCALAR "]"
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// `f32`: one scalar.
+    Scalar(ScalarType),
+    /// `<8 x f32>`: a scalar for each lane.
+    Vector(ScalarType, u32),
+    /// `[24 x f32]`: a buffered row, which travels as one operand.
+    Row(ScalarType, u64),
+}
+
+/// How many lanes a vector may have.
+pub const LANES: std::ops::RangeInclusive<u32> = 2..=64;
+
+impl Type {
+    /// `bool`.
+    pub const BOOL: Type = Type::Scalar(ScalarType::BOOL);
+
+    /// `index`.
+    pub const INDEX: Type = Type::Scalar(ScalarType::Index);
+
+    /// A vector of that many lanes, or a scalar.
+    pub fn of(scalar: ScalarType, lanes: Option<u32>) -> Type {
+        match lanes {
+            None => Type::Scalar(scalar),
+            Some(lanes) => Type::Vector(scalar, lanes),
+        }
+    }
+
+    /// Type of one scalar of it.
+    pub fn scalar(self) -> ScalarType {
+        match self {
+            Type::Scalar(scalar) | Type::Vector(scalar, _) | Type::Row(scalar, _) => scalar,
+        }
+    }
+
+    /// The number of lanes of a vector.
+    pub fn lanes(self) -> Option<u32> {
+        match self {
+            Type::Vector(_, lanes) => Some(lanes),
+            Type::Scalar(_) | Type::Row(_, _) => None,
+        }
+    }
+
+    /// Bytes that it takes in a queue; an `index` takes 8.
+    pub fn bytes(self) -> u64 {
+        let one = match self.scalar() {
+            ScalarType::Index => 8,
+            ScalarType::Element(element) => element.bytes() as u64,
+        };
+        match self {
+            Type::Scalar(_) => one,
+            Type::Vector(_, lanes) => one.saturating_mul(lanes.into()),
+            Type::Row(_, elements) => one.saturating_mul(elements),
+        }
+    }
+}
+
+impl From<ScalarType> for Type {
+    fn from(scalar: ScalarType) -> Self {
+        Type::Scalar(scalar)
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Scalar(scalar) => scalar.fmt(f),
+            Type::Vector(scalar, lanes) => write!(f, "<{lanes} x {scalar}>"),
+            Type::Row(scalar, elements) => write!(f, "[{elements} x {scalar}]"),
+        }
+    }
+}
+
 /// A range of bytes of the text that something was read from or made for; empty at 0 when unknown.
 ///
 /// All spans are equal to one another: where a thing was written is no part of what it is, so

@@ -16,7 +16,7 @@
 //! `index` counts as an integer. The operands of one operation have one type.
 
 use super::op::{Arith, BinaryOp, CombineOp, CompareOp, UnaryOp};
-use super::types::{ElementType, ScalarType};
+use super::types::{ElementType, LANES, ScalarType, Type};
 
 /// An operation on operands of types that it does not take: a fault of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,40 @@ pub enum TypeError {
         on_true: ScalarType,
         /// Type of the third operand.
         on_false: ScalarType,
+    },
+    /// A row where one scalar, or one for each lane, is taken.
+    #[error("`{op}` does not take {operand}: `element` takes elements from a row")]
+    Row {
+        /// The operation.
+        op: &'static str,
+        /// Type of the operand.
+        operand: Type,
+    },
+    /// Operands of different lanes.
+    #[error("`{op}` takes operands of the same lanes, not {lhs} and {rhs}")]
+    Lanes {
+        /// The operation.
+        op: &'static str,
+        /// Type of one operand.
+        lhs: Type,
+        /// Type of another operand.
+        rhs: Type,
+    },
+    /// Another operand than a place takes.
+    #[error("`{op}` takes {expected}, not {found}")]
+    Expected {
+        /// The operation.
+        op: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// Type of the operand.
+        found: Type,
+    },
+    /// A vector of too few or too many lanes: our limit.
+    #[error("a vector has from {} to {} lanes, not {lanes}", LANES.start(), LANES.end())]
+    LaneCount {
+        /// The number of lanes.
+        lanes: u32,
     },
 }
 
@@ -167,6 +201,28 @@ impl Arith<ScalarType> {
             }
             Arith::Convert(_, to) => Ok(to),
         }
+    }
+}
+
+impl Arith<Type> {
+    /// Type of the result, lane by lane if the operands are vectors; get here by mapping each operand to its type.
+    pub fn result_type(&self) -> Result<Type, TypeError> {
+        let op = self.name();
+        let mut operands = self.operands().copied();
+        let first = operands.next();
+        for operand in first.into_iter().chain(operands) {
+            if let Type::Row(_, _) = operand {
+                return Err(TypeError::Row { op, operand });
+            }
+            if let Some(lhs) = first
+                && lhs.lanes() != operand.lanes()
+            {
+                let rhs = operand;
+                return Err(TypeError::Lanes { op, lhs, rhs });
+            }
+        }
+        let scalar = self.map(|ty| ty.scalar()).result_type()?;
+        Ok(Type::of(scalar, first.and_then(Type::lanes)))
     }
 }
 

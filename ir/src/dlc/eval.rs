@@ -8,10 +8,12 @@ use std::collections::VecDeque;
 use cranelift_entity::SecondaryMap;
 
 use super::{
-    Access, AccessOp, Bound, Callback, CaseId, Event, Expr, Program, Statement, Stream, StreamExpr,
-    Tu, Value,
+    Access, AccessOp, Bound, Callback, CaseId, Effect, Event, Pop, Program, Stream, StreamExpr, Tu,
 };
-use crate::core::{EvalError, Limits, Memory, Scalar, Span, Steps};
+use crate::core::code::{Data, Run as CodeRun, get};
+use crate::core::compute::{loop_mask, next_position};
+use crate::core::stream::{advance, perform};
+use crate::core::{Datum, EvalError, Limits, Memory, Scalar, Span, Steps};
 
 /// Runs a valid program.
 pub(super) fn execute(
@@ -24,7 +26,7 @@ pub(super) fn execute(
         memory,
         steps: Steps::new(limits),
         order: order(&program.access),
-        streams: SecondaryMap::with_default(Scalar::Bool(false)),
+        streams: SecondaryMap::new(),
         queues: Queues::default(),
     };
     let roots = std::mem::take(&mut machine.order.roots);
@@ -35,6 +37,7 @@ pub(super) fn execute(
 #[derive(Clone, Default)]
 struct Unit<'a> {
     streams: Vec<Stream>,
+    effects: Vec<&'a Effect>,
     children: Vec<Tu>,
     callbacks: Vec<&'a Callback>,
 }
@@ -60,6 +63,7 @@ fn order(access: &Access) -> Order<'_> {
                 let unit = access.streams[*stream].unit;
                 order.units[unit].streams.push(*stream);
             }
+            AccessOp::Effect(unit, effect) => order.units[*unit].effects.push(effect),
             AccessOp::RegisterCallback(callback) => {
                 order.units[callback.unit].callbacks.push(callback);
             }
@@ -73,7 +77,7 @@ struct Queues {
     /// The tokens.
     control: VecDeque<CaseId>,
     /// The operands.
-    data: VecDeque<Scalar>,
+    data: VecDeque<Datum>,
 }
 
 struct Machine<'a, 'm, 'b> {
@@ -81,8 +85,8 @@ struct Machine<'a, 'm, 'b> {
     memory: &'m mut Memory<'b>,
     steps: Steps,
     order: Order<'a>,
-    /// The current value of each stream.
-    streams: SecondaryMap<Stream, Scalar>,
+    /// What each stream holds now.
+    streams: Data<Stream>,
     queues: Queues,
 }
 
@@ -91,18 +95,32 @@ impl Machine<'_, '_, '_> {
     fn activate(&mut self, tu: Tu) -> Result<(), EvalError> {
         let data = &self.program.access.units[tu];
         let unit = self.order.units[tu].clone();
-        let (mut position, end) = (self.bound(data.begin)?, self.bound(data.end)?);
+        let (mut position, end) = (
+            self.bound(data.begin, data.span)?,
+            self.bound(data.end, data.span)?,
+        );
         self.event(&unit, Event::Begin)?;
         while position < end {
             self.steps.step()?;
             for &stream in &unit.streams {
-                self.streams[stream] = self.advance(stream, position)?;
+                let held = &self.program.access.streams[stream];
+                let datum = match &held.expr {
+                    StreamExpr::InductionVariable => Datum::Scalar(Scalar::Index(position)),
+                    StreamExpr::Mask => {
+                        loop_mask(position, end, data.step, data.lanes.unwrap_or_default())
+                    }
+                    StreamExpr::Made(expr) => advance(expr, self.memory, &self.streams, held.span)?,
+                };
+                self.streams[stream] = Some(datum);
+            }
+            for effect in &unit.effects {
+                perform(effect, self.memory, &mut self.streams)?;
             }
             self.event(&unit, Event::Iterate)?;
             for &child in &unit.children {
                 self.activate(child)?;
             }
-            match position.checked_add(data.step) {
+            match next_position(position, data.step, data.lanes) {
                 Some(next) => position = next,
                 None => break,
             }
@@ -110,37 +128,10 @@ impl Machine<'_, '_, '_> {
         self.event(&unit, Event::End)
     }
 
-    fn bound(&self, bound: Bound) -> Result<i64, EvalError> {
+    fn bound(&self, bound: Bound, span: Span) -> Result<i64, EvalError> {
         match bound {
             Bound::Constant(value) => Ok(value),
-            Bound::Stream(stream) => self.index(stream),
-        }
-    }
-
-    fn index(&self, stream: Stream) -> Result<i64, EvalError> {
-        match self.streams[stream] {
-            Scalar::Index(value) => Ok(value),
-            other => Err(EvalError::stuck(
-                self.program.access.streams[stream].span,
-                format!("a value of {} where an index is needed", other.ty()),
-            )),
-        }
-    }
-
-    /// The value of a stream at a position of its unit.
-    fn advance(&self, stream: Stream, position: i64) -> Result<Scalar, EvalError> {
-        let data = &self.program.access.streams[stream];
-        match &data.expr {
-            StreamExpr::InductionVariable => Ok(Scalar::Index(position)),
-            StreamExpr::Mem { buffer, indices } => {
-                let indices = indices.iter().map(|&index| self.index(index));
-                let indices = indices.collect::<Result<Vec<_>, _>>()?;
-                self.memory.load(*buffer, &indices, data.span)
-            }
-            StreamExpr::Alu(arith) => arith
-                .map(|&operand| self.streams[operand])
-                .evaluate()
-                .map_err(|error| EvalError::stuck(data.span, error)),
+            Bound::Value(stream) => get(&self.streams, stream, span)?.index(span),
         }
     }
 
@@ -149,7 +140,8 @@ impl Machine<'_, '_, '_> {
         for callback in unit.callbacks.iter().filter(|c| c.event == event) {
             self.queues.control.push_back(callback.case);
             for operand in &callback.operands {
-                self.queues.data.push_back(self.streams[operand.stream]);
+                let datum = get(&self.streams, operand.stream, operand.span)?;
+                self.queues.data.push_back(datum.clone());
             }
             self.compute_loop()?;
         }
@@ -160,89 +152,13 @@ impl Machine<'_, '_, '_> {
     fn compute_loop(&mut self) -> Result<(), EvalError> {
         while let Some(id) = self.queues.control.pop_front() {
             let case = &self.program.execute.cases[id];
-            let mut run = Run {
-                memory: self.memory,
-                data: &mut self.queues.data,
-                steps: &mut self.steps,
-                case,
-                values: SecondaryMap::with_default(Scalar::Bool(false)),
+            let data = &mut self.queues.data;
+            let take = |_: &Pop, span| {
+                data.pop_front()
+                    .ok_or_else(|| EvalError::stuck(span, "a pop from an empty data queue"))
             };
-            run.block(&case.body)?;
+            CodeRun::run(&case.code, self.memory, &mut self.steps, case.span, take)?;
         }
         Ok(())
-    }
-}
-
-/// One run of a case.
-struct Run<'a, 'm, 'b> {
-    memory: &'m mut Memory<'b>,
-    data: &'m mut VecDeque<Scalar>,
-    steps: &'m mut Steps,
-    case: &'a super::Case,
-    values: SecondaryMap<Value, Scalar>,
-}
-
-impl Run<'_, '_, '_> {
-    /// Recursion is as deep as `scf.if`s nest, which the verifier bounds.
-    fn block(&mut self, statements: &[Statement]) -> Result<(), EvalError> {
-        for statement in statements {
-            self.steps.step()?;
-            match statement {
-                Statement::Let(value, expr) => self.values[*value] = self.expr(*value, expr)?,
-                Statement::Store {
-                    buffer,
-                    indices,
-                    value,
-                    span,
-                } => {
-                    let indices = self.indices(indices, *span)?;
-                    let value = self.values[*value];
-                    self.memory.store(*buffer, &indices, value, *span)?;
-                }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    span,
-                } => match self.values[*condition] {
-                    Scalar::Bool(true) => self.block(then)?,
-                    Scalar::Bool(false) => self.block(otherwise)?,
-                    other => {
-                        let what = format!("a condition of {}", other.ty());
-                        return Err(EvalError::stuck(*span, what));
-                    }
-                },
-            }
-        }
-        Ok(())
-    }
-
-    fn expr(&mut self, value: Value, expr: &Expr) -> Result<Scalar, EvalError> {
-        let span = self.case.values[value].span;
-        match expr {
-            Expr::Pop => self
-                .data
-                .pop_front()
-                .ok_or_else(|| EvalError::stuck(span, "a pop from an empty data queue")),
-            Expr::Arith(arith) => arith
-                .map(|&operand| self.values[operand])
-                .evaluate()
-                .map_err(|error| EvalError::stuck(span, error)),
-            Expr::Load { buffer, indices } => {
-                let indices = self.indices(indices, span)?;
-                self.memory.load(*buffer, &indices, span)
-            }
-        }
-    }
-
-    fn indices(&self, indices: &[Value], span: Span) -> Result<Vec<i64>, EvalError> {
-        let index = |&index: &Value| match self.values[index] {
-            Scalar::Index(value) => Ok(value),
-            other => Err(EvalError::stuck(
-                span,
-                format!("a value of {} where an index is needed", other.ty()),
-            )),
-        };
-        indices.iter().map(index).collect()
     }
 }

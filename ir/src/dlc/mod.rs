@@ -40,15 +40,18 @@
 //!
 //! A forest of traversal units. A unit counts from `begin` while below `end` by `step` (positive): a
 //! `dense` unit between constants, a `range` unit between bounds of which at least one is a stream of
-//! an ancestor unit. Its streams have one value for each of its iterations: the position itself
-//! (`get_ind_var`), an element of an input (`mem_stream`), or [`Arith`] on other streams (`alu_stream`).
-//! A stream uses earlier streams of its own unit and of the unit's ancestors.
+//! an ancestor unit. A unit `dense<8>` or `range<8>` takes 8 positions an iteration. Its streams have one value for each of
+//! its iterations: the position itself, that of lane 0 (`get_ind_var`); which lanes stand below `end` (`get_mask`); or what
+//! [`crate::core::stream`] has: elements of inputs, arithmetic, rows. A stream uses earlier streams of its own unit and of
+//! the unit's ancestors. Effects ([`crate::core::stream`]) append to rows, or store to outputs that nothing but such effects
+//! touches.
 //!
 //! One *activation* of a unit does, in this order:
 //!
 //! 1. the callbacks registered for its `begin`;
-//! 2. for each position: all streams of the unit advance, in the order of their definition; the
-//!    callbacks registered for `iterate`; one activation of each child unit, in the order of their definition;
+//! 2. for each position (each 8 positions): all streams of the unit advance, in the order of their definition, its rows are
+//!    new and empty; its effects, in order; the callbacks registered for `iterate`; one activation of each child unit, in the
+//!    order of their definition;
 //! 3. the callbacks registered for its `end`.
 //!
 //! So `begin` and `end` happen once for each activation, also of a unit without a position; what shall
@@ -57,14 +60,14 @@
 //!
 //! A callback that happens pushes the token of its case on the control queue, then its operands, in the
 //! order of registration, on the data queue: the current values of streams of the unit (for `iterate`
-//! only: outside its iterations a unit has no values) and of its ancestors.
+//! only: outside its iterations a unit has no values) and of its ancestors. A scalar, a vector, a row are one operand each.
 //! Callbacks for the same event of the same unit happen in the order of registration.
 //!
 //! # Execute program
 //!
 //! The compute loop pops a token and runs the case that it names, until the token is `done`. A case takes
 //! its operands from the data queue with `pop_operand`, all of them in the order of registration. It
-//! computes, loads and stores, and knows nothing of streams. Nothing but the contents of buffers lives
+//! is [code](crate::core::code): it computes, loads and stores, and knows nothing of streams. Nothing but the contents of buffers lives
 //! from one case to the next; a value that must (an accumulator, an iteration counter) is a temporary of rank 0.
 //!
 //! # Queues
@@ -81,12 +84,11 @@ mod verify;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-pub use verify::MAX_DEPTH;
-
 use crate::core::{
-    Arith, Buffer, BufferId, Diagnostics, EvalError, Ir, Limits, Memory, ScalarType, Span,
-    ValueData,
+    self, Buffer, BufferId, Code, Diagnostics, EvalError, Ir, Limits, LoopHints, Memory, Span, Type,
 };
+
+pub use crate::core::code::{MAX_DEPTH, Value};
 
 /// A traversal unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,10 +105,17 @@ entity_impl!(Stream, "stream");
 pub struct CaseId(u32);
 entity_impl!(CaseId, "case");
 
-/// A value of a case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Value(u32);
-entity_impl!(Value, "v");
+/// What the access unit does beside pushing.
+pub type Effect = core::Effect<Stream>;
+
+/// A bound of a traversal, of a stream of an ancestor unit if it is not constant.
+pub type Bound = core::Bound<Stream>;
+
+/// One statement of a case.
+pub type Statement = core::code::Statement<Pop>;
+
+/// What defines a value of a case.
+pub type Expr = core::code::Expr<Pop>;
 
 /// A decoupled program.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +148,8 @@ pub enum AccessOp {
     NewTu(Tu),
     /// Defines a stream.
     Stream(Stream),
+    /// Does something in each iteration of a unit.
+    Effect(Tu, Effect),
     /// Registers a callback and its operands.
     RegisterCallback(Callback),
 }
@@ -156,17 +167,12 @@ pub struct TuData {
     pub end: Bound,
     /// Distance of positions, at least 1.
     pub step: i64,
+    /// Positions of one iteration, if there are lanes.
+    pub lanes: Option<u32>,
+    /// How a machine runs it.
+    pub hints: LoopHints,
     /// Where it is defined, or the HLO that it stands for.
     pub span: Span,
-}
-
-/// A bound of a traversal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// Known now.
-    Constant(i64),
-    /// The current value of an `index` stream of an ancestor unit.
-    Stream(Stream),
 }
 
 /// A stream: `mem_stream %table[%row, %d] in %tu`.
@@ -175,7 +181,7 @@ pub struct StreamData {
     /// Name without `%`, unique among units, streams and buffers.
     pub name: String,
     /// Type of its values.
-    pub ty: ScalarType,
+    pub ty: Type,
     /// The unit with which it advances.
     pub unit: Tu,
     /// Where its values come from.
@@ -187,17 +193,12 @@ pub struct StreamData {
 /// Where the values of a stream come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamExpr {
-    /// `get_ind_var`: the position of the unit, an `index`.
+    /// `get_ind_var`: the position of the unit, that of lane 0 if there are lanes, an `index`.
     InductionVariable,
-    /// `mem_stream`: one element of an input; every index must lie in the buffer.
-    Mem {
-        /// An input.
-        buffer: BufferId,
-        /// One `index` for each dimension of the buffer.
-        indices: Vec<Stream>,
-    },
-    /// `alu_stream`: scalar arithmetic.
-    Alu(Arith<Stream>),
+    /// `get_mask`: for each lane of the unit, whether its position is below the end.
+    Mask,
+    /// Made from memory and other streams, or a row.
+    Made(core::StreamExpr<Stream>),
 }
 
 /// When a callback happens in an activation of its unit.
@@ -261,58 +262,15 @@ pub struct Execute {
 pub struct Case {
     /// Name without `@`, unique in the program.
     pub name: String,
-    /// All values that the statements define, under names distinct from one another's and the buffers'.
-    pub values: PrimaryMap<Value, ValueData>,
-    /// The statements, each value defined before it is used.
-    pub body: Vec<Statement>,
+    /// What it does.
+    pub code: Code<Pop>,
     /// Where it is defined, or the HLO that it stands for.
     pub span: Span,
 }
 
-/// One statement of a case.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Statement {
-    /// Defines a value.
-    Let(Value, Expr),
-    /// `store %sum, %out[%b, %d]`.
-    Store {
-        /// An output or temporary.
-        buffer: BufferId,
-        /// One `index` for each dimension of the buffer, each inside.
-        indices: Vec<Value>,
-        /// Of the buffer's element type.
-        value: Value,
-        /// Where it is.
-        span: Span,
-    },
-    /// `if %condition { ... } else { ... }`; values defined inside are not seen outside.
-    If {
-        /// A `bool`.
-        condition: Value,
-        /// Done when it is true.
-        then: Vec<Statement>,
-        /// Done when it is false.
-        otherwise: Vec<Statement>,
-        /// Where it is.
-        span: Span,
-    },
-}
-
-/// What a `Let` computes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expr {
-    /// `pop_operand: f32`: the next operand of the data queue, never inside an `scf.if`.
-    Pop,
-    /// Scalar arithmetic.
-    Arith(Arith<Value>),
-    /// `load %out[%b, %d]`.
-    Load {
-        /// Any buffer.
-        buffer: BufferId,
-        /// One `index` for each dimension of the buffer, each inside.
-        indices: Vec<Value>,
-    },
-}
+/// Where a case takes an operand from: `pop_operand: f32`, the next operand of the data queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pop;
 
 impl Ir for Program {
     const NAME: &'static str = "dlc";
@@ -350,6 +308,28 @@ impl Access {
         stream
     }
 
+    /// Appends an effect.
+    pub fn effect(&mut self, unit: Tu, effect: Effect) {
+        self.body.push(AccessOp::Effect(unit, effect));
+    }
+
+    /// The effects and their units, in order.
+    pub fn effects(&self) -> impl Iterator<Item = (Tu, &Effect)> {
+        self.body.iter().filter_map(|op| match op {
+            AccessOp::Effect(unit, effect) => Some((*unit, effect)),
+            AccessOp::NewTu(_) | AccessOp::Stream(_) | AccessOp::RegisterCallback(_) => None,
+        })
+    }
+
+    /// The first stream of a unit that is its mask.
+    pub fn mask(&self, unit: Tu) -> Option<Stream> {
+        let is_mask = |data: &StreamData| data.unit == unit && data.expr == StreamExpr::Mask;
+        self.streams
+            .iter()
+            .find(|(_, data)| is_mask(data))
+            .map(|(stream, _)| stream)
+    }
+
     /// Appends a callback.
     pub fn register(&mut self, callback: Callback) {
         self.body.push(AccessOp::RegisterCallback(callback));
@@ -359,7 +339,7 @@ impl Access {
     pub fn callbacks(&self) -> impl Iterator<Item = &Callback> {
         self.body.iter().filter_map(|op| match op {
             AccessOp::RegisterCallback(callback) => Some(callback),
-            AccessOp::NewTu(_) | AccessOp::Stream(_) => None,
+            AccessOp::NewTu(_) | AccessOp::Stream(_) | AccessOp::Effect(_, _) => None,
         })
     }
 }

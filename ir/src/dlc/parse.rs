@@ -2,45 +2,42 @@
 //!
 //! ```text
 //! program  = "dlc.program" @NAME "{" buffer* access execute "}"
-//! access   = "access" "{" (unit | stream | callback)* "}"
-//! unit     = %tu "=" "new_tu" ("dense" | "range") bound "to" bound "step" INT ("in" %tu)?
+//! access   = "access" "{" (unit | definition | effects | callback)* "}"
+//! unit     = %tu "=" "new_tu" ("dense" | "range") lanes? bound "to" bound "step" INT hints ("in" %tu)?
 //! bound    = INT | %stream
-//! stream   = %s "=" ( "get_ind_var" %tu
-//!                   | "mem_stream" %buffer "[" %stream,* "]" "in" %tu
-//!                   | "alu_stream" arith "in" %tu )
+//! definition = %s "=" ("get_ind_var" %tu | "get_mask" %tu | stream "in" %tu)
+//! effects  = effect "in" %tu
 //! callback = "register_callback" %tu EVENT @case "{" ("register_operand" %stream)* "}"
 //! EVENT    = "begin" | "iterate" | "end"
 //! execute  = "execute" "{" "compute_loop" "{" case* "}" "}"
 //! case     = "case" @NAME block
-//! block    = "{" statement* "}"
-//! statement = %v "=" ("pop_operand" ":" TYPE | "load" %buffer "[" %v,* "]" | arith)
-//!           | "store" %v "," %buffer "[" %v,* "]"
-//!           | "scf.if" %v block ("else" block)?
+//! take     = "pop_operand" ":" type
 //! ```
 //!
-//! `buffer` and `arith` are those of all IRs ([`crate::core::text`]). A unit is `dense` if both bounds are
-//! numbers, else `range`.
+//! `buffer` is that of all IRs ([`crate::core::text`]), `stream`, `effect` and `hints` are those of [`crate::core::stream`], `block`
+//! is that of [`crate::core::code`]. A unit is `dense` if both bounds are numbers, else `range`.
 
 use std::str::FromStr;
 
 use cranelift_entity::PrimaryMap;
 use hashbrown::HashMap;
 
-use super::verify::MAX_DEPTH;
 use super::{
-    Access, Bound, Callback, Case, CaseId, Event, Execute, Expr, Operand, Program, Statement,
-    Stream, StreamData, StreamExpr, Tu, TuData, Value,
+    Access, Bound, Callback, Case, CaseId, Event, Execute, Operand, Pop, Program, Stream,
+    StreamData, StreamExpr, Tu, TuData, Value,
 };
-use crate::core::text::{Cursor, Scope, TokenKind};
-use crate::core::{Arith, Buffer, BufferId, ParseError, ScalarType, Span, ValueData};
+use crate::core::access::parse_lanes;
+use crate::core::code::Parser as CodeParser;
+use crate::core::stream::{Dialect, parse_effect, parse_stream};
+use crate::core::text::{Cursor, Scope, TokenKind, names};
+use crate::core::{Buffer, BufferId, LoopHints, ParseError, Span, Type};
 
-/// What a `%name` stands for. Units, streams, buffers and values share one space of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
-    Buffer(BufferId),
-    Unit(Tu),
-    Stream(Stream),
-    Value(Value),
+// Units, streams, buffers and values share one space of names.
+names! {
+    Buffer(BufferId) "the name of a buffer",
+    Unit(Tu) "the name of a traversal unit",
+    Stream(Stream) "the name of a stream",
+    Value(Value) "the name of a value",
 }
 
 impl FromStr for Program {
@@ -66,7 +63,9 @@ impl FromStr for Program {
         parser.cursor.expect_end()?;
         let callbacks = access.body.iter_mut().filter_map(|op| match op {
             super::AccessOp::RegisterCallback(callback) => Some(callback),
-            super::AccessOp::NewTu(_) | super::AccessOp::Stream(_) => None,
+            super::AccessOp::NewTu(_)
+            | super::AccessOp::Stream(_)
+            | super::AccessOp::Effect(_, _) => None,
         });
         for (callback, (name, span)) in callbacks.zip(cases) {
             let Some(&(case, _)) = by_name.get(name) else {
@@ -108,16 +107,21 @@ impl<'t> Parser<'t> {
                 self.definition(&mut access)?;
             } else if self.cursor.peek().kind == TokenKind::Word("register_callback") {
                 cases.push(self.callback(&mut access)?);
+            } else if let Some(effect) = parse_effect(&mut self.cursor, Dialect::Dlc, &self.scope)?
+            {
+                self.cursor.expect_word("in")?;
+                let unit = self.scope.read(&mut self.cursor)?;
+                access.effect(unit, effect);
             } else {
                 return self
                     .cursor
-                    .unexpected("a `%name`, `register_callback` or `}`");
+                    .unexpected("a `%name`, an effect, `register_callback` or `}`");
             }
         }
         Ok((access, cases))
     }
 
-    /// `unit | stream`.
+    /// `unit | definition`.
     fn definition(&mut self, access: &mut Access) -> Result<(), ParseError> {
         let (name, name_span) = self.cursor.value_name()?;
         self.cursor.expect("=")?;
@@ -126,27 +130,26 @@ impl<'t> Parser<'t> {
             return self.scope.declare(name, name_span, Name::Unit(tu));
         }
         let (ty, expr, unit) = if self.cursor.eat_word("get_ind_var") {
-            (
-                ScalarType::Index,
-                StreamExpr::InductionVariable,
-                self.unit_use()?,
-            )
-        } else if self.cursor.eat_word("mem_stream") {
-            let (buffer, indices) = self.element(stream)?;
-            let ty = self.element_type(buffer);
-            self.cursor.expect_word("in")?;
-            (ty, StreamExpr::Mem { buffer, indices }, self.unit_use()?)
-        } else if self.cursor.eat_word("alu_stream") {
-            let Some(arith) = self.cursor.arith(|cursor| stream(&self.scope, cursor))? else {
-                return self.cursor.unexpected("an operation");
-            };
-            let ty = result_type(&arith, |stream| access.streams[*stream].ty);
-            self.cursor.expect_word("in")?;
-            (ty, StreamExpr::Alu(arith), self.unit_use()?)
+            let unit = self.scope.read(&mut self.cursor)?;
+            (Type::INDEX, StreamExpr::InductionVariable, unit)
+        } else if self.cursor.eat_word("get_mask") {
+            let unit: Tu = self.scope.read(&mut self.cursor)?;
+            let lanes = access.units.get(unit).and_then(|data| data.lanes);
+            let ty = Type::of(Type::BOOL.scalar(), lanes);
+            (ty, StreamExpr::Mask, unit)
         } else {
-            return self
-                .cursor
-                .unexpected("`new_tu`, `get_ind_var`, `mem_stream` or `alu_stream`");
+            let ty = |stream: Stream| access.streams.get(stream).map_or(Type::INDEX, |s| s.ty);
+            let buffers = &self.buffers;
+            let parsed = parse_stream(&mut self.cursor, Dialect::Dlc, &self.scope, buffers, ty)?;
+            let Some((expr, ty)) = parsed else {
+                return self.cursor.unexpected(format!(
+                    "one of `new_tu`, `get_ind_var`, `get_mask`, {}",
+                    Dialect::Dlc.streams()
+                ));
+            };
+            self.cursor.expect_word("in")?;
+            let unit = self.scope.read(&mut self.cursor)?;
+            (ty, StreamExpr::Made(expr), unit)
         };
         let stream = access.stream(StreamData {
             name: name.to_owned(),
@@ -164,12 +167,13 @@ impl<'t> Parser<'t> {
         if !range && !self.cursor.eat_word("dense") {
             return self.cursor.unexpected("`dense` or `range`");
         }
+        let lanes = parse_lanes(&mut self.cursor)?;
         let begin = self.bound(range)?;
         self.cursor.expect_word("to")?;
         // One bound of a range may be a number, both may not.
         let number = match begin {
             Bound::Constant(_) => range,
-            Bound::Stream(_) => false,
+            Bound::Value(_) => false,
         };
         if number && !matches!(self.cursor.peek().kind, TokenKind::Value(_)) {
             return self
@@ -179,8 +183,9 @@ impl<'t> Parser<'t> {
         let end = self.bound(range)?;
         self.cursor.expect_word("step")?;
         let step = self.cursor.integer("a step")?;
+        let hints = LoopHints::parse(&mut self.cursor)?;
         let parent = if self.cursor.eat_word("in") {
-            Some(self.unit_use()?)
+            Some(self.scope.read(&mut self.cursor)?)
         } else {
             None
         };
@@ -190,6 +195,8 @@ impl<'t> Parser<'t> {
             begin,
             end,
             step,
+            lanes,
+            hints,
             span: self.cursor.since(start),
         }))
     }
@@ -197,9 +204,7 @@ impl<'t> Parser<'t> {
     /// `bound`; a stream only if `range`.
     fn bound(&mut self, range: bool) -> Result<Bound, ParseError> {
         match self.cursor.peek().kind {
-            TokenKind::Value(_) if range => {
-                stream(&self.scope, &mut self.cursor).map(Bound::Stream)
-            }
+            TokenKind::Value(_) if range => self.scope.read(&mut self.cursor).map(Bound::Value),
             _ if range => self
                 .cursor
                 .integer("a number or a `%name`")
@@ -214,7 +219,7 @@ impl<'t> Parser<'t> {
     /// `callback`; its case is filled in when all cases are known.
     fn callback(&mut self, access: &mut Access) -> Result<Symbol<'t>, ParseError> {
         let start = self.cursor.expect_word("register_callback")?;
-        let unit = self.unit_use()?;
+        let unit = self.scope.read(&mut self.cursor)?;
         let word = self.cursor.peek().kind;
         let event = Event::ALL
             .into_iter()
@@ -233,7 +238,7 @@ impl<'t> Parser<'t> {
                 return self.cursor.unexpected("`register_operand` or `}`");
             }
             operands.push(Operand {
-                stream: stream(&self.scope, &mut self.cursor)?,
+                stream: self.scope.read(&mut self.cursor)?,
                 span: self.cursor.since(start),
             });
         }
@@ -260,13 +265,25 @@ impl<'t> Parser<'t> {
                 return self.cursor.unexpected("`case` or `}`");
             }
             let (name, span) = self.cursor.symbol()?;
-            let mut case = Case {
-                name: name.to_owned(),
-                span,
-                ..Case::default()
+            let mut parser = CodeParser {
+                cursor: &mut self.cursor,
+                scope: &mut self.scope,
+                buffers: &self.buffers,
+                word: "pop_operand",
+                take: &|cursor: &mut Cursor<'t>, _: &Scope<'t, Name>| {
+                    if !cursor.eat_word("pop_operand") {
+                        return Ok(None);
+                    }
+                    cursor.expect(":")?;
+                    Ok(Some((Pop, cursor.value_type()?)))
+                },
             };
-            case.body = self.block(&mut case.values, 0)?;
-            let id = execute.cases.push(case);
+            let code = parser.code(0)?;
+            let id = execute.cases.push(Case {
+                name: name.to_owned(),
+                code,
+                span,
+            });
             if let Some((_, first)) = by_name.insert(name, (id, span)) {
                 return Err(ParseError::Duplicate {
                     name: format!("@{name}"),
@@ -278,161 +295,4 @@ impl<'t> Parser<'t> {
         self.cursor.expect("}")?;
         Ok((execute, by_name))
     }
-
-    /// `block`, inside `depth` others.
-    fn block(
-        &mut self,
-        values: &mut PrimaryMap<Value, ValueData>,
-        depth: usize,
-    ) -> Result<Vec<Statement>, ParseError> {
-        if depth > MAX_DEPTH {
-            return self
-                .cursor
-                .unexpected(format!("at most {MAX_DEPTH} blocks inside one another"));
-        }
-        self.cursor.expect("{")?;
-        self.scope.enter();
-        let mut statements = Vec::new();
-        while !self.cursor.eat("}") {
-            statements.push(self.statement(values, depth)?);
-        }
-        self.scope.leave();
-        Ok(statements)
-    }
-
-    fn statement(
-        &mut self,
-        values: &mut PrimaryMap<Value, ValueData>,
-        depth: usize,
-    ) -> Result<Statement, ParseError> {
-        let start = self.cursor.peek().span;
-        if self.cursor.eat_word("store") {
-            let stored = value(&self.scope, &mut self.cursor)?;
-            self.cursor.expect(",")?;
-            let (buffer, indices) = self.element(value)?;
-            let span = self.cursor.since(start);
-            return Ok(Statement::Store {
-                buffer,
-                indices,
-                value: stored,
-                span,
-            });
-        }
-        if self.cursor.eat_word("scf.if") {
-            let condition = value(&self.scope, &mut self.cursor)?;
-            let span = self.cursor.since(start);
-            let then = self.block(values, depth + 1)?;
-            let otherwise = if self.cursor.eat_word("else") {
-                self.block(values, depth + 1)?
-            } else {
-                Vec::new()
-            };
-            return Ok(Statement::If {
-                condition,
-                then,
-                otherwise,
-                span,
-            });
-        }
-        if !matches!(self.cursor.peek().kind, TokenKind::Value(_)) {
-            return self
-                .cursor
-                .unexpected("a `%name`, `store`, `scf.if` or `}`");
-        }
-        let (name, name_span) = self.cursor.value_name()?;
-        self.cursor.expect("=")?;
-        let (ty, expr) = if self.cursor.eat_word("pop_operand") {
-            self.cursor.expect(":")?;
-            (self.cursor.scalar_type()?, Expr::Pop)
-        } else if self.cursor.eat_word("load") {
-            let (buffer, indices) = self.element(value)?;
-            (self.element_type(buffer), Expr::Load { buffer, indices })
-        } else if let Some(arith) = self.cursor.arith(|cursor| value(&self.scope, cursor))? {
-            let ty = result_type(&arith, |value| values[*value].ty);
-            (ty, Expr::Arith(arith))
-        } else {
-            return self
-                .cursor
-                .unexpected("`pop_operand`, `load` or an operation");
-        };
-        let value = values.push(ValueData {
-            name: name.to_owned(),
-            ty,
-            span: self.cursor.since(name_span),
-        });
-        self.scope.declare(name, name_span, Name::Value(value))?;
-        Ok(Statement::Let(value, expr))
-    }
-
-    fn unit_use(&mut self) -> Result<Tu, ParseError> {
-        named(
-            &self.scope,
-            &mut self.cursor,
-            "the name of a traversal unit",
-            |n| match n {
-                Name::Unit(tu) => Some(tu),
-                Name::Buffer(_) | Name::Stream(_) | Name::Value(_) => None,
-            },
-        )
-    }
-
-    /// `%buffer "[" %index,* "]"`.
-    fn element<V>(&mut self, index: Use<'t, V>) -> Result<(BufferId, Vec<V>), ParseError> {
-        let buffer = named(
-            &self.scope,
-            &mut self.cursor,
-            "the name of a buffer",
-            |n| match n {
-                Name::Buffer(buffer) => Some(buffer),
-                Name::Unit(_) | Name::Stream(_) | Name::Value(_) => None,
-            },
-        )?;
-        let indices = self
-            .cursor
-            .list("[", "]", |cursor| index(&self.scope, cursor))?;
-        Ok((buffer, indices))
-    }
-
-    fn element_type(&self, buffer: BufferId) -> ScalarType {
-        self.buffers[buffer].element.into()
-    }
-}
-
-/// Reads a use of a name.
-type Use<'t, V> = fn(&Scope<'t, Name>, &mut Cursor<'t>) -> Result<V, ParseError>;
-
-fn stream<'t>(scope: &Scope<'t, Name>, cursor: &mut Cursor<'t>) -> Result<Stream, ParseError> {
-    named(scope, cursor, "the name of a stream", |n| match n {
-        Name::Stream(stream) => Some(stream),
-        Name::Buffer(_) | Name::Unit(_) | Name::Value(_) => None,
-    })
-}
-
-fn value<'t>(scope: &Scope<'t, Name>, cursor: &mut Cursor<'t>) -> Result<Value, ParseError> {
-    named(scope, cursor, "the name of a value", |n| match n {
-        Name::Value(value) => Some(value),
-        Name::Buffer(_) | Name::Unit(_) | Name::Stream(_) => None,
-    })
-}
-
-/// Reads a name that stands for what `pick` takes.
-fn named<'t, T>(
-    scope: &Scope<'t, Name>,
-    cursor: &mut Cursor<'t>,
-    expected: &str,
-    pick: impl Fn(Name) -> Option<T>,
-) -> Result<T, ParseError> {
-    let (name, span) = cursor.value_name()?;
-    pick(*scope.find(name, span)?).ok_or_else(|| ParseError::Unexpected {
-        expected: expected.to_owned(),
-        found: format!("`%{name}`"),
-        span,
-    })
-}
-
-/// Type of an operation's result. Of one that does not take its operands the type of the first:
-/// the verifier has an error for it anyway.
-fn result_type<V>(arith: &Arith<V>, ty: impl Fn(&V) -> ScalarType) -> ScalarType {
-    let first = arith.operands().next().map_or(ScalarType::BOOL, &ty);
-    arith.map(&ty).result_type().unwrap_or(first)
 }

@@ -3,10 +3,13 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Access, AccessOp, Bound, Callback, Case, CaseId, Expr, Program, Statement, Stream, StreamData,
-    StreamExpr, Tu, TuData, Value,
+    Access, AccessOp, Bound, Callback, CaseId, Effect, Pop, Program, Stream, StreamData,
+    StreamExpr, Tu, TuData,
 };
-use crate::core::text;
+use crate::core::access::print_lanes;
+use crate::core::code::Printer as CodePrinter;
+use crate::core::stream::{Dialect, print_effect, print_stream};
+use crate::core::{Type, text};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -18,6 +21,7 @@ impl Display for Program {
             match op {
                 AccessOp::NewTu(tu) => self.unit(f, *tu)?,
                 AccessOp::Stream(stream) => self.stream(f, *stream)?,
+                AccessOp::Effect(unit, effect) => self.effect(f, *unit, effect)?,
                 AccessOp::RegisterCallback(callback) => self.callback(f, callback)?,
             }
         }
@@ -26,7 +30,15 @@ impl Display for Program {
         writeln!(f, "    compute_loop {{")?;
         for case in self.execute.cases.values() {
             writeln!(f, "      case @{} {{", case.name)?;
-            self.block(f, case, &case.body, 8)?;
+            let mut printer = CodePrinter {
+                code: &case.code,
+                buffers: &self.buffers,
+                take: |f: &mut Formatter<'_>, _: &Pop, ty: Option<Type>| match ty {
+                    Some(ty) => write!(f, "pop_operand: {ty}"),
+                    None => f.write_str("pop_operand"),
+                },
+            };
+            printer.print(f, 8)?;
             writeln!(f, "      }}")?;
         }
         writeln!(f, "    }}")?;
@@ -44,6 +56,8 @@ impl Program {
             begin,
             end,
             step,
+            lanes,
+            hints,
             span: _,
         }) = access.units.get(tu)
         else {
@@ -51,13 +65,15 @@ impl Program {
         };
         let kind = match (begin, end) {
             (Bound::Constant(_), Bound::Constant(_)) => "dense",
-            (Bound::Stream(_), _) | (_, Bound::Stream(_)) => "range",
+            (Bound::Value(_), _) | (_, Bound::Value(_)) => "range",
         };
-        write!(f, "%{name} = new_tu {kind} ")?;
+        write!(f, "%{name} = new_tu {kind}")?;
+        print_lanes(f, *lanes)?;
+        f.write_str(" ")?;
         access.bound(f, *begin)?;
         f.write_str(" to ")?;
         access.bound(f, *end)?;
-        write!(f, " step {step}")?;
+        write!(f, " step {step}{hints}")?;
         if let Some(parent) = parent {
             write!(f, " in %{}", access.unit_name(*parent))?;
         }
@@ -80,19 +96,19 @@ impl Program {
         write!(f, "%{name} = ")?;
         match expr {
             StreamExpr::InductionVariable => return writeln!(f, "get_ind_var %{unit}"),
-            StreamExpr::Mem { buffer, indices } => {
-                f.write_str("mem_stream ")?;
-                text::print_buffer_name(f, &self.buffers, *buffer)?;
-                f.write_str("[")?;
-                text::print_list(f, indices, |index| access.stream_name(*index))?;
-                f.write_str("]")?;
-            }
-            StreamExpr::Alu(arith) => {
-                f.write_str("alu_stream ")?;
-                text::print_arith(f, arith, |operand| access.stream_name(*operand))?;
+            StreamExpr::Mask => return writeln!(f, "get_mask %{unit}"),
+            StreamExpr::Made(expr) => {
+                let name = |stream: &Stream| access.stream_name(*stream);
+                print_stream(f, Dialect::Dlc, expr, &self.buffers, name)?;
             }
         }
         writeln!(f, " in %{unit}")
+    }
+
+    fn effect(&self, f: &mut Formatter<'_>, unit: Tu, effect: &Effect) -> fmt::Result {
+        let name = |stream: &Stream| self.access.stream_name(*stream);
+        print_effect(f, Dialect::Dlc, effect, &self.buffers, name)?;
+        writeln!(f, " in %{}", self.access.unit_name(unit))
     }
 
     fn callback(&self, f: &mut Formatter<'_>, callback: &Callback) -> fmt::Result {
@@ -121,68 +137,6 @@ impl Program {
         writeln!(f, "    }}")
     }
 
-    /// Recursion is as deep as `scf.if`s nest.
-    fn block(
-        &self,
-        f: &mut Formatter<'_>,
-        case: &Case,
-        statements: &[Statement],
-        indent: usize,
-    ) -> fmt::Result {
-        for statement in statements {
-            write!(f, "{:indent$}", "")?;
-            match statement {
-                Statement::Let(value, expr) => {
-                    write!(f, "%{} = ", case.value_name(*value))?;
-                    match expr {
-                        Expr::Pop => match case.values.get(*value) {
-                            Some(data) => write!(f, "pop_operand: {}", data.ty)?,
-                            None => f.write_str("pop_operand")?,
-                        },
-                        Expr::Arith(arith) => {
-                            text::print_arith(f, arith, |value| case.value_name(*value))?;
-                        }
-                        Expr::Load { buffer, indices } => {
-                            f.write_str("load ")?;
-                            text::print_buffer_name(f, &self.buffers, *buffer)?;
-                            f.write_str("[")?;
-                            text::print_list(f, indices, |value| case.value_name(*value))?;
-                            f.write_str("]")?;
-                        }
-                    }
-                    writeln!(f)?;
-                }
-                Statement::Store {
-                    buffer,
-                    indices,
-                    value,
-                    span: _,
-                } => {
-                    write!(f, "store %{}, ", case.value_name(*value))?;
-                    text::print_buffer_name(f, &self.buffers, *buffer)?;
-                    f.write_str("[")?;
-                    text::print_list(f, indices, |value| case.value_name(*value))?;
-                    f.write_str("]\n")?;
-                }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    span: _,
-                } => {
-                    writeln!(f, "scf.if %{} {{", case.value_name(*condition))?;
-                    self.block(f, case, then, indent + 2)?;
-                    if !otherwise.is_empty() {
-                        writeln!(f, "{:indent$}}} else {{", "")?;
-                        self.block(f, case, otherwise, indent + 2)?;
-                    }
-                    writeln!(f, "{:indent$}}}", "")?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Name of a case without `@`; the id if there is no such case.
     fn case_name(&self, case: CaseId) -> String {
         let data = self.execute.cases.get(case);
@@ -194,7 +148,7 @@ impl Access {
     fn bound(&self, f: &mut Formatter<'_>, bound: Bound) -> fmt::Result {
         match bound {
             Bound::Constant(value) => write!(f, "{value}"),
-            Bound::Stream(stream) => write!(f, "%{}", self.stream_name(stream)),
+            Bound::Value(stream) => write!(f, "%{}", self.stream_name(stream)),
         }
     }
 
@@ -208,13 +162,5 @@ impl Access {
     pub(super) fn stream_name(&self, stream: Stream) -> String {
         let data = self.streams.get(stream);
         data.map_or_else(|| stream.to_string(), |data| data.name.clone())
-    }
-}
-
-impl Case {
-    /// Name of a value without `%`; the id if there is no such value.
-    fn value_name(&self, value: Value) -> String {
-        let data = self.values.get(value);
-        data.map_or_else(|| value.to_string(), |data| data.name.clone())
     }
 }

@@ -61,8 +61,8 @@ use crate::analysis::Decoupling;
 use crate::analysis::decoupling::{Code, Iteration, Piece, Placement};
 use crate::core::text::Names;
 use crate::core::{
-    Arith, Buffer, BufferId, ElementType, Init, Ir as _, Role, Scalar, ScalarType, Span, UnaryOp,
-    ValueData,
+    self, Access, Arith, Buffer, BufferId, Compute, ElementType, Init, Ir as _, LoopHints,
+    ReadHints, Role, Scalar, ScalarType, Span, Type, UnaryOp, ValueData,
 };
 use crate::{scf, slc};
 
@@ -91,6 +91,14 @@ pub fn scf_to_slc(func: &scf::Func) -> Result<slc::Func, LowerError> {
         streams: lowering.streams,
         body,
     })
+}
+
+fn alu(arith: Arith<slc::Stream>) -> slc::StreamExpr {
+    slc::StreamExpr::Compute(Compute::Arith(arith))
+}
+
+fn computed_by(arith: Arith<slc::Value>) -> slc::Expr {
+    slc::Expr::Compute(Compute::Arith(arith))
 }
 
 /// The temporary of each value that is used in another code than the one that computes it.
@@ -188,7 +196,7 @@ struct Lowering<'c, 'a> {
     carried: Carried,
     /// Of buffers and streams.
     names: Names,
-    streams: PrimaryMap<slc::Stream, ValueData>,
+    streams: PrimaryMap<slc::Stream, ValueData<Type>>,
     stream_of: SecondaryMap<scf::Value, slc::Stream>,
     /// Constants that are visible streams.
     constants: Vec<scf::Value>,
@@ -203,12 +211,16 @@ impl Lowering<'_, '_> {
             let into = &mut body.streams;
             let expr = match expr {
                 scf::Expr::Arith(arith) => {
-                    slc::StreamExpr::Alu(arith.map(|&v| self.operand(v, into)))
+                    let arith = arith.map(|&v| self.operand(v, into));
+                    alu(arith)
                 }
-                scf::Expr::Load { buffer, indices } => slc::StreamExpr::Mem {
-                    buffer: *buffer,
-                    indices: indices.iter().map(|&v| self.operand(v, into)).collect(),
-                },
+                scf::Expr::Load { buffer, indices } => {
+                    let indices = indices.iter().map(|&v| self.operand(v, into)).collect();
+                    slc::StreamExpr::Mem {
+                        access: Access::element(*buffer, indices),
+                        hints: ReadHints::default(),
+                    }
+                }
             };
             let stream = self.stream_for(value);
             body.streams.push(slc::StreamDef { stream, expr });
@@ -239,6 +251,8 @@ impl Lowering<'_, '_> {
                     lower: self.bound(*begin),
                     upper: self.bound(*end),
                     step: *step,
+                    lanes: None,
+                    hints: LoopHints::default(),
                     induction: self.stream_for(*position),
                     span: self.choice.func.values[*position].span,
                     body: self.iteration(body),
@@ -247,8 +261,10 @@ impl Lowering<'_, '_> {
                     lower: slc::Bound::Constant(0),
                     upper: counts
                         .next()
-                        .map_or(slc::Bound::Constant(0), slc::Bound::Stream),
+                        .map_or(slc::Bound::Constant(0), slc::Bound::Value),
                     step: 1,
+                    lanes: None,
+                    hints: LoopHints::default(),
                     induction: self.stream("branch", ScalarType::Index, *span),
                     span: *span,
                     body: self.iteration(body),
@@ -268,7 +284,7 @@ impl Lowering<'_, '_> {
             && let Some(scalar) = self.choice.constant(value)
         {
             let stream = self.stream_for(value);
-            let expr = slc::StreamExpr::Alu(Arith::Constant(scalar));
+            let expr = alu(Arith::Constant(scalar));
             into.push(slc::StreamDef { stream, expr });
             self.constants.push(value);
         }
@@ -278,7 +294,7 @@ impl Lowering<'_, '_> {
     fn stream(&mut self, name: &str, ty: ScalarType, span: Span) -> slc::Stream {
         self.streams.push(ValueData {
             name: self.names.fresh(name),
-            ty,
+            ty: ty.into(),
             span,
         })
     }
@@ -295,7 +311,7 @@ impl Lowering<'_, '_> {
             scf::Bound::Constant(position) => slc::Bound::Constant(position),
             scf::Bound::Value(value) => match self.choice.constant(value) {
                 Some(Scalar::Index(position)) => slc::Bound::Constant(position),
-                _ => slc::Bound::Stream(self.stream_of[value]),
+                _ => slc::Bound::Value(self.stream_of[value]),
             },
         }
     }
@@ -311,11 +327,11 @@ impl Lowering<'_, '_> {
         let mut runs = self.operand(condition, into);
         let name = &self.choice.func.values[condition].name;
         if !holds {
-            let expr = slc::StreamExpr::Alu(Arith::Unary(UnaryOp::Not, runs));
+            let expr = alu(Arith::Unary(UnaryOp::Not, runs));
             runs = self.stream(&format!("{name}_else"), ScalarType::BOOL, span);
             into.push(slc::StreamDef { stream: runs, expr });
         }
-        let expr = slc::StreamExpr::Alu(Arith::Convert(runs, ScalarType::Index));
+        let expr = alu(Arith::Convert(runs, ScalarType::Index));
         let stream = self.stream(&format!("{name}_count"), ScalarType::Index, span);
         into.push(slc::StreamDef { stream, expr });
         stream
@@ -338,9 +354,9 @@ impl Lowering<'_, '_> {
             Some(scf::Statement::Store { span, .. } | scf::Statement::If { span, .. }) => *span,
             Some(scf::Statement::For { .. }) | None => Span::default(),
         };
+        let values = lowering.values;
         slc::Callback {
-            values: lowering.values,
-            body,
+            code: core::Code { values, body },
             span,
         }
     }
@@ -349,7 +365,7 @@ impl Lowering<'_, '_> {
 struct CodeLowering<'l, 'c, 'a> {
     around: &'l Lowering<'c, 'a>,
     names: Names,
-    values: PrimaryMap<slc::Value, ValueData>,
+    values: PrimaryMap<slc::Value, ValueData<Type>>,
     /// What is visible here of each value.
     known: HashMap<scf::Value, slc::Value>,
     /// The keys of `known` in the order in which they came.
@@ -383,7 +399,7 @@ impl CodeLowering<'_, '_, '_> {
         let mut statements = Vec::new();
         for (stream, value) in taken {
             let taken = self.define(value);
-            statements.push(slc::Statement::Let(taken, slc::Expr::FromStream(stream)));
+            statements.push(slc::Statement::Let(taken, slc::Expr::Take(stream)));
         }
         statements
     }
@@ -391,7 +407,7 @@ impl CodeLowering<'_, '_, '_> {
     fn value(&mut self, name: &str, ty: ScalarType, span: Span) -> slc::Value {
         self.values.push(ValueData {
             name: self.names.fresh(name),
-            ty,
+            ty: ty.into(),
             span,
         })
     }
@@ -430,7 +446,7 @@ impl CodeLowering<'_, '_, '_> {
             if left.len() == unknown {
                 let arith = arith.map(|v| self.known_as(*v));
                 let computed = self.define(next);
-                into.push(slc::Statement::Let(computed, slc::Expr::Arith(arith)));
+                into.push(slc::Statement::Let(computed, computed_by(arith)));
             }
         }
         self.known_as(value)
@@ -443,16 +459,13 @@ impl CodeLowering<'_, '_, '_> {
 
     fn restore(&mut self, value: scf::Value, buffer: BufferId, into: &mut Vec<slc::Statement>) {
         let ValueData { name, ty, span } = &self.around.choice.func.values[value];
-        let load = slc::Expr::Load {
-            buffer,
-            indices: Vec::new(),
-        };
+        let load = slc::Expr::Load(Access::element(buffer, Vec::new()));
         let expr = match ty {
             ScalarType::Element(_) => load,
             ScalarType::Index => {
                 let kept = self.value(name, ElementType::S64.into(), *span);
                 into.push(slc::Statement::Let(kept, load));
-                slc::Expr::Arith(Arith::Convert(kept, ScalarType::Index))
+                computed_by(Arith::Convert(kept, ScalarType::Index))
             }
         };
         let restored = self.define(value);
@@ -464,13 +477,12 @@ impl CodeLowering<'_, '_, '_> {
         let mut kept = self.known_as(value);
         if *ty == ScalarType::Index {
             let s64 = ScalarType::from(ElementType::S64);
-            let convert = slc::Expr::Arith(Arith::Convert(kept, s64));
+            let convert = computed_by(Arith::Convert(kept, s64));
             kept = self.value(name, s64, *span);
             into.push(slc::Statement::Let(kept, convert));
         }
         into.push(slc::Statement::Store {
-            buffer,
-            indices: Vec::new(),
+            access: Access::element(buffer, Vec::new()),
             value: kept,
             span: *span,
         });
@@ -484,11 +496,11 @@ impl CodeLowering<'_, '_, '_> {
         match statement {
             scf::Statement::Let(value, expr) => {
                 let expr = match expr {
-                    scf::Expr::Arith(arith) => slc::Expr::Arith(arith.map(|v| self.known_as(*v))),
-                    scf::Expr::Load { buffer, indices } => slc::Expr::Load {
-                        buffer: *buffer,
-                        indices: indices.iter().map(|v| self.known_as(*v)).collect(),
-                    },
+                    scf::Expr::Arith(arith) => computed_by(arith.map(|v| self.known_as(*v))),
+                    scf::Expr::Load { buffer, indices } => {
+                        let indices = indices.iter().map(|v| self.known_as(*v)).collect();
+                        slc::Expr::Load(Access::element(*buffer, indices))
+                    }
                 };
                 let defined = self.define(*value);
                 into.push(slc::Statement::Let(defined, expr));
@@ -502,8 +514,10 @@ impl CodeLowering<'_, '_, '_> {
                 indices,
                 span,
             } => into.push(slc::Statement::Store {
-                buffer: *buffer,
-                indices: indices.iter().map(|v| self.known_as(*v)).collect(),
+                access: Access::element(
+                    *buffer,
+                    indices.iter().map(|v| self.known_as(*v)).collect(),
+                ),
                 value: self.known_as(*value),
                 span: *span,
             }),

@@ -1,11 +1,12 @@
 //! SLC to DLC: the streams become the access program, the callbacks the execute program.
 //!
 //! * Each loop becomes one traversal unit, child of the unit of the loop around it. If the function's own
-//!   body has streams or fires a callback by itself, a unit `%once` of one position stands for it.
-//! * Each stream becomes a stream of the unit of its body.
+//!   body has streams or effects, or fires a callback by itself, a unit `%once` of one position stands for it.
+//! * Each stream and each effect becomes one of the unit of its body; a mask becomes a `get_mask`. Lanes and hints of a loop are
+//!   those of its unit.
 //! * Each callback becomes a case, registered for its event of its unit: begin and end of the loop
 //!   that it stands before or behind, iterate of the loop that holds it alone.
-//! * Each `slc.from_stream` becomes a `pop_operand` in its place and a registered operand of its
+//! * Each `slc.from_stream` and `slcv.from_buffer` becomes a `pop_operand` in its place and a registered operand of its
 //!   stream; both sides keep the order of the text. Everything else in a callback stays what it is.
 //!
 //! Before:
@@ -54,7 +55,7 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 
 use super::LowerError;
 use crate::core::text::Names;
-use crate::core::{Ir as _, Span};
+use crate::core::{Ir as _, LoopHints, Span};
 use crate::{dlc, slc};
 
 /// Lowers a program; the errors are those of its verifier.
@@ -76,20 +77,23 @@ pub fn slc_to_dlc(func: &slc::Func) -> Result<dlc::Program, LowerError> {
         slc::Step::For(_) => false,
     };
     let fires = func.body.steps.iter().enumerate().any(alone);
-    let once = (fires || !func.body.streams.is_empty()).then(|| {
-        let unit = dlc::TuData {
-            name: lowering.names.fresh("once"),
-            parent: None,
-            begin: dlc::Bound::Constant(0),
-            end: dlc::Bound::Constant(1),
-            step: 1,
-            span: Span::default(),
-        };
-        Unit {
-            tu: lowering.access.new_tu(unit),
-            name: "once",
-        }
-    });
+    let once =
+        (fires || !func.body.streams.is_empty() || !func.body.effects.is_empty()).then(|| {
+            let unit = dlc::TuData {
+                name: lowering.names.fresh("once"),
+                parent: None,
+                begin: dlc::Bound::Constant(0),
+                end: dlc::Bound::Constant(1),
+                step: 1,
+                lanes: None,
+                hints: LoopHints::default(),
+                span: Span::default(),
+            };
+            Unit {
+                tu: lowering.access.new_tu(unit),
+                name: "once",
+            }
+        });
     lowering.body(&func.body, once);
     Ok(dlc::Program {
         name: func.name.clone(),
@@ -124,16 +128,12 @@ impl<'a> Lowering<'a> {
         // A body without unit is the function's own, and then has no streams and is no event.
         if let Some(unit) = unit {
             for def in &body.streams {
-                let expr = match &def.expr {
-                    slc::StreamExpr::Mem { buffer, indices } => dlc::StreamExpr::Mem {
-                        buffer: *buffer,
-                        indices: indices.iter().map(|&s| self.streams[s]).collect(),
-                    },
-                    slc::StreamExpr::Alu(arith) => {
-                        dlc::StreamExpr::Alu(arith.map(|&s| self.streams[s]))
-                    }
-                };
-                self.stream(def.stream, unit.tu, expr);
+                let expr = def.expr.map(|&s| self.streams[s]);
+                self.stream(def.stream, unit.tu, dlc::StreamExpr::Made(expr));
+            }
+            for effect in &body.effects {
+                let effect = effect.map(|&s| self.streams[s]);
+                self.access.effect(unit.tu, effect);
             }
         }
         let mut begin = None;
@@ -144,6 +144,9 @@ impl<'a> Lowering<'a> {
                     let tu = self.unit(inner, unit.map(|unit| unit.tu));
                     let position = dlc::StreamExpr::InductionVariable;
                     self.stream(inner.induction, tu.tu, position);
+                    if let Some(mask) = inner.lanes.and_then(|lanes| lanes.mask) {
+                        self.stream(mask, tu.tu, dlc::StreamExpr::Mask);
+                    }
                     if let Some(callback) = begin.take() {
                         self.callback(callback, tu, dlc::Event::Begin);
                     }
@@ -166,16 +169,15 @@ impl<'a> Lowering<'a> {
 
     fn unit(&mut self, inner: &'a slc::Loop, parent: Option<dlc::Tu>) -> Unit<'a> {
         let name = &self.func.streams[inner.induction].name;
-        let bound = |bound| match bound {
-            slc::Bound::Constant(position) => dlc::Bound::Constant(position),
-            slc::Bound::Stream(s) => dlc::Bound::Stream(self.streams[s]),
-        };
+        let bound = |bound: slc::Bound| bound.map(|s| self.streams[s]);
         let unit = dlc::TuData {
             name: self.names.fresh(&format!("tu_{name}")),
             parent,
             begin: bound(inner.lower),
             end: bound(inner.upper),
             step: inner.step,
+            lanes: inner.lanes.map(|lanes| lanes.count),
+            hints: inner.hints,
             span: inner.span,
         };
         Unit {
@@ -197,12 +199,14 @@ impl<'a> Lowering<'a> {
 
     fn callback(&mut self, callback: &slc::Callback, unit: Unit<'a>, event: dlc::Event) {
         let name = format!("{}_{}", unit.name, event.name());
-        let mut operands = Vec::new();
-        let body = self.statements(callback, &callback.body, &mut operands);
+        let operands = callback.code.takes().map(|(value, &stream)| dlc::Operand {
+            stream: self.streams[stream],
+            span: callback.code.values[value].span,
+        });
+        let operands = operands.collect();
         let case = self.cases.push(dlc::Case {
             name: self.case_names.fresh(&name),
-            values: callback.values.values().cloned().collect(),
-            body,
+            code: callback.code.map(|_| dlc::Pop),
             span: callback.span,
         });
         self.access.register(dlc::Callback {
@@ -212,61 +216,5 @@ impl<'a> Lowering<'a> {
             operands,
             span: callback.span,
         });
-    }
-
-    /// Guards nest to a limited depth (rule 10 of SLC).
-    fn statements(
-        &self,
-        callback: &slc::Callback,
-        statements: &[slc::Statement],
-        operands: &mut Vec<dlc::Operand>,
-    ) -> Vec<dlc::Statement> {
-        let value = |v: slc::Value| dlc::Value::from_u32(v.as_u32());
-        let values = |list: &[slc::Value]| list.iter().copied().map(value).collect();
-        let mut lowered = Vec::with_capacity(statements.len());
-        for statement in statements {
-            lowered.push(match statement {
-                slc::Statement::Let(v, expr) => {
-                    let expr = match expr {
-                        slc::Expr::FromStream(stream) => {
-                            operands.push(dlc::Operand {
-                                stream: self.streams[*stream],
-                                span: callback.values[*v].span,
-                            });
-                            dlc::Expr::Pop
-                        }
-                        slc::Expr::Arith(arith) => dlc::Expr::Arith(arith.map(|&v| value(v))),
-                        slc::Expr::Load { buffer, indices } => dlc::Expr::Load {
-                            buffer: *buffer,
-                            indices: values(indices),
-                        },
-                    };
-                    dlc::Statement::Let(value(*v), expr)
-                }
-                slc::Statement::Store {
-                    buffer,
-                    indices,
-                    value: stored,
-                    span,
-                } => dlc::Statement::Store {
-                    buffer: *buffer,
-                    indices: values(indices),
-                    value: value(*stored),
-                    span: *span,
-                },
-                slc::Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    span,
-                } => dlc::Statement::If {
-                    condition: value(*condition),
-                    then: self.statements(callback, then, operands),
-                    otherwise: self.statements(callback, otherwise, operands),
-                    span: *span,
-                },
-            });
-        }
-        lowered
     }
 }

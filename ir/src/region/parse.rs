@@ -5,14 +5,12 @@ use std::str::FromStr;
 use cranelift_entity::PrimaryMap;
 
 use super::{Expr, Extent, IndexMode, Nest, Region, Statement, Value};
-use crate::core::text::{Cursor, Scope, TokenKind};
+use crate::core::text::{Cursor, Scope, TokenKind, names};
 use crate::core::{Buffer, BufferId, CombineOp, Ir as _, ParseError, ScalarType, Span, ValueData};
 
-/// What a name stands for.
-#[derive(Clone, Copy)]
-enum Name {
-    Buffer(BufferId),
-    Value(Value),
+names! {
+    Buffer(BufferId) "a buffer",
+    Value(Value) "a value",
 }
 
 struct Parser<'t> {
@@ -187,7 +185,7 @@ impl<'t> Parser<'t> {
             return Ok((expr, ty));
         }
         let scope = &self.scope;
-        let Some(arith) = self.cursor.arith(|cursor| value(cursor, scope))? else {
+        let Some(arith) = self.cursor.arith(|cursor| scope.read(cursor))? else {
             return self
                 .cursor
                 .unexpected("`read`, `index` or an arithmetic operation");
@@ -213,31 +211,15 @@ impl<'t> Parser<'t> {
     }
 
     fn value(&mut self) -> Result<Value, ParseError> {
-        value(&mut self.cursor, &self.scope)
+        self.scope.read(&mut self.cursor)
     }
 
     fn indices(&mut self) -> Result<Vec<Value>, ParseError> {
         let scope = &self.scope;
-        self.cursor.list("[", "]", |cursor| value(cursor, scope))
+        self.cursor.list("[", "]", |cursor| scope.read(cursor))
     }
 
     fn buffer(&mut self) -> Result<BufferId, ParseError> {
-        if let TokenKind::Value(name) = self.cursor.peek().kind
-            && let Name::Buffer(buffer) = self.scope.find(name, self.cursor.peek().span)?
-        {
-            self.cursor.advance();
-            return Ok(*buffer);
-        }
-        self.cursor.unexpected("a buffer")
+        self.scope.read(&mut self.cursor)
     }
-}
-
-fn value(cursor: &mut Cursor<'_>, scope: &Scope<'_, Name>) -> Result<Value, ParseError> {
-    if let TokenKind::Value(name) = cursor.peek().kind
-        && let Name::Value(value) = scope.find(name, cursor.peek().span)?
-    {
-        cursor.advance();
-        return Ok(*value);
-    }
-    cursor.unexpected("a value")
 }

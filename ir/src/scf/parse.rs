@@ -3,14 +3,12 @@
 use std::str::FromStr;
 
 use super::{Bound, Builder, Expr, Func, Value, ValueData};
-use crate::core::text::{Cursor, Scope, TokenKind};
+use crate::core::text::{Cursor, Scope, TokenKind, names};
 use crate::core::{BufferId, Ir as _, ParseError, ScalarType};
 
-/// What a name stands for.
-#[derive(Clone, Copy)]
-enum Name {
-    Buffer(BufferId),
-    Value(Value),
+names! {
+    Buffer(BufferId) "a buffer",
+    Value(Value) "a value",
 }
 
 struct Parser<'t> {
@@ -119,7 +117,7 @@ impl Parser<'_> {
             return Ok((Expr::Load { buffer, indices }, ty));
         }
         let scope = &self.scope;
-        let Some(arith) = self.cursor.arith(|cursor| value(cursor, scope))? else {
+        let Some(arith) = self.cursor.arith(|cursor| scope.read(cursor))? else {
             return self.cursor.unexpected("`load` or an arithmetic operation");
         };
         let values = &self.builder.func().values;
@@ -138,31 +136,15 @@ impl Parser<'_> {
     }
 
     fn value(&mut self) -> Result<Value, ParseError> {
-        value(&mut self.cursor, &self.scope)
+        self.scope.read(&mut self.cursor)
     }
 
     fn indices(&mut self) -> Result<Vec<Value>, ParseError> {
         let scope = &self.scope;
-        self.cursor.list("[", "]", |cursor| value(cursor, scope))
+        self.cursor.list("[", "]", |cursor| scope.read(cursor))
     }
 
     fn buffer(&mut self) -> Result<BufferId, ParseError> {
-        if let TokenKind::Value(name) = self.cursor.peek().kind
-            && let Name::Buffer(buffer) = self.scope.find(name, self.cursor.peek().span)?
-        {
-            self.cursor.advance();
-            return Ok(*buffer);
-        }
-        self.cursor.unexpected("a buffer")
+        self.scope.read(&mut self.cursor)
     }
-}
-
-fn value(cursor: &mut Cursor<'_>, scope: &Scope<'_, Name>) -> Result<Value, ParseError> {
-    if let TokenKind::Value(name) = cursor.peek().kind
-        && let Name::Value(value) = scope.find(name, cursor.peek().span)?
-    {
-        cursor.advance();
-        return Ok(*value);
-    }
-    cursor.unexpected("a value")
 }

@@ -33,55 +33,69 @@
 //!
 //! ```text
 //! func      = "slc.func" @name "{" buffer* body "}"
-//! body      = stream* step*
-//! stream    = %s "=" "slc.mem_stream" %buffer "[" %s,* "]"  |  %s "=" "slc.alu_stream" arithmetic
+//! body      = (%s "=" stream)* effect* step*
 //! step      = loop | callback
-//! loop      = "slc.for" %s "=" bound "to" bound "step" integer "{" body "}"        bound = integer | %s
-//! callback  = "slc.callback" "{" statement* "}"
-//! statement = %v "=" "slc.from_stream" %s  |  %v "=" arithmetic  |  %v "=" "load" %buffer "[" %v,* "]"
-//!           | "store" %v "," %buffer "[" %v,* "]"  |  "scf.if" %v "{" statement* "}" ("else" "{" statement* "}")?
+//! loop      = "slc.for" %s "=" bound "to" bound "step" integer hints "{" body "}"               bound = integer | %s
+//!           | "slcv.for" lanes %s "=" bound "to" bound "step" integer ("mask" %s)? hints "{" body "}"
+//! callback  = "slc.callback" block
+//! take      = "slc.from_stream" %s | "slcv.from_buffer" %row
 //! ```
 //!
-//! A body states its streams first, then its steps: all streams of a body advance together.
+//! `stream`, `effect` and `hints` are those of [`crate::core::stream`], `block` is that of [`crate::core::code`]. A body states
+//! its streams first, then its effects, then its steps: all streams of a body advance together.
+//!
+//! SLCV is SLC with the forms that have lanes or rows, spelled `slcv.`; every SLC program is an SLCV program, and one
+//! type is both.
 //!
 //! # Semantics
 //!
 //! * **Loop.** `slc.for %i = lower to upper step s` begins once in each iteration of the body that
 //!   holds it, and reads its bounds then. It iterates for each position `lower + k * s` below `upper`,
 //!   `k = 0, 1, ...`, and ends once, also when there was no position. The function's own body has one iteration.
+//!   `slcv.for<8> %i` takes 8 positions an iteration: `%i` is that of lane 0, lane `k` stands at `%i + k * s`; lane `k`
+//!   of the mask says whether that is below `upper`.
 //! * **Streams.** In each iteration the induction variable takes the next position, then every stream
 //!   of the body advances by exactly one element, in textual order, each from the current elements of
 //!   its operands, and all before the first step of the iteration. In the inner loops the stream keeps its
 //!   element. Streams read inputs only, which nobody writes (rule 7): the access unit may be any
 //!   number of iterations ahead of the execute unit, and nobody can tell.
+//! * **Rows.** `slcv.buf_stream` is a new empty row in each iteration of its body. `slcv.to_buffer` appends to it, there
+//!   or in a loop inside. A callback takes it as one operand, full (rule 9).
+//! * **Effects** happen in textual order, after the streams and before the first step. `store_stream` writes an output that
+//!   nothing but `store_stream` touches (rule 11): such writes are in the order of the traversal, and nobody can tell when.
 //! * **Steps** happen in textual order, so siblings run one after the other. A loop's step is over when
 //!   the loop has ended.
 //! * **Callbacks.** The place of a callback says the [event](Event) at which it fires: after a loop, the end of that
 //!   loop; else before a loop, the begin of that loop; else (the body has no loop) each iteration of the body.
 //!   All callbacks of a program fire in one sequence, one at a time, each when the steps before it are over.
-//!   `slc.from_stream` gives the element that its stream has at the event. A callback starts with no
-//!   other values: what passes from one firing to a later one passes through a buffer.
-//! * **Statements** of a callback run in order; arithmetic is [`Arith`], the same on both sides.
-//!   An access outside its buffer is an error of the caller's.
+//!   `slc.from_stream` gives what its stream holds at the event, a scalar or a vector, `slcv.from_buffer` a row. A callback
+//!   starts with no other values: what passes from one firing to a later one passes through a buffer.
+//! * **Statements** of a callback are [code](crate::core::code), an access is one of [`crate::core::access`], the same on both
+//!   sides. An access outside its buffer is an error of the caller's.
+//! * **Hints** change what a machine does at the same time, never a result.
 //!
 //! # Rules
 //!
-//! `verify` checks that
+//! `verify` checks the rules of [`crate::core::code`] for every callback, and that
 //!
 //! 1. names can be read back, and what is visible in one place has different names: buffers, streams
 //!    and values alike;
 //! 2. buffers can be allocated and start as declared;
-//! 3. every stream and value is defined once, before its uses, and used in its scope: a stream in
-//!    the rest of its body and everything inside (an induction variable: in the body of its loop), a value in
-//!    the rest of its statement list and everything inside;
-//! 4. types agree: arithmetic as [`Arith`] says, `slc.from_stream` keeps its stream's type, what is
-//!    loaded, stored or streamed has the buffer's element type, a condition is `bool`;
-//! 5. an access has one `index` for each dimension of its buffer;
-//! 6. bounds are `index`, steps positive;
-//! 7. `slc.mem_stream` reads an input, `store` writes an output or temporary;
+//! 3. every stream is defined once, before its uses, and used in its scope: the rest of its body and everything
+//!    inside; an induction variable and a mask: the body of their loop;
+//! 4. types agree: computations as [`crate::core::compute`] says, a take keeps its stream's type, what is streamed or stored has
+//!    the buffer's element type, what is appended to a row has the row's, masks are `bool` of the lanes that they mask;
+//! 5. an access has one `index` for each dimension of its buffer, and lanes only along a dimension;
+//! 6. bounds are `index`, steps positive; a loop of lanes has a mask, unless its bounds are constant and it has a
+//!    multiple of the lanes' number of positions;
+//! 7. `mem_stream` reads an input, `store_stream` writes an output;
 //! 8. no two callbacks stand side by side: one event, one callback;
-//! 9. `slc.from_stream` stands outside `scf.if`: what a callback takes does not depend on data;
-//! 10. loops and guards are nested at most [`MAX_DEPTH`] deep.
+//! 9. in each iteration of the body that states a row, exactly its number of elements is appended, all of them before the
+//!    row is taken: an append without mask appends all lanes, one under the mask of a loop around as many elements as that loop
+//!    has positions, and the loops between the row and its appends have constant bounds;
+//! 10. loops and blocks are nested at most [`MAX_DEPTH`] deep;
+//! 11. what `store_stream` writes, no callback touches;
+//! 12. hints are at least 1, and `cores` stands on a loop of the function's own body.
 
 mod eval;
 mod parse;
@@ -91,21 +105,31 @@ mod verify;
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::core::{
-    Arith, Buffer, BufferId, Diagnostics, EvalError, Ir, Limits, Memory, Span, ValueData,
+    self, Buffer, BufferId, Code, Diagnostics, EvalError, Ir, Lanes, Limits, LoopHints, Memory,
+    Span, Type, ValueData,
 };
 
-/// Deepest nesting of loops and guards.
-pub const MAX_DEPTH: usize = 64;
+pub use crate::core::code::{MAX_DEPTH, Value};
 
 /// A stream: what the access unit knows, one element at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream(u32);
 entity_impl!(Stream, "s");
 
-/// A value of a callback.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Value(u32);
-entity_impl!(Value, "v");
+/// What a stream's elements are.
+pub type StreamExpr = core::StreamExpr<Stream>;
+
+/// What the access unit does beside pushing.
+pub type Effect = core::Effect<Stream>;
+
+/// Bound of a loop: a dense traversal has constants, a range traversal streams.
+pub type Bound = core::Bound<Stream>;
+
+/// One line of a callback.
+pub type Statement = core::code::Statement<Stream>;
+
+/// What defines a value of a callback.
+pub type Expr = core::code::Expr<Stream>;
 
 /// A program.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,8 +138,8 @@ pub struct Func {
     pub name: String,
     /// All buffers, in the order of the declarations.
     pub buffers: PrimaryMap<BufferId, Buffer>,
-    /// All streams, those of the loops' induction variables included.
-    pub streams: PrimaryMap<Stream, ValueData>,
+    /// All streams, the loops' induction variables and masks included.
+    pub streams: PrimaryMap<Stream, ValueData<Type>>,
     /// What runs once.
     pub body: Body,
 }
@@ -125,31 +149,19 @@ pub struct Func {
 pub struct Body {
     /// The streams that advance once an iteration, each after those that it is made from.
     pub streams: Vec<StreamDef>,
+    /// What the access unit does then.
+    pub effects: Vec<Effect>,
     /// Loops and callbacks, in order.
     pub steps: Vec<Step>,
 }
 
-/// Definition of a stream that is not an induction variable.
+/// Definition of a stream that is no induction variable or mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamDef {
     /// The stream.
     pub stream: Stream,
     /// Its elements.
     pub expr: StreamExpr,
-}
-
-/// What a stream's elements are.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StreamExpr {
-    /// `slc.mem_stream %buffer[%i, %j]`: an element of memory.
-    Mem {
-        /// An input.
-        buffer: BufferId,
-        /// One `index` stream for each dimension of the buffer.
-        indices: Vec<Stream>,
-    },
-    /// `slc.alu_stream add %a, %b`: computed from other streams.
-    Alu(Arith<Stream>),
 }
 
 /// One step of an iteration.
@@ -164,7 +176,7 @@ pub enum Step {
 /// `slc.for %i = lower to upper step s { body }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loop {
-    /// The stream of positions.
+    /// The stream of positions, those of lane 0 if there are lanes.
     pub induction: Stream,
     /// First position.
     pub lower: Bound,
@@ -172,75 +184,23 @@ pub struct Loop {
     pub upper: Bound,
     /// Distance of two positions, positive.
     pub step: i64,
+    /// The positions of one iteration; the mask is a stream that the loop defines.
+    pub lanes: Option<Lanes<Stream>>,
+    /// How a machine runs it.
+    pub hints: LoopHints,
     /// What each iteration does.
     pub body: Body,
     /// Where the loop is.
     pub span: Span,
 }
 
-/// Bound of a loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// The same each time: a dense traversal.
-    Constant(i64),
-    /// The stream's element when the loop begins: a range traversal.
-    Stream(Stream),
-}
-
 /// `slc.callback { statements }`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Callback {
-    /// All values that the statements define.
-    pub values: PrimaryMap<Value, ValueData>,
-    /// What it does, in order.
-    pub body: Vec<Statement>,
+    /// What it does.
+    pub code: Code<Stream>,
     /// Where the callback is.
     pub span: Span,
-}
-
-/// One line of a callback.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Statement {
-    /// Defines a value.
-    Let(Value, Expr),
-    /// `store %value, %buffer[%i, %j]`.
-    Store {
-        /// An output or temporary.
-        buffer: BufferId,
-        /// One `index` for each dimension of the buffer.
-        indices: Vec<Value>,
-        /// Of the buffer's element type.
-        value: Value,
-        /// Where the statement is.
-        span: Span,
-    },
-    /// `scf.if %condition { statements } else { statements }`.
-    If {
-        /// A `bool`.
-        condition: Value,
-        /// Done when it is true.
-        then: Vec<Statement>,
-        /// Done when it is false.
-        otherwise: Vec<Statement>,
-        /// Where the statement is.
-        span: Span,
-    },
-}
-
-/// What a [`Statement::Let`] gives.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expr {
-    /// `slc.from_stream %s`: the stream's element at the event.
-    FromStream(Stream),
-    /// Scalar arithmetic.
-    Arith(Arith<Value>),
-    /// `load %buffer[%i, %j]`.
-    Load {
-        /// Any buffer.
-        buffer: BufferId,
-        /// One `index` for each dimension of the buffer.
-        indices: Vec<Value>,
-    },
 }
 
 /// When a callback fires.
@@ -263,6 +223,38 @@ impl Body {
             _ if is_loop(at + 1) => Event::Begin(at + 1),
             _ => Event::Iterate,
         }
+    }
+}
+
+impl Body {
+    /// The callbacks among the steps.
+    pub fn callbacks(&self) -> impl Iterator<Item = &Callback> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Callback(callback) => Some(callback),
+            Step::For(_) => None,
+        })
+    }
+
+    /// The loops among the steps.
+    pub fn loops(&self) -> impl Iterator<Item = &Loop> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::For(inner) => Some(inner),
+            Step::Callback(_) => None,
+        })
+    }
+}
+
+impl Func {
+    /// All bodies, each before those of the loops in it.
+    pub fn bodies(&self) -> Vec<&Body> {
+        let mut bodies = Vec::new();
+        let mut left = vec![&self.body];
+        while let Some(body) = left.pop() {
+            bodies.push(body);
+            let loops: Vec<&Loop> = body.loops().collect();
+            left.extend(loops.into_iter().rev().map(|inner| &inner.body));
+        }
+        bodies
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use cranelift_entity::{EntityRef, PrimaryMap};
-
-use super::{Body, Bound, Callback, Expr, Func, Statement, Step, Stream, StreamExpr};
-use crate::core::text::{print_arith, print_buffer_name, print_buffers, print_list};
-use crate::core::{BufferId, ValueData};
+use super::{Body, Bound, Callback, Func, Loop, Step, Stream};
+use crate::core::Type;
+use crate::core::access::print_lanes;
+use crate::core::code::{Printer as CodePrinter, name};
+use crate::core::stream::{Dialect, print_effect, print_stream};
+use crate::core::text::print_buffers;
 
 impl fmt::Display for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,41 +24,32 @@ struct Printer<'a, 'f> {
 }
 
 impl Printer<'_, '_> {
+    /// Recursion is as deep as loops nest.
     fn body(&mut self, body: &Body, depth: usize) -> fmt::Result {
+        let (func, buffers) = (self.func, &self.func.buffers);
         for def in &body.streams {
             self.indent(depth)?;
             write!(self.f, "%{} = ", self.stream(def.stream))?;
-            match &def.expr {
-                StreamExpr::Mem { buffer, indices } => {
-                    self.f.write_str("slc.mem_stream ")?;
-                    let streams = &self.func.streams;
-                    self.access(*buffer, indices, |&s| name(streams, s))?;
-                }
-                StreamExpr::Alu(arith) => {
-                    self.f.write_str("slc.alu_stream ")?;
-                    print_arith(self.f, arith, |&s| name(&self.func.streams, s))?;
-                }
-            }
+            let stream = |&s: &Stream| name(&func.streams, s);
+            print_stream(self.f, Dialect::Slc, &def.expr, buffers, stream)?;
+            self.f.write_char('\n')?;
+        }
+        for effect in &body.effects {
+            self.indent(depth)?;
+            let stream = |&s: &Stream| name(&func.streams, s);
+            print_effect(self.f, Dialect::Slc, effect, buffers, stream)?;
             self.f.write_char('\n')?;
         }
         for step in &body.steps {
             self.indent(depth)?;
             match step {
                 Step::For(inner) => {
-                    let [lower, upper] = [inner.lower, inner.upper].map(|bound| match bound {
-                        Bound::Constant(position) => position.to_string(),
-                        Bound::Stream(stream) => format!("%{}", self.stream(stream)),
-                    });
-                    let (position, step) = (self.stream(inner.induction), inner.step);
-                    writeln!(
-                        self.f,
-                        "slc.for %{position} = {lower} to {upper} step {step} {{"
-                    )?;
+                    self.header(inner)?;
                     self.body(&inner.body, depth + 1)?;
                 }
                 Step::Callback(callback) => {
                     self.f.write_str("slc.callback {\n")?;
-                    self.statements(callback, &callback.body, depth + 1)?;
+                    self.callback(callback, depth + 1)?;
                 }
             }
             self.indent(depth)?;
@@ -66,73 +58,39 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn statements(
-        &mut self,
-        callback: &Callback,
-        statements: &[Statement],
-        depth: usize,
-    ) -> fmt::Result {
-        let values = &callback.values;
-        for statement in statements {
-            self.indent(depth)?;
-            match statement {
-                Statement::Let(value, expr) => {
-                    write!(self.f, "%{} = ", name(values, *value))?;
-                    match expr {
-                        Expr::FromStream(stream) => {
-                            write!(self.f, "slc.from_stream %{}", self.stream(*stream))?;
-                        }
-                        Expr::Arith(arith) => {
-                            print_arith(self.f, arith, |&v| name(values, v))?;
-                        }
-                        Expr::Load { buffer, indices } => {
-                            self.f.write_str("load ")?;
-                            self.access(*buffer, indices, |&v| name(values, v))?;
-                        }
-                    }
-                }
-                Statement::Store {
-                    buffer,
-                    indices,
-                    value,
-                    span: _,
-                } => {
-                    write!(self.f, "store %{}, ", name(values, *value))?;
-                    self.access(*buffer, indices, |&v| name(values, v))?;
-                }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    span: _,
-                } => {
-                    writeln!(self.f, "scf.if %{} {{", name(values, *condition))?;
-                    self.statements(callback, then, depth + 1)?;
-                    if !otherwise.is_empty() {
-                        self.indent(depth)?;
-                        self.f.write_str("} else {\n")?;
-                        self.statements(callback, otherwise, depth + 1)?;
-                    }
-                    self.indent(depth)?;
-                    self.f.write_char('}')?;
-                }
-            }
-            self.f.write_char('\n')?;
+    fn header(&mut self, inner: &Loop) -> fmt::Result {
+        let count = inner.lanes.map(|lanes| lanes.count);
+        let word = if count.is_some() {
+            "slcv.for"
+        } else {
+            "slc.for"
+        };
+        self.f.write_str(word)?;
+        print_lanes(self.f, count)?;
+        let [lower, upper] = [inner.lower, inner.upper].map(|bound| match bound {
+            Bound::Constant(position) => position.to_string(),
+            Bound::Value(stream) => format!("%{}", self.stream(stream)),
+        });
+        let (position, step) = (self.stream(inner.induction), inner.step);
+        write!(self.f, " %{position} = {lower} to {upper} step {step}")?;
+        if let Some(mask) = inner.lanes.and_then(|lanes| lanes.mask) {
+            write!(self.f, " mask %{}", self.stream(mask))?;
         }
-        Ok(())
+        writeln!(self.f, "{} {{", inner.hints)
     }
 
-    /// `%buffer[%i, %j]`.
-    fn access<V, N: fmt::Display>(
-        &mut self,
-        buffer: BufferId,
-        indices: &[V],
-        name: impl FnMut(&V) -> N,
-    ) -> fmt::Result {
-        print_buffer_name(self.f, &self.func.buffers, buffer)?;
-        self.f.write_char('[')?;
-        print_list(self.f, indices, name)?;
-        self.f.write_char(']')
+    fn callback(&mut self, callback: &Callback, depth: usize) -> fmt::Result {
+        let func = self.func;
+        let take = |f: &mut fmt::Formatter<'_>, &stream: &Stream, _: Option<Type>| {
+            let word = take_word(func.streams.get(stream).map(|data| data.ty));
+            write!(f, "{word} %{}", name(&func.streams, stream))
+        };
+        let mut printer = CodePrinter {
+            code: &callback.code,
+            buffers: &func.buffers,
+            take,
+        };
+        printer.print(self.f, 2 * depth)
     }
 
     fn indent(&mut self, depth: usize) -> fmt::Result {
@@ -144,9 +102,10 @@ impl Printer<'_, '_> {
     }
 }
 
-/// The name, or the id of what does not exist.
-fn name<E: EntityRef + fmt::Display>(table: &PrimaryMap<E, ValueData>, entity: E) -> String {
-    table
-        .get(entity)
-        .map_or_else(|| entity.to_string(), |data| data.name.clone())
+/// The word that takes from a stream of this type.
+pub(super) fn take_word(ty: Option<Type>) -> &'static str {
+    match ty {
+        Some(Type::Row(_, _)) => "slcv.from_buffer",
+        Some(Type::Scalar(_) | Type::Vector(_, _)) | None => "slc.from_stream",
+    }
 }

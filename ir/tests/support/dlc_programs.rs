@@ -4,8 +4,9 @@
 //! programs that do the same things in another order give other results.
 
 use hlo2dae_ir::core::{
-    Arith, Array, BinaryOp, Buffer, BufferId, CompareOp, ElementType, Init, Role, Scalar,
-    ScalarType, Span, ValueData,
+    Access as Place, Arith, Array, BinaryOp, Buffer, BufferId, CompareOp, Compute, ElementType,
+    Init, LoopHints, ReadHints, Role, Scalar, ScalarType, Span, StreamExpr as Made, Type,
+    ValueData,
 };
 use hlo2dae_ir::dlc::*;
 
@@ -86,13 +87,28 @@ fn visible(access: &Access, unit: Option<Tu>, ty: ScalarType) -> Vec<Stream> {
         around.push(tu);
         next = access.units[tu].parent;
     }
-    let seen = |data: &StreamData| around.contains(&data.unit) && data.ty == ty;
+    let seen = |data: &StreamData| around.contains(&data.unit) && data.ty == ty.into();
     access
         .streams
         .iter()
         .filter(|(_, data)| seen(data))
         .map(|(stream, _)| stream)
         .collect()
+}
+
+fn alu(arith: Arith<Stream>) -> StreamExpr {
+    StreamExpr::Made(Made::Compute(Compute::Arith(arith)))
+}
+
+fn read(buffer: BufferId, indices: Vec<Stream>) -> StreamExpr {
+    StreamExpr::Made(Made::Mem {
+        access: Place::element(buffer, indices),
+        hints: ReadHints::default(),
+    })
+}
+
+fn computed(arith: Arith<Value>) -> Expr {
+    Expr::Compute(Compute::Arith(arith))
 }
 
 fn unit(access: &mut Access, choices: &mut Choices, table: BufferId, ids: BufferId) {
@@ -102,7 +118,7 @@ fn unit(access: &mut Access, choices: &mut Choices, table: BufferId, ids: Buffer
     };
     let bounds = visible(access, parent, ScalarType::Index);
     let mut bound = |constant: i64| match choices.below(bounds.len() * 2 + 1) {
-        n if n < bounds.len() => Bound::Stream(bounds[n]),
+        n if n < bounds.len() => Bound::Value(bounds[n]),
         _ => Bound::Constant(constant),
     };
     let (begin, end) = (bound(0), bound(3));
@@ -112,12 +128,14 @@ fn unit(access: &mut Access, choices: &mut Choices, table: BufferId, ids: Buffer
         begin,
         end,
         step: 1 + choices.below(2) as i64,
+        lanes: None,
+        hints: LoopHints::default(),
         span: Span::default(),
     });
-    let push = |access: &mut Access, ty, expr| {
+    let push = |access: &mut Access, ty: ScalarType, expr| {
         access.stream(StreamData {
             name: format!("s{}", access.streams.len()),
-            ty,
+            ty: ty.into(),
             unit: tu,
             expr,
             span: Span::default(),
@@ -129,38 +147,33 @@ fn unit(access: &mut Access, choices: &mut Choices, table: BufferId, ids: Buffer
         let floats = visible(access, Some(tu), F32);
         let integers = visible(access, Some(tu), S32);
         let mut pick = |from: &[Stream]| from.get(choices.below(from.len().max(1))).copied();
-        let index = |n| StreamExpr::Alu(Arith::Constant(Scalar::Index(n)));
+        let index = |n| alu(Arith::Constant(Scalar::Index(n)));
         let (Some(a), Some(b)) = (pick(&indices), pick(&indices)) else {
             continue;
         };
         let (x, id) = (pick(&floats), pick(&integers));
         let clamped = |access: &mut Access, size: i64| {
             let size = push(access, ScalarType::Index, index(size));
-            let rem = StreamExpr::Alu(Arith::Binary(BinaryOp::Rem, a, size));
+            let rem = alu(Arith::Binary(BinaryOp::Rem, a, size));
             let rem = push(access, ScalarType::Index, rem);
             let abs = Arith::Unary(hlo2dae_ir::core::UnaryOp::Abs, rem);
-            push(access, ScalarType::Index, StreamExpr::Alu(abs))
+            push(access, ScalarType::Index, alu(abs))
         };
         let (ty, expr) = match (choices.below(6), x, id) {
             (0, _, _) => {
-                let buffer = ids;
                 let indices = vec![clamped(access, 5)];
-                (S32, StreamExpr::Mem { buffer, indices })
+                (S32, read(ids, indices))
             }
             (1, _, _) => {
                 let indices = vec![clamped(access, 4), clamped(access, 3)];
-                let buffer = table;
-                (F32, StreamExpr::Mem { buffer, indices })
+                (F32, read(table, indices))
             }
-            (2, Some(x), _) => (F32, StreamExpr::Alu(Arith::Binary(BinaryOp::Mul, x, x))),
+            (2, Some(x), _) => (F32, alu(Arith::Binary(BinaryOp::Mul, x, x))),
             (3, _, Some(id)) => (
                 ScalarType::Index,
-                StreamExpr::Alu(Arith::Convert(id, ScalarType::Index)),
+                alu(Arith::Convert(id, ScalarType::Index)),
             ),
-            (4, _, _) => (
-                ScalarType::BOOL,
-                StreamExpr::Alu(Arith::Compare(CompareOp::Lt, a, b)),
-            ),
+            (4, _, _) => (ScalarType::BOOL, alu(Arith::Compare(CompareOp::Lt, a, b))),
             (_, _, _) => (ScalarType::Index, index(3)),
         };
         push(access, ty, expr);
@@ -187,7 +200,10 @@ fn callback(
     let operands: Vec<Stream> = (0..choices.below(4))
         .filter_map(|_| seen.get(choices.below(seen.len().max(1))).copied())
         .collect();
-    let tys: Vec<ScalarType> = operands.iter().map(|&s| access.streams[s].ty).collect();
+    let tys: Vec<ScalarType> = operands
+        .iter()
+        .map(|&s| access.streams[s].ty.scalar())
+        .collect();
     let number = program.execute.cases.len();
     let case = program
         .execute
@@ -220,10 +236,10 @@ fn case(
         name: format!("c{number}"),
         ..Case::default()
     };
-    let value = |case: &mut Case, ty| {
-        case.values.push(ValueData {
-            name: format!("v{}", case.values.len()),
-            ty,
+    let value = |case: &mut Case, ty: ScalarType| {
+        case.code.values.push(ValueData {
+            name: format!("v{}", case.code.values.len()),
+            ty: Type::Scalar(ty),
             span: Span::default(),
         })
     };
@@ -232,7 +248,7 @@ fn case(
         .iter()
         .map(|&ty| {
             let v = value(&mut case, ty);
-            body.push(Statement::Let(v, Expr::Pop));
+            body.push(Statement::Let(v, Expr::Take(Pop)));
             (v, ty)
         })
         .collect();
@@ -242,21 +258,14 @@ fn case(
             body.push(Statement::Let(v, expr));
             v
         };
-        let load = Expr::Load {
-            buffer: state,
-            indices: vec![],
-        };
+        let load = Expr::Load(Place::element(state, vec![]));
         let old = add(case, load);
-        let factor = add(case, Expr::Arith(Arith::Constant(Scalar::S64(31))));
-        let scaled = add(case, Expr::Arith(Arith::Binary(BinaryOp::Mul, old, factor)));
-        let term = add(case, Expr::Arith(arith));
-        let new = add(
-            case,
-            Expr::Arith(Arith::Binary(BinaryOp::Add, scaled, term)),
-        );
+        let factor = add(case, computed(Arith::Constant(Scalar::S64(31))));
+        let scaled = add(case, computed(Arith::Binary(BinaryOp::Mul, old, factor)));
+        let term = add(case, computed(arith));
+        let new = add(case, computed(Arith::Binary(BinaryOp::Add, scaled, term)));
         body.push(Statement::Store {
-            buffer: state,
-            indices: vec![],
+            access: Place::element(state, vec![]),
             value: new,
             span: Span::default(),
         });
@@ -283,21 +292,20 @@ fn case(
             fold(&mut case, &mut body, Arith::Convert(v, S64));
         }
         if ty == F32 {
-            let at = case.values.push(ValueData {
-                name: format!("at{}", case.values.len()),
-                ty: ScalarType::Index,
+            let at = case.code.values.push(ValueData {
+                name: format!("at{}", case.code.values.len()),
+                ty: Type::INDEX,
                 span: Span::default(),
             });
             let place = Scalar::Index(choices.below(4) as i64);
-            body.push(Statement::Let(at, Expr::Arith(Arith::Constant(place))));
+            body.push(Statement::Let(at, computed(Arith::Constant(place))));
             body.push(Statement::Store {
-                buffer: scratch,
-                indices: vec![at],
+                access: Place::element(scratch, vec![at]),
                 value: v,
                 span: Span::default(),
             });
         }
     }
-    case.body = body;
+    case.code.body = body;
     case
 }

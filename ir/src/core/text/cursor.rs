@@ -5,10 +5,11 @@ use hashbrown::HashMap;
 
 use super::lex::{Token, TokenKind, tokens};
 use crate::core::buffer::{Buffer, BufferId, Init, Role};
+use crate::core::compute::Compute;
 use crate::core::diag::ParseError;
 use crate::core::op::{Arith, BinaryOp, CompareOp, UnaryOp};
 use crate::core::scalar::Scalar;
-use crate::core::types::{ElementType, ScalarType, Span};
+use crate::core::types::{ElementType, ScalarType, Span, Type};
 
 /// Reads tokens one after the other. Every function leaves the cursor behind what it read, or
 /// gives the error of the place where the text is not what the grammar takes.
@@ -222,6 +223,26 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Reads a type of scalars, vectors or rows.
+    pub fn value_type(&mut self) -> Result<Type, ParseError> {
+        let (count, close) = if self.eat("<") {
+            (self.integer("a number of lanes")?, ">")
+        } else if self.eat("[") {
+            (self.integer("a number of elements")?, "]")
+        } else {
+            return self.scalar_type().map(Type::Scalar);
+        };
+        self.expect_word("x")?;
+        let scalar = self.scalar_type()?;
+        let ty = match (close, u32::try_from(count)) {
+            (">", Ok(lanes)) => Type::Vector(scalar, lanes),
+            (">", Err(_)) => return self.unexpected("fewer lanes"),
+            _ => Type::Row(scalar, count),
+        };
+        self.expect(close)?;
+        Ok(ty)
+    }
+
     /// Reads an element type.
     pub fn element_type(&mut self) -> Result<ElementType, ParseError> {
         let element = match self.peek().kind {
@@ -381,6 +402,34 @@ impl<'t> Cursor<'t> {
     }
 }
 
+impl<'t> Cursor<'t> {
+    /// Reads a computation if its word is next; `operand` reads one operand.
+    pub fn compute<V>(
+        &mut self,
+        mut operand: impl FnMut(&mut Self) -> Result<V, ParseError>,
+    ) -> Result<Option<Compute<V>>, ParseError> {
+        if self.eat_word("broadcast") {
+            let value = operand(self)?;
+            let lanes = self.count()?;
+            return Ok(Some(Compute::Broadcast { value, lanes }));
+        }
+        if self.eat_word("lanes") {
+            let base = operand(self)?;
+            self.expect_word("step")?;
+            let step = self.integer("a step")?;
+            let lanes = self.count()?;
+            return Ok(Some(Compute::Lanes { base, step, lanes }));
+        }
+        Ok(self.arith(operand)?.map(Compute::Arith))
+    }
+
+    /// Reads `: 8`.
+    pub(crate) fn count(&mut self) -> Result<u32, ParseError> {
+        self.expect(":")?;
+        self.integer("a number of lanes")
+    }
+}
+
 /// A number or `true` or `false`, before its type is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Literal<'t> {
@@ -457,6 +506,56 @@ impl<'t, T> Scope<'t, T> {
         }
     }
 }
+
+impl<'t, T: Copy> Scope<'t, T> {
+    /// Reads a name that stands for a thing of one kind.
+    pub fn read<V: Meaning<T>>(&self, cursor: &mut Cursor<'_>) -> Result<V, ParseError> {
+        let TokenKind::Value(name) = cursor.peek().kind else {
+            return cursor.unexpected(V::WHAT);
+        };
+        match V::of(*self.find(name, cursor.peek().span)?) {
+            Some(meaning) => {
+                cursor.advance();
+                Ok(meaning)
+            }
+            None => cursor.unexpected(V::WHAT),
+        }
+    }
+}
+
+/// A kind of thing that a `%name` can stand for; `N` is whatever it may stand for in one IR.
+pub trait Meaning<N>: Copy {
+    /// What an error calls it.
+    const WHAT: &'static str;
+
+    /// The thing, if the name stands for one of this kind.
+    fn of(name: N) -> Option<Self>;
+}
+
+/// What a `%name` can stand for in one IR.
+macro_rules! names {
+    ($($variant:ident($type:ty) $what:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Name { $($variant($type),)* }
+
+        $(
+            impl $crate::core::text::Meaning<Name> for $type {
+                const WHAT: &'static str = $what;
+
+                fn of(name: Name) -> Option<Self> {
+                    if let Name::$variant(meaning) = name { Some(meaning) } else { None }
+                }
+            }
+
+            impl From<$type> for Name {
+                fn from(meaning: $type) -> Name {
+                    Name::$variant(meaning)
+                }
+            }
+        )*
+    };
+}
+pub(crate) use names;
 
 impl<T> Default for Scope<'_, T> {
     fn default() -> Self {

@@ -21,7 +21,8 @@ use std::fmt::{self, Write as _};
 use cranelift_entity::PrimaryMap;
 use hashbrown::HashSet;
 
-pub use cursor::{Cursor, Literal, Scope};
+pub(crate) use cursor::names;
+pub use cursor::{Cursor, Literal, Meaning, Scope};
 pub use lex::{Token, TokenKind};
 
 use super::buffer::{Buffer, BufferId, Init, Role};

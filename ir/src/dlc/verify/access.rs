@@ -1,12 +1,21 @@
-//! Rules 3 to 8: the access program.
+//! Rules 3 to 8 and 13: the access program.
 
 use cranelift_entity::{EntitySet, SecondaryMap};
 
-use super::{MAX_DEPTH, arith_type, expect_type};
+use crate::core::access::expect;
 use crate::core::check::Checker;
-use crate::core::{BufferId, Problem, ScalarType, Span};
+use crate::core::code::check_lane_loop;
+use crate::core::stream::{Rules, check_effect, check_stream};
+use crate::core::{Lanes, Problem, Span, Type};
 use crate::dlc::{
-    AccessOp, Bound, Callback, Event, Program, Stream, StreamData, StreamExpr, Tu, TuData,
+    AccessOp, Bound, Callback, Effect, Event, MAX_DEPTH, Program, Stream, StreamData, StreamExpr,
+    Tu, TuData,
+};
+
+const RULES: Rules = Rules {
+    types: 7,
+    access: 7,
+    role: 7,
 };
 
 pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
@@ -14,8 +23,11 @@ pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
         program,
         checker,
         units: EntitySet::new(),
-        streams: EntitySet::new(),
-        depth: SecondaryMap::new(),
+        sight: Sight {
+            program,
+            streams: EntitySet::new(),
+            depth: SecondaryMap::new(),
+        },
     };
     for op in &program.access.body {
         match op {
@@ -27,6 +39,7 @@ pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
                 Some(data) => verifier.stream(*stream, data),
                 None => verifier.dangling(stream.to_string(), Span::default()),
             },
+            AccessOp::Effect(unit, effect) => verifier.effect(*unit, effect),
             AccessOp::RegisterCallback(callback) => verifier.callback(callback),
         }
     }
@@ -45,165 +58,37 @@ enum Reach {
 struct Verifier<'a, 'b> {
     program: &'a Program,
     checker: &'a mut Checker<'b>,
-    /// What the lines so far define.
+    /// The units that the lines so far define.
     units: EntitySet<Tu>,
+    sight: Sight<'a>,
+}
+
+/// Which streams can be used where.
+struct Sight<'a> {
+    program: &'a Program,
+    /// What the lines so far define.
     streams: EntitySet<Stream>,
     /// Number of units around and including each unit.
     depth: SecondaryMap<Tu, usize>,
 }
 
-impl Verifier<'_, '_> {
-    fn dangling(&mut self, id: String, span: Span) {
-        self.checker.report(3, span, Problem::Dangling(id));
-    }
-
-    fn unit(&mut self, tu: Tu, data: &TuData) {
-        if data.step < 1 {
-            self.checker.broken(
-                4,
-                data.span,
-                format!("%{} has step {}, expected at least 1", data.name, data.step),
-            );
-        }
-        let mut depth = 1;
-        if let Some(parent) = data.parent
-            && self.defined_unit(parent, data.span)
-        {
-            depth = self.depth[parent] + 1;
-            if depth > MAX_DEPTH {
-                self.checker.broken(
-                    4,
-                    data.span,
-                    format!(
-                        "%{} is the {depth}th unit of a nest, at most {MAX_DEPTH} are taken",
-                        data.name
-                    ),
-                );
-            }
-        }
-        for bound in [data.begin, data.end] {
-            let Bound::Stream(stream) = bound else {
-                continue;
-            };
-            let ty = match data.parent {
-                Some(parent) => self.seen(5, stream, parent, Reach::Own, data.span),
-                None => {
-                    self.checker.broken(
-                        5,
-                        data.span,
-                        format!("%{} has no ancestor whose stream could bound it", data.name),
-                    );
-                    None
-                }
-            };
-            self.expect_index(5, stream, ty, data.span);
-        }
-        if !self.units.insert(tu) {
-            self.twice(&data.name, data.span);
-        }
-        self.depth[tu] = depth;
-    }
-
-    fn stream(&mut self, stream: Stream, data: &StreamData) {
-        if self.defined_unit(data.unit, data.span) {
-            let ty = match &data.expr {
-                StreamExpr::InductionVariable => Some(ScalarType::Index),
-                StreamExpr::Mem { buffer, indices } => {
-                    let tys: Vec<_> = indices
-                        .iter()
-                        .map(|&index| self.seen(6, index, data.unit, Reach::Own, data.span))
-                        .collect();
-                    for (&index, ty) in indices.iter().zip(tys) {
-                        self.expect_index(7, index, ty, data.span);
-                    }
-                    self.read(*buffer, indices.len(), data.span)
-                }
-                StreamExpr::Alu(arith) => arith
-                    .try_map(|&operand| {
-                        self.seen(6, operand, data.unit, Reach::Own, data.span)
-                            .ok_or(())
-                    })
-                    .ok()
-                    .and_then(|arith| arith_type(self.checker, 7, data.span, &arith)),
-            };
-            if let Some(ty) = ty {
-                expect_type(self.checker, 7, data.span, &data.name, ty, data.ty);
-            }
-        }
-        if !self.streams.insert(stream) {
-            self.twice(&data.name, data.span);
-        }
-    }
-
-    /// The element type of an input that a stream reads.
-    fn read(&mut self, buffer: BufferId, indices: usize, span: Span) -> Option<ScalarType> {
-        let data = self.checker.access(7, buffer, indices, span)?;
-        if data.is_written() {
-            let sentence = format!("%{} is written: a stream can read inputs only", data.name);
-            self.checker.broken(7, span, sentence);
-        }
-        Some(data.element.into())
-    }
-
-    fn callback(&mut self, callback: &Callback) {
-        if !self.defined_unit(callback.unit, callback.span) {
-            return;
-        }
-        if !self.program.execute.cases.is_valid(callback.case) {
-            self.dangling(callback.case.to_string(), callback.span);
-        }
-        let reach = match callback.event {
-            Event::Iterate => Reach::Own,
-            Event::Begin | Event::End => Reach::Ancestors,
-        };
-        for operand in &callback.operands {
-            self.seen(8, operand.stream, callback.unit, reach, operand.span);
-        }
-    }
-
-    fn expect_index(&mut self, number: u32, stream: Stream, ty: Option<ScalarType>, span: Span) {
-        if let (Some(ty), Some(data)) = (ty, self.program.access.streams.get(stream)) {
-            expect_type(
-                self.checker,
-                number,
-                span,
-                &data.name,
-                ScalarType::Index,
-                ty,
-            );
-        }
-    }
-
-    /// Whether a unit can be used here.
-    fn defined_unit(&mut self, tu: Tu, span: Span) -> bool {
-        let Some(data) = self.program.access.units.get(tu) else {
-            self.dangling(tu.to_string(), span);
-            return false;
-        };
-        if !self.units.contains(tu) {
-            self.checker
-                .report(3, span, Problem::NotDefined(data.name.clone()));
-            return false;
-        }
-        true
-    }
-
-    /// The type of a stream that is used in `unit`; an error if it cannot be.
+impl Sight<'_> {
+    /// Name and type of a stream that is used in `unit`; an error if it cannot be.
     fn seen(
-        &mut self,
+        &self,
         number: u32,
         stream: Stream,
         unit: Tu,
         reach: Reach,
         span: Span,
-    ) -> Option<ScalarType> {
+        checker: &mut Checker<'_>,
+    ) -> Option<(String, Type)> {
         let Some(data) = self.program.access.streams.get(stream) else {
-            self.dangling(stream.to_string(), span);
+            checker.report(3, span, Problem::Dangling(stream.to_string()));
             return None;
         };
         if !self.streams.contains(stream) {
-            self.checker
-                .report(3, span, Problem::NotDefined(data.name.clone()));
+            checker.report(3, span, Problem::NotDefined(data.name.clone()));
             return None;
         }
         let units = &self.program.access.units;
@@ -215,7 +100,7 @@ impl Verifier<'_, '_> {
         let mut around = start;
         while let Some(tu) = around {
             if tu == data.unit {
-                return Some(data.ty);
+                return Some((data.name.clone(), data.ty));
             }
             around = units
                 .get(tu)
@@ -233,8 +118,143 @@ impl Verifier<'_, '_> {
             of(data.unit),
             of(unit)
         );
-        self.checker.broken(number, span, sentence);
+        checker.broken(number, span, sentence);
         None
+    }
+}
+
+impl Verifier<'_, '_> {
+    fn dangling(&mut self, id: String, span: Span) {
+        self.checker.report(3, span, Problem::Dangling(id));
+    }
+
+    fn unit(&mut self, tu: Tu, data: &TuData) {
+        let mask = self.program.access.mask(tu);
+        check_lane_loop(
+            4,
+            [data.begin, data.end],
+            data.step,
+            data.lanes.map(|count| Lanes { count, mask }),
+            data.span,
+            self.checker,
+        );
+        let root = data.parent.is_none();
+        data.hints.check(13, root, data.span, self.checker);
+        let mut depth = 1;
+        if let Some(parent) = data.parent
+            && self.defined_unit(parent, data.span)
+        {
+            depth = self.sight.depth[parent] + 1;
+            if depth > MAX_DEPTH {
+                self.checker.broken(
+                    4,
+                    data.span,
+                    format!(
+                        "%{} is the {depth}th unit of a nest, at most {MAX_DEPTH} are taken",
+                        data.name
+                    ),
+                );
+            }
+        }
+        for bound in [data.begin, data.end] {
+            let Bound::Value(stream) = bound else {
+                continue;
+            };
+            let ty = match data.parent {
+                Some(parent) => {
+                    let reach = Reach::Own;
+                    self.sight
+                        .seen(5, stream, parent, reach, data.span, self.checker)
+                }
+                None => {
+                    self.checker.broken(
+                        5,
+                        data.span,
+                        format!("%{} has no ancestor whose stream could bound it", data.name),
+                    );
+                    None
+                }
+            };
+            if let Some((name, ty)) = ty {
+                expect(5, data.span, name, Type::INDEX, ty, self.checker);
+            }
+        }
+        if !self.units.insert(tu) {
+            self.twice(&data.name, data.span);
+        }
+        self.sight.depth[tu] = depth;
+    }
+
+    fn stream(&mut self, stream: Stream, data: &StreamData) {
+        if self.defined_unit(data.unit, data.span) {
+            let ty = match &data.expr {
+                StreamExpr::InductionVariable => Some(Type::INDEX),
+                StreamExpr::Mask => self.mask(data),
+                StreamExpr::Made(expr) => {
+                    let sight = &self.sight;
+                    check_stream(expr, RULES, data.span, self.checker, |stream, checker| {
+                        sight.seen(6, stream, data.unit, Reach::Own, data.span, checker)
+                    })
+                }
+            };
+            if let Some(ty) = ty {
+                expect(7, data.span, data.name.clone(), ty, data.ty, self.checker);
+            }
+        }
+        if !self.sight.streams.insert(stream) {
+            self.twice(&data.name, data.span);
+        }
+    }
+
+    fn mask(&mut self, data: &StreamData) -> Option<Type> {
+        let unit = self.program.access.units.get(data.unit)?;
+        if unit.lanes.is_none() {
+            let sentence = format!("%{} has no lanes to mask", unit.name);
+            self.checker.broken(7, data.span, sentence);
+        }
+        Some(Type::Vector(Type::BOOL.scalar(), unit.lanes?))
+    }
+
+    fn effect(&mut self, unit: Tu, effect: &Effect) {
+        let span = effect.span();
+        if self.defined_unit(unit, span) {
+            let sight = &self.sight;
+            check_effect(effect, RULES, self.checker, |stream, checker| {
+                sight.seen(6, stream, unit, Reach::Own, span, checker)
+            });
+        }
+    }
+
+    fn callback(&mut self, callback: &Callback) {
+        if !self.defined_unit(callback.unit, callback.span) {
+            return;
+        }
+        if !self.program.execute.cases.is_valid(callback.case) {
+            self.dangling(callback.case.to_string(), callback.span);
+        }
+        let reach = match callback.event {
+            Event::Iterate => Reach::Own,
+            Event::Begin | Event::End => Reach::Ancestors,
+        };
+        for operand in &callback.operands {
+            let span = operand.span;
+            self.sight
+                .seen(8, operand.stream, callback.unit, reach, span, self.checker);
+        }
+    }
+
+    /// Whether a unit can be used here.
+    fn defined_unit(&mut self, tu: Tu, span: Span) -> bool {
+        let Some(data) = self.program.access.units.get(tu) else {
+            self.dangling(tu.to_string(), span);
+            return false;
+        };
+        if !self.units.contains(tu) {
+            self.checker
+                .report(3, span, Problem::NotDefined(data.name.clone()));
+            return false;
+        }
+        true
     }
 
     fn twice(&mut self, name: &str, span: Span) {
@@ -249,7 +269,7 @@ impl Verifier<'_, '_> {
             }
         }
         for (stream, data) in &self.program.access.streams {
-            if !self.streams.contains(stream) {
+            if !self.sight.streams.contains(stream) {
                 self.undefined(&data.name, data.span);
             }
         }

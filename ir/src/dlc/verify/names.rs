@@ -8,8 +8,7 @@ use crate::dlc::Program;
 
 pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
     let access = &program.access;
-    let buffers = checker.program_names(2, &program.name);
-    let mut taken = buffers.clone();
+    let mut taken = checker.program_names(2, &program.name);
     for unit in access.units.values() {
         take(checker, &mut taken, &unit.name, unit.span);
     }
@@ -22,10 +21,6 @@ pub(super) fn verify(program: &Program, checker: &mut Checker<'_>) {
         if !cases.insert(case.name.as_str()) {
             let sentence = format!("@{} is defined twice", case.name);
             checker.broken(2, case.span, sentence);
-        }
-        let mut taken = buffers.clone();
-        for value in case.values.values() {
-            take(checker, &mut taken, &value.name, value.span);
         }
     }
 }
