@@ -296,7 +296,7 @@ pub(crate) fn check_lane_loop<V: Copy>(
     }
     let full = match (lower, upper) {
         (Bound::Constant(lower), Bound::Constant(upper)) => {
-            positions(lower, upper, step) % u64::from(count) == 0
+            positions(lower, upper, step).is_multiple_of(count.into())
         }
         (Bound::Value(_), _) | (_, Bound::Value(_)) => false,
     };
