@@ -97,6 +97,7 @@ pub mod any;
 pub mod core;
 pub mod dlc;
 pub mod lower;
+pub mod passes;
 pub mod region;
 pub mod scf;
 pub mod slc;

@@ -12,6 +12,7 @@ mod texts;
 use hlo2dae_ir::analysis::{Obstacle, Obstacles};
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Native, StreamExpr};
 use hlo2dae_ir::lower::{LowerError, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::passes::{MAX_LEVEL, Options, optimise};
 use hlo2dae_ir::{dlc, scf, slc};
 use proptest::prelude::*;
 
@@ -42,6 +43,14 @@ fn run(name: &str, inputs: &[Array]) -> Vec<Array> {
     let outputs = func.evaluate(inputs, &limits).unwrap();
     assert_eq!(streams.evaluate(inputs, &limits).unwrap(), outputs, "slc");
     assert_eq!(decoupled.evaluate(inputs, &limits).unwrap(), outputs, "dlc");
+    for level in 1..=MAX_LEVEL {
+        let optimised = optimise(level, &streams, &Options::default()).unwrap();
+        let decoupled = slc_to_dlc(&optimised).unwrap();
+        let found = optimised.evaluate(inputs, &limits).unwrap();
+        assert_eq!(found, outputs, "slc at O{level}");
+        let found = decoupled.evaluate(inputs, &limits).unwrap();
+        assert_eq!(found, outputs, "dlc at O{level}");
+    }
     outputs
 }
 

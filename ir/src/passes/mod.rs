@@ -1,0 +1,217 @@
+//! Passes: from SLC to SLC, each keeping what a program means, to the bit.
+//!
+//! A pass is a file: what it does, when that is legal, and a program before and after it, which a test holds it to.
+//! [`PASSES`] lists them, [`pipeline`] says which ones a level runs and why, [`run`] runs one: it verifies the
+//! program before and after.
+//!
+//! | level | tokens | operands |
+//! |---|---|---|
+//! | O0 | one for each element | its scalars |
+//! | O1 | one for each vector | its vector and scalars |
+//! | O2 | one for each look-up | a row and the scalars |
+//! | O3 | one for each look-up, and for each step of what is counted | a row |
+
+mod align_queues;
+mod bufferise;
+mod merge_callbacks;
+mod rewrite;
+mod simplify;
+mod vectorise;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::core::{Diagnostics, Ir as _, LANES};
+use crate::slc::Func;
+
+/// What passes can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Lanes of a vector, one of [`LANES`].
+    pub lanes: u32,
+    /// The longest row that travels as one operand, in bytes.
+    pub row_bytes: u64,
+}
+
+impl Default for Options {
+    /// 8 lanes, and rows of 64 KiB.
+    fn default() -> Self {
+        Options {
+            lanes: 8,
+            row_bytes: 64 << 10,
+        }
+    }
+}
+
+/// A pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// What the command line calls it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    run: fn(&mut Func, &Options),
+}
+
+/// All passes.
+pub static PASSES: &[Pass] = &[
+    Pass {
+        name: "simplify",
+        summary: "drops what nothing uses, computes constants and what is invariant once",
+        run: simplify::run,
+    },
+    Pass {
+        name: "vectorise",
+        summary: "innermost loops take a vector of positions at a time",
+        run: vectorise::run,
+    },
+    Pass {
+        name: "bufferise",
+        summary: "the vectors of one look-up travel as one row",
+        run: bufferise::run,
+    },
+    Pass {
+        name: "merge_callbacks",
+        summary: "callbacks between which nothing happens become one",
+        run: merge_callbacks::run,
+    },
+    Pass {
+        name: "align_queues",
+        summary: "the execute unit counts positions itself",
+        run: align_queues::run,
+    },
+];
+
+/// A pass of a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Name of the pass.
+    pub pass: &'static str,
+    /// Why it runs here.
+    pub reason: &'static str,
+}
+
+const fn step(pass: &'static str, reason: &'static str) -> Step {
+    Step { pass, reason }
+}
+
+const O1: &[Step] = &[
+    step(
+        "simplify",
+        "what is invariant stands outside the loops that become vectors",
+    ),
+    step("vectorise", "one token for each vector"),
+    step(
+        "simplify",
+        "vectors of one value are made where the value is",
+    ),
+];
+
+const O2: &[Step] = &[
+    O1[0],
+    O1[1],
+    O1[2],
+    step("bufferise", "one token for each look-up"),
+    step("merge_callbacks", "loops of one look-up share its token"),
+    step("simplify", "operands that nothing takes any more"),
+];
+
+const O3: &[Step] = &[
+    O2[0],
+    O2[1],
+    O2[2],
+    O2[3],
+    O2[4],
+    O2[5],
+    step("align_queues", "no index is in the data queue"),
+    step("simplify", "streams that nothing takes any more"),
+];
+
+/// The highest level.
+pub const MAX_LEVEL: u8 = 3;
+
+/// The passes of a level, in order; `None` for a level that there is not.
+pub fn pipeline(level: u8) -> Option<&'static [Step]> {
+    match level {
+        0 => Some(&[]),
+        1 => Some(O1),
+        2 => Some(O2),
+        3 => Some(O3),
+        _ => None,
+    }
+}
+
+/// A pass that did not run.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Diagnostic)]
+pub enum PassError {
+    /// The program is not valid: your input.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Invalid(#[from] Diagnostics),
+    /// Your input.
+    #[error("there is no pass `{name}`")]
+    #[diagnostic(help("there are {}", names()))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// Your input.
+    #[error("there is no level {level}: levels are 0 to {MAX_LEVEL}")]
+    Level {
+        /// What was asked for.
+        level: u8,
+    },
+    /// Your input.
+    #[error("a vector has from {} to {} lanes, not {lanes}", LANES.start(), LANES.end())]
+    Lanes {
+        /// What was asked for.
+        lanes: u32,
+    },
+    /// A pass made a program that is not valid: our bug.
+    #[error("the pass `{pass}` broke @{program}")]
+    Broken {
+        /// The pass.
+        pass: &'static str,
+        /// Name of the program.
+        program: String,
+        /// How.
+        #[related]
+        errors: Vec<Diagnostics>,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
+    names.join(", ")
+}
+
+/// Runs one pass.
+pub fn run(name: &str, func: &Func, options: &Options) -> Result<Func, PassError> {
+    let Some(pass) = PASSES.iter().find(|pass| pass.name == name) else {
+        let name = name.to_owned();
+        return Err(PassError::Unknown { name });
+    };
+    if !LANES.contains(&options.lanes) {
+        let lanes = options.lanes;
+        return Err(PassError::Lanes { lanes });
+    }
+    func.verify()?;
+    let mut func = func.clone();
+    (pass.run)(&mut func, options);
+    rewrite::normalise(&mut func);
+    func.verify().map_err(|errors| PassError::Broken {
+        pass: pass.name,
+        program: func.name.clone(),
+        errors: vec![errors],
+    })?;
+    Ok(func)
+}
+
+/// Runs the passes of a level.
+pub fn optimise(level: u8, func: &Func, options: &Options) -> Result<Func, PassError> {
+    let steps = pipeline(level).ok_or(PassError::Level { level })?;
+    func.verify()?;
+    steps
+        .iter()
+        .try_fold(func.clone(), |func, step| run(step.pass, &func, options))
+}
