@@ -1,29 +1,40 @@
-//! The access unit's program, decoded: what its traversal units are configured with.
+//! The access unit's program: its instructions, as the unit is configured with them.
 //!
-//! Every stream has a slot, which holds its current value. The order of everything is that of DLC
-//! ([`hlo2dae_ir::dlc`]): an activation of a unit does its `begin` pushes; for each position its streams
-//! in order, its `iterate` pushes and one activation of each child in order; its `end` pushes.
+//! An instruction `unit` starts a traversal unit; what follows, up to the next one, belongs to it. Every stream has a
+//! slot, which holds its current value. The order of everything is that of DLC ([`hlo2dae_ir::dlc`]): an activation of a
+//! unit does its `begin` pushes; for each position its streams and effects in order, its `iterate` pushes and one
+//! activation of each child in order; its `end` pushes.
 //!
 //! ```text
-//! access @embedding_bag {
-//!   u0 %tu_b: dense 0 to 32 step 1 {
+//! access @embedding_bag for @tmu {
+//!   input %table: f32[1000,24]
+//!   input %ids: s32[32]
+//!   output %out: f32[32,24] = 0.0
+//!   unit u0 %tu_b: dense 0 to 32 step 1 at layer 0 lane 0 lanes 1 entries 64 {
 //!     s0 %b: index = position
+//!     s1 %id: s32 = read %ids[s0]
+//!     s2 %row: index = convert s1 to index
 //!   }
-//!   u1 %tu_d: dense 0 to 24 step 1 in u0 {
-//!     s1 %d: index = position
-//!     s2 %x: f32 = read %table[s0, s1]
-//!     on iterate push @accumulate(s0, s1, s2)
+//!   unit u1 %tu_d: dense 0 to 24 step 1 vector 8 in u0 at layer 1 lane 0 lanes 8 entries 64 {
+//!     s3 %d: index = position
+//!     s4 %x: <8 x f32> = read<8> %table[s2, s3]
+//!     push iterate @accumulate(s0, s3, s4)
 //!   }
 //! }
 //! ```
+//!
+//! A unit placed on the `host` is a loop of the program that drives the machine: it launches the units below it anew at each
+//! of its positions, with the slots of the host's loops as parameters.
 
 use std::fmt;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
-use hlo2dae_ir::core::{Arith, Buffer, BufferId, ScalarType, Span};
+use hlo2dae_ir::core::{Access, Arith, Bound, LoopHints, ReadHints, Span};
 use hlo2dae_ir::dlc::Event;
 
-use crate::execute::{CaseId, write_arith, write_element};
+use crate::execute::CaseId;
+use crate::isa::{Def, NewUnit, Vector, instructions};
+use crate::value::ValueData;
 
 /// A traversal unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,171 +49,170 @@ entity_impl!(Slot, "s");
 /// The program of the access unit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
-    /// The slots.
-    pub slots: PrimaryMap<Slot, SlotData>,
-    /// The traversal units, parents before their children.
-    pub units: PrimaryMap<UnitId, Unit>,
-    /// The units activated once each, in order.
-    pub roots: Vec<UnitId>,
+    /// Name and type of each slot, in the order of their definitions.
+    pub slots: PrimaryMap<Slot, ValueData>,
+    /// The traversal units, in the order of their definitions.
+    pub units: PrimaryMap<UnitId, UnitData>,
+    /// The instructions.
+    pub code: Vec<Instruction>,
 }
 
-/// What a slot holds.
+/// What a traversal unit is called.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SlotData {
-    /// Name of the stream, without `%`.
-    pub name: String,
-    /// Type of its values.
-    pub ty: ScalarType,
-    /// What the stream stands for.
-    pub span: Span,
-}
-
-/// A traversal unit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unit {
+pub struct UnitData {
     /// Name without `%`.
     pub name: String,
-    /// The unit that activates it; the program itself if none.
-    pub parent: Option<UnitId>,
-    /// The units that it activates at each position, in order.
-    pub children: Vec<UnitId>,
-    /// First position.
-    pub begin: Bound,
-    /// Positions stay below it.
-    pub end: Bound,
-    /// Distance of positions, at least 1.
-    pub step: i64,
-    /// What advances at each position, in order.
-    pub streams: Vec<Stream>,
-    /// What is pushed, in order.
-    pub callbacks: Vec<Callback>,
     /// What the unit stands for.
     pub span: Span,
 }
 
-/// A bound of a traversal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// Fixed in the program.
-    Constant(i64),
-    /// The value of an ancestor's stream when the unit is activated.
-    Slot(Slot),
-}
-
-/// A stream and its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stream {
-    /// Where its value goes.
-    pub slot: Slot,
-    /// Where its value comes from.
-    pub source: Source,
-}
-
-/// Where a stream's value comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// The position of the unit.
-    Position,
-    /// An element of an input.
-    Read {
-        /// The input.
-        buffer: BufferId,
-        /// One coordinate for each dimension.
-        indices: Vec<Slot>,
+/// The positions that a unit goes through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Traversal {
+    /// Between constants.
+    Dense {
+        /// First position.
+        begin: i64,
+        /// Positions stay below it.
+        end: i64,
     },
-    /// Arithmetic on slots.
-    Compute(Arith<Slot>),
+    /// Between bounds that streams of ancestors give.
+    Range {
+        /// First position.
+        begin: Bound<Slot>,
+        /// Positions stay below it.
+        end: Bound<Slot>,
+    },
+    /// So many from where a stream of an ancestor says.
+    Index {
+        /// First position.
+        begin: Slot,
+        /// Positions stay below `begin + length`.
+        length: i64,
+    },
 }
 
-/// A push: the token of a case, then operands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Callback {
-    /// When.
-    pub event: Event,
-    /// The token.
-    pub case: CaseId,
-    /// The operands, in order.
-    pub operands: Vec<Slot>,
-    /// What the callback stands for.
-    pub span: Span,
+/// Where a unit runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// On the host, as a loop that launches the units below.
+    Host,
+    /// On lanes of a layer.
+    Layer {
+        /// The layer, 0 for the outermost units of a launch.
+        layer: u32,
+        /// The first lane.
+        first_lane: u32,
+        /// How many lanes.
+        lanes: u32,
+        /// Entries that each stream's queue has.
+        entries: u32,
+    },
 }
 
-impl Unit {
-    /// The pushes of one event, in order.
-    pub fn on(&self, event: Event) -> impl Iterator<Item = &Callback> {
-        self.callbacks.iter().filter(move |c| c.event == event)
+instructions! {
+    /// An instruction of the access unit.
+    Instruction "access" {
+        /// Starts a traversal unit. It goes through its positions by `step`, times the lanes of a vector unit, whose lane k
+        /// stands `k * step` above lane 0.
+        0x01 Unit {
+            /// The unit.
+            to: NewUnit,
+            /// Where its positions begin and end.
+            traversal: Traversal,
+            /// Distance of positions, at least 1.
+            step: i64,
+            /// Lanes of a vector unit.
+            vector: Vector,
+            /// The unit that activates it.
+            parent: Option<UnitId>,
+            /// Lookups in flight, cores, how far to run ahead.
+            hints: LoopHints,
+            /// Where it runs.
+            placement: Placement,
+        } "unit {to}: {traversal} step {step}{vector}{parent}{hints} at {placement}";
+        /// The position of the unit; of lane 0 in a vector unit.
+        0x02 Position {
+            /// An `index`.
+            to: Def<Slot>,
+        } "{to} = position";
+        /// Of each lane of a vector unit, whether its position is below the end.
+        0x03 Mask {
+            /// A vector of `bool`.
+            to: Def<Slot>,
+        } "{to} = mask";
+        /// Reads elements of an input. Lanes that are not active are zero and touch no memory.
+        0x04 Read {
+            /// What was read.
+            to: Def<Slot>,
+            /// Where.
+            access: Access<Slot>,
+            /// Through which cache, and what to keep.
+            hints: ReadHints,
+        } "{to} = read{access}{hints}";
+        /// Arithmetic, lane by lane: the operation is the instruction's word.
+        0x05 Compute {
+            /// The result.
+            to: Def<Slot>,
+            /// The operation and its operands.
+            arith: Arith<Slot>,
+        } "{to} = {arith}";
+        /// The same scalar in all lanes.
+        0x06 Broadcast {
+            /// The vector.
+            to: Def<Slot>,
+            /// The scalar.
+            value: Slot,
+            /// How many lanes.
+            lanes: u32,
+        } "{to} = broadcast {value} : {lanes}";
+        /// `base`, `base + step`, ..., one for each lane.
+        0x07 Sequence {
+            /// The vector.
+            to: Def<Slot>,
+            /// An `index`.
+            base: Slot,
+            /// Distance of lanes.
+            step: i64,
+            /// How many lanes.
+            lanes: u32,
+        } "{to} = lanes {base} step {step} : {lanes}";
+        /// A new empty row. It is full when it is pushed.
+        0x08 Row {
+            /// The row.
+            to: Def<Slot>,
+        } "{to} = row";
+        /// Appends the active lanes to a row.
+        0x09 Append {
+            /// A scalar or vector.
+            value: Slot,
+            /// A row of the unit or of an ancestor.
+            row: Slot,
+            /// Which lanes are active.
+            mask: Option<Slot>,
+        } "append {value} to {row}{mask}";
+        /// Writes elements of an output that nothing else touches.
+        0x0a Write {
+            /// What is written.
+            value: Slot,
+            /// Where.
+            access: Access<Slot>,
+        } "write {value} to{access}";
+        /// Pushes the token of a case on the control queue, then operands on the data queue, when the event happens. A row
+        /// is one operand.
+        0x0b Push {
+            /// When.
+            event: Event,
+            /// The token.
+            case: CaseId,
+            /// The operands, in order.
+            operands: Vec<Slot>,
+        } "push {event} {case}{operands}";
     }
 }
 
-/// Prints an access program; [`crate::Artifact::access_text`] makes it.
-pub(crate) struct Text<'a> {
-    pub name: &'a str,
-    pub program: &'a Program,
-    pub buffers: &'a PrimaryMap<BufferId, Buffer>,
-    pub cases: &'a PrimaryMap<CaseId, crate::execute::Case>,
-}
-
-impl fmt::Display for Text<'_> {
+impl fmt::Display for UnitData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "access @{} {{", self.name)?;
-        for (id, unit) in &self.program.units {
-            self.unit(f, id, unit)?;
-        }
-        writeln!(f, "}}")
-    }
-}
-
-impl Text<'_> {
-    fn unit(&self, f: &mut fmt::Formatter<'_>, id: UnitId, unit: &Unit) -> fmt::Result {
-        let kind = match (unit.begin, unit.end) {
-            (Bound::Constant(_), Bound::Constant(_)) => "dense",
-            (Bound::Slot(_), _) | (_, Bound::Slot(_)) => "range",
-        };
-        write!(
-            f,
-            "  {id} %{}: {kind} {} to {} step {}",
-            unit.name, unit.begin, unit.end, unit.step
-        )?;
-        if let Some(parent) = unit.parent {
-            write!(f, " in {parent}")?;
-        }
-        writeln!(f, " {{")?;
-        for stream in &unit.streams {
-            write!(f, "    {}", stream.slot)?;
-            if let Some(data) = self.program.slots.get(stream.slot) {
-                write!(f, " %{}: {}", data.name, data.ty)?;
-            }
-            f.write_str(" = ")?;
-            match &stream.source {
-                Source::Position => f.write_str("position")?,
-                Source::Read { buffer, indices } => {
-                    f.write_str("read ")?;
-                    write_element(f, self.buffers, *buffer, indices)?;
-                }
-                Source::Compute(arith) => write_arith(f, arith)?,
-            }
-            writeln!(f)?;
-        }
-        for event in Event::ALL {
-            for callback in unit.on(event) {
-                write!(f, "    on {} push ", event.name())?;
-                match self.cases.get(callback.case) {
-                    Some(case) => write!(f, "@{}", case.name)?,
-                    None => write!(f, "{}", callback.case)?,
-                }
-                let operands: Vec<String> = callback.operands.iter().map(Slot::to_string).collect();
-                writeln!(f, "({})", operands.join(", "))?;
-            }
-        }
-        writeln!(f, "  }}")
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bound::Constant(value) => write!(f, "{value}"),
-            Bound::Slot(slot) => write!(f, "{slot}"),
-        }
+        write!(f, "%{}", self.name)
     }
 }

@@ -11,11 +11,11 @@ pub enum BackendError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Invalid(#[from] Diagnostics),
-    /// Our limit: the target cannot take the program.
-    #[error("target {target} cannot take @{program}")]
+    /// Our limit: the machine cannot take the program.
+    #[error("the machine {machine} cannot take @{program}")]
     Unsupported {
-        /// Name of the target.
-        target: &'static str,
+        /// Name of the machine.
+        machine: String,
         /// Name of the program.
         program: String,
         /// All reasons.
@@ -24,16 +24,19 @@ pub enum BackendError {
     },
 }
 
-/// Something that a target cannot take.
-#[derive(Clone, Debug, Error, Diagnostic)]
-#[error("{what}: the target has {limit}, the program needs {needed}")]
+/// A resource that a program takes more of than the machine has.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Diagnostic)]
+#[error("{what}: the machine has {limit}, the program needs {needed}")]
+#[diagnostic(help("{help}"))]
 pub struct Unsupported {
-    /// The resource or operation.
-    pub what: String,
-    /// What the target has.
+    /// The resource.
+    pub what: &'static str,
+    /// What the machine has.
     pub limit: String,
     /// What the program needs.
     pub needed: String,
+    /// What to change.
+    pub help: &'static str,
     /// Where the program needs it.
     #[label("needs {needed}")]
     pub span: SourceSpan,
@@ -41,11 +44,18 @@ pub struct Unsupported {
 
 impl Unsupported {
     /// A reason found at `span`.
-    pub fn new(what: String, limit: String, needed: String, span: Span) -> Self {
+    pub fn new(
+        what: &'static str,
+        limit: String,
+        needed: String,
+        help: &'static str,
+        span: Span,
+    ) -> Self {
         Unsupported {
             what,
             limit,
             needed,
+            help,
             span: span.into(),
         }
     }

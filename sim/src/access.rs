@@ -2,11 +2,13 @@
 
 use cranelift_entity::SecondaryMap;
 use hlo2dae_backend::access::UnitId;
-use hlo2dae_ir::core::EvalError;
+use hlo2dae_ir::core::{BufferId, EvalError};
 
-use crate::code::{AccessCode, AccessOp, Push};
+use crate::alu;
+use crate::code::{AccessCode, AccessOp, Push, Row};
+use crate::lines::Reader;
 use crate::memory::Memory;
-use crate::queue::{Operand, Queues, Token};
+use crate::queue::{Queues, Token};
 use crate::trace::Observer;
 
 /// How a turn of a machine ended.
@@ -37,28 +39,45 @@ pub(crate) struct AccessMachine<'a> {
     /// Of the push at hand: 0 before its token, else one more than the operands pushed.
     pushed: usize,
     file: Vec<u64>,
+    /// Whether it is the last core of a phase.
+    last: bool,
     finished: bool,
     pub(crate) activations: SecondaryMap<UnitId, u64>,
     pub(crate) iterations: SecondaryMap<UnitId, u64>,
+    pub(crate) readers: Vec<Reader>,
+    /// Elements written to each buffer, and instructions that did so.
+    pub(crate) written: SecondaryMap<BufferId, (u64, u64)>,
 }
 
 impl<'a> AccessMachine<'a> {
-    pub(crate) fn new(code: &'a AccessCode) -> Self {
+    /// At an instruction, with a file.
+    pub(crate) fn new(code: &'a AccessCode, readers: Vec<Reader>) -> Self {
         AccessMachine {
             code,
             at: 0,
             pushed: 0,
             file: code.file.clone(),
+            last: true,
             finished: false,
             activations: SecondaryMap::new(),
             iterations: SecondaryMap::new(),
+            readers,
+            written: SecondaryMap::new(),
         }
+    }
+
+    /// Goes on with the phase at an instruction; the file may be changed for it.
+    pub(crate) fn start(&mut self, at: usize, last: bool) -> &mut [u64] {
+        self.at = at;
+        self.last = last;
+        self.finished = false;
+        &mut self.file
     }
 
     /// Runs until a queue is full, the program is over, or `budget` is spent.
     pub(crate) fn run(
         &mut self,
-        memory: &Memory<'_>,
+        memory: &mut Memory<'_>,
         queues: &mut Queues,
         budget: u64,
         observer: &mut Observer<'_, '_>,
@@ -110,16 +129,50 @@ impl<'a> AccessMachine<'a> {
                     self.file[load.to as usize] = memory.load(&load.address, &self.file)?;
                     self.at += 1;
                 }
-                AccessOp::Compute { compute, to, span } => {
-                    let word = compute.run(&self.file);
-                    self.file[*to as usize] =
-                        word.map_err(|error| EvalError::stuck(*span, error))?;
+                AccessOp::Read { lanes, to, reader } => {
+                    memory.load_lanes(lanes, &mut self.file, *to)?;
+                    self.readers[*reader].count(lanes, &self.file);
+                    self.at += 1;
+                }
+                AccessOp::Mask {
+                    position,
+                    end,
+                    step,
+                    to,
+                    lanes,
+                } => {
+                    alu::mask(&mut self.file, *position, *end, *step, *to, *lanes);
+                    self.at += 1;
+                }
+                AccessOp::Alu(op) => {
+                    alu::run(op, &mut self.file)?;
+                    self.at += 1;
+                }
+                AccessOp::Row { row } => {
+                    self.file[row.filled as usize] = 0;
+                    self.at += 1;
+                }
+                AccessOp::Append {
+                    value,
+                    lanes,
+                    mask,
+                    row,
+                } => {
+                    self.append(*value, *lanes, *mask, row)?;
+                    self.at += 1;
+                }
+                AccessOp::Write { lanes, value } => {
+                    let elements = memory.store_lanes(lanes, &self.file, *value)?;
+                    let (written, times) = &mut self.written[lanes.address.buffer];
+                    *written += elements;
+                    *times += 1;
+                    observer.write(lanes, &self.file, *value);
                     self.at += 1;
                 }
                 AccessOp::Push(n) => {
                     let push = &code.pushes[*n];
                     let before = steps;
-                    if !self.push(push, queues, &mut steps, observer) {
+                    if !self.push(push, queues, &mut steps, observer)? {
                         return turn(steps, State::Waiting);
                     }
                     self.at += 1;
@@ -129,11 +182,11 @@ impl<'a> AccessMachine<'a> {
                         continue;
                     }
                 }
-                AccessOp::Done => {
+                AccessOp::Leave if self.last => self.at += 1,
+                AccessOp::Leave | AccessOp::Done => {
                     if !queues.control.push(Token::Done) {
                         return turn(steps, State::Waiting);
                     }
-                    observer.done();
                     self.finished = true;
                     return turn(steps + 1, State::Finished);
                 }
@@ -141,6 +194,29 @@ impl<'a> AccessMachine<'a> {
             steps += 1;
         }
         turn(steps, State::Running)
+    }
+
+    #[inline]
+    fn append(
+        &mut self,
+        value: u32,
+        lanes: u32,
+        mask: Option<u32>,
+        row: &Row,
+    ) -> Result<(), EvalError> {
+        for lane in 0..lanes {
+            if mask.is_some_and(|mask| self.file[(mask + lane) as usize] == 0) {
+                continue;
+            }
+            let filled = self.file[row.filled as usize];
+            if filled >= u64::from(row.length) {
+                let what = format!("a row of {} elements gets more", row.length);
+                return Err(EvalError::stuck(row.span, what));
+            }
+            self.file[row.at as usize + filled as usize] = self.file[(value + lane) as usize];
+            self.file[row.filled as usize] = filled + 1;
+        }
+        Ok(())
     }
 
     /// Pushes what is left of a callback's entries, each a step; whether all are pushed.
@@ -151,46 +227,32 @@ impl<'a> AccessMachine<'a> {
         queues: &mut Queues,
         steps: &mut u64,
         observer: &mut Observer<'_, '_>,
-    ) -> bool {
+    ) -> Result<bool, EvalError> {
         if self.pushed == 0 {
             if !queues.control.push(Token::Case(push.case)) {
-                return false;
+                return Ok(false);
             }
             observer.token(push, &self.file);
             self.pushed = 1;
             *steps += 1;
         }
-        for &slot in &push.operands[self.pushed - 1..] {
-            let word = self.file[slot.as_u32() as usize];
-            if !queues.data.push(Operand { word, slot }) {
-                return false;
+        for operand in &push.operands[self.pushed - 1..] {
+            if let Some(row) = &operand.row {
+                let filled = self.file[row.filled as usize];
+                if filled != u64::from(row.length) {
+                    let what = format!("a row of {} elements is pushed with {filled}", row.length);
+                    return Err(EvalError::stuck(row.span, what));
+                }
             }
-            observer.operand(slot, word);
+            let at = operand.at as usize;
+            let words = &self.file[at..at + operand.words as usize];
+            if !queues.data.push(words) {
+                return Ok(false);
+            }
+            observer.operand(operand.slot, words);
             self.pushed += 1;
             *steps += 1;
         }
-        true
-    }
-
-    /// The push that the machine is stopped at, and how many of its operands are pushed; `None` in its place
-    /// before the token.
-    pub(crate) fn waiting(&self) -> Option<(&'a Push, Option<usize>)> {
-        match self.code.ops.get(self.at)? {
-            AccessOp::Push(n) => Some((self.code.pushes.get(*n)?, self.pushed.checked_sub(1))),
-            AccessOp::Enter { .. }
-            | AccessOp::Next { .. }
-            | AccessOp::Load(_)
-            | AccessOp::Compute { .. }
-            | AccessOp::Done => None,
-        }
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// The current words of all slots.
-    pub(crate) fn file(&self) -> &[u64] {
-        &self.file
+        Ok(true)
     }
 }

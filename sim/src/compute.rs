@@ -9,6 +9,9 @@ use hlo2dae_ir::core::{
     Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError, UnaryOp,
 };
 
+/// A function of so many pairs of words from two places, to a third place.
+pub(crate) type LanesFn = fn(&mut [u64], usize, usize, usize, usize);
+
 /// An operation on words of a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Compute {
@@ -16,6 +19,8 @@ pub(crate) enum Compute {
     Fast1(fn(u64) -> u64, u32),
     /// A function of two words.
     Fast2(fn(u64, u64) -> u64, u32, u32),
+    /// As `Fast2`, and the same for many words at once.
+    FastLanes(fn(u64, u64) -> u64, LanesFn, u32, u32),
     /// Condition, on true, on false.
     Select(u32, u32, u32),
     /// Any unary operation.
@@ -35,9 +40,10 @@ impl Compute {
         Ok(match *arith {
             Arith::Constant(scalar) => return Err(scalar),
             Arith::Unary(op, (a, ty)) => Compute::Unary(op, ty, a),
-            Arith::Binary(op, (a, ty), (b, _)) => match fast_binary(op, ty) {
-                Some(f) => Compute::Fast2(f, a, b),
-                None => Compute::Binary(op, ty, a, b),
+            Arith::Binary(op, (a, ty), (b, _)) => match (fast_binary(op, ty), fast_lanes(op, ty)) {
+                (Some(f), Some(lanes)) => Compute::FastLanes(f, lanes, a, b),
+                (Some(f), None) => Compute::Fast2(f, a, b),
+                (None, _) => Compute::Binary(op, ty, a, b),
             },
             Arith::Compare(op, (a, ty), (b, _)) => match fast_compare(op, ty) {
                 Some(f) => Compute::Fast2(f, a, b),
@@ -54,10 +60,16 @@ impl Compute {
     /// The result for the present words.
     #[inline]
     pub(crate) fn run(&self, words: &[u64]) -> Result<u64, TypeError> {
-        let at = |place: u32| words[place as usize];
+        self.run_lane(words, 0)
+    }
+
+    /// The result in a lane: every operand has a word for each.
+    #[inline]
+    fn run_lane(&self, words: &[u64], lane: u32) -> Result<u64, TypeError> {
+        let at = |place: u32| words[(place + lane) as usize];
         Ok(match *self {
             Compute::Fast1(f, a) => f(at(a)),
-            Compute::Fast2(f, a, b) => f(at(a), at(b)),
+            Compute::Fast2(f, a, b) | Compute::FastLanes(f, _, a, b) => f(at(a), at(b)),
             Compute::Select(condition, a, b) => at(if at(condition) != 0 { a } else { b }),
             Compute::Unary(op, ty, a) => op.apply(Scalar::from_bits(ty, at(a)))?.bits(),
             Compute::Binary(op, ty, a, b) => op
@@ -68,6 +80,53 @@ impl Compute {
             }
             Compute::Convert(from, to, a) => Scalar::from_bits(from, at(a)).convert(to).bits(),
         })
+    }
+
+    /// The results of all lanes, to the words from `to`.
+    #[inline]
+    pub(crate) fn run_lanes(
+        &self,
+        words: &mut [u64],
+        to: u32,
+        lanes: u32,
+    ) -> Result<(), TypeError> {
+        if let Compute::FastLanes(_, f, a, b) = *self {
+            f(words, a as usize, b as usize, to as usize, lanes as usize);
+            return Ok(());
+        }
+        for lane in 0..lanes {
+            words[(to + lane) as usize] = self.run_lane(words, lane)?;
+        }
+        Ok(())
+    }
+}
+
+/// How the lanes of a vector are combined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Combine {
+    /// A function of words.
+    Fast(fn(u64, u64) -> u64),
+    /// Any operation.
+    Any(BinaryOp, ScalarType),
+}
+
+impl Combine {
+    pub(crate) fn new(op: BinaryOp, ty: ScalarType) -> Combine {
+        match fast_binary(op, ty) {
+            Some(f) => Combine::Fast(f),
+            None => Combine::Any(op, ty),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn run(self, a: u64, b: u64) -> Result<u64, TypeError> {
+        match self {
+            Combine::Fast(f) => Ok(f(a, b)),
+            Combine::Any(op, ty) => {
+                let (a, b) = (Scalar::from_bits(ty, a), Scalar::from_bits(ty, b));
+                Ok(op.apply(a, b)?.bits())
+            }
+        }
     }
 }
 
@@ -193,6 +252,35 @@ fn fast_binary(op: BinaryOp, ty: ScalarType) -> Option<fn(u64, u64) -> u64> {
         ScalarType::Element(ElementType::S32) => ordered::<i32>(op),
         ScalarType::Element(_) => None,
     })
+}
+
+/// What reductions do to vectors all the time.
+fn fast_lanes(op: BinaryOp, ty: ScalarType) -> Option<LanesFn> {
+    #[inline]
+    fn each(
+        words: &mut [u64],
+        a: usize,
+        b: usize,
+        to: usize,
+        lanes: usize,
+        f: impl Fn(u64, u64) -> u64,
+    ) {
+        for lane in 0..lanes {
+            words[to + lane] = f(words[a + lane], words[b + lane]);
+        }
+    }
+    fn of<T: Word>(op: BinaryOp) -> Option<LanesFn> {
+        match op {
+            BinaryOp::Add => Some(|words, a, b, to, lanes| {
+                each(words, a, b, to, lanes, |a, b| T::get(a).add(T::get(b)).put());
+            }),
+            BinaryOp::Mul => Some(|words, a, b, to, lanes| {
+                each(words, a, b, to, lanes, |a, b| T::get(a).mul(T::get(b)).put());
+            }),
+            _ => None,
+        }
+    }
+    with_word!(ty, of, op)
 }
 
 fn fast_compare(op: CompareOp, ty: ScalarType) -> Option<fn(u64, u64) -> u64> {

@@ -1,23 +1,23 @@
 //! The two machines and their turns.
 
-use cranelift_entity::{EntityRef, SecondaryMap};
+use cranelift_entity::EntityRef;
 use hlo2dae_backend::Artifact;
-use hlo2dae_backend::access::{Source, Unit};
-use hlo2dae_backend::execute::Instruction;
-use hlo2dae_ir::core::{Array, EvalError};
+use hlo2dae_backend::access::{Instruction, Placement};
+use hlo2dae_ir::core::compute::positions;
+use hlo2dae_ir::core::{Array, EvalError, ReadLevel, Span};
 use hlo2dae_ir::dlc::Event;
 
 use crate::access::{AccessMachine, State};
-use crate::code::{AccessOp, Code};
+use crate::code::{AccessOp, Code, Dealt, Phase};
 use crate::config::Config;
 use crate::decode;
-use crate::error::{Contents, Deadlock, SimError};
+use crate::error::SimError;
 use crate::execute::ExecuteMachine;
+use crate::lines::{Reader, is_counted, readers};
 use crate::memory::{self, Memory};
-use crate::queue::{Operand, Queue, Queues, Token};
+use crate::queue::Queues;
 use crate::stats::{BufferStats, CaseStats, Stats, UnitStats};
-use crate::stream::operand_bytes;
-use crate::trace::{self, Observer, Positions, Trace};
+use crate::trace::{Names, Observer, Trace};
 
 /// A decoded program and the machine that it runs on. Runs are independent of one another.
 #[derive(Clone, Debug)]
@@ -25,24 +25,50 @@ pub struct Emulator {
     artifact: Artifact,
     config: Config,
     code: Code,
-    positions: Positions,
+    names: Names,
+    readers: Vec<Reader>,
 }
 
 impl Emulator {
-    /// Checks and decodes an artifact.
+    /// Decodes the binary form of an artifact.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no artifact, or one that breaks a rule.
+    pub fn load(bytes: &[u8], config: Config) -> Result<Emulator, SimError> {
+        Emulator::of(Artifact::decode(bytes)?, config)
+    }
+
+    /// As [`Emulator::load`], of the artifact's binary form.
+    ///
+    /// # Errors
+    ///
+    /// The artifact breaks a rule.
     pub fn new(artifact: &Artifact, config: Config) -> Result<Emulator, SimError> {
-        let code = decode::decode(artifact)?;
-        let mut positions = SecondaryMap::new();
+        let decoded = Artifact::decode(&artifact.encode())?;
+        if decoded != *artifact {
+            let what = "the artifact is decoded as another one";
+            return Err(EvalError::stuck(Span::default(), what).into());
+        }
+        // The same program, with the places that it was made from.
+        Emulator::of(artifact.clone(), config)
+    }
+
+    fn of(artifact: Artifact, config: Config) -> Result<Emulator, SimError> {
+        let code = decode::decode(&artifact)?;
+        let mut names = Names::new(&artifact);
         for op in &code.access.ops {
             if let AccessOp::Enter { unit, position, .. } = op {
-                positions[*unit] = *position;
+                names.positions[*unit] = *position;
             }
         }
+        let readers = readers(&artifact);
         Ok(Emulator {
-            artifact: artifact.clone(),
+            artifact,
             config,
             code,
-            positions,
+            names,
+            readers,
         })
     }
 
@@ -114,147 +140,55 @@ impl Emulator {
         }
     }
 
+    /// Phase after phase. Of a phase on several cores each core runs its positions by itself, one core after the other: they touch
+    /// no common element of an output, and every core has temporaries of its own.
     fn run_memory(
         &self,
         mut memory: Memory<'_>,
         trace: Option<&mut dyn Trace>,
     ) -> Result<Stats, SimError> {
-        let mut queues = Queues {
-            control: Queue::new(self.config.control_capacity),
-            data: Queue::new(self.config.data_capacity),
-        };
-        let mut access = AccessMachine::new(&self.code.access);
-        let mut execute = ExecuteMachine::new(&self.code.execute);
+        let phases = &self.code.access.phases;
+        let dealt = phases.iter().filter_map(|phase| phase.dealt);
+        let count = dealt.map(|dealt| dealt.cores).max().unwrap_or(1);
+        let mut cores: Vec<Core<'_>> = (0..count).map(|_| Core::new(self)).collect();
         let mut observer = Observer {
             artifact: &self.artifact,
-            positions: &self.positions,
+            names: &self.names,
             trace,
         };
-        let mut schedule = self.config.schedule;
-        let limit = self.config.limits.steps;
-        let mut left = limit;
-        loop {
-            let (access_turn, execute_turn) = schedule.turn();
-            let a = access.run(&memory, &mut queues, access_turn.min(left), &mut observer)?;
-            left = left.saturating_sub(a.steps);
-            let e = execute.run(&mut memory, &mut queues, execute_turn.min(left))?;
-            left = left.saturating_sub(e.steps);
-            if e.state == State::Finished {
-                break;
-            }
-            if left == 0 {
-                return Err(EvalError::Steps { limit }.into());
-            }
-            if a.steps == 0 && e.steps == 0 {
-                return Err(SimError::Deadlock(Box::new(
-                    self.deadlock(&access, &execute, &queues),
-                )));
+        let mut left = self.config.limits.steps;
+        for phase in phases {
+            let used = phase.dealt.map_or(1, |dealt| dealt.cores);
+            let temporaries = (used > 1).then(|| memory.temporaries());
+            for (n, core) in cores.iter_mut().take(used as usize).enumerate() {
+                if let Some(temporaries) = &temporaries {
+                    memory.restore(temporaries);
+                }
+                core.start(&self.code, phase, n as u32);
+                core.run(&self.config, &mut memory, &mut observer, &mut left)?;
             }
         }
-        if queues.data.len() > 0 {
-            let left = queues.data.iter().map(|operand| self.show(operand));
-            return Err(SimError::LeftOver(left.collect()));
-        }
+        observer.done();
         memory.finish()?;
-        Ok(self.stats(&access, &execute))
-    }
-
-    fn deadlock(
-        &self,
-        access: &AccessMachine<'_>,
-        execute: &ExecuteMachine<'_>,
-        queues: &Queues,
-    ) -> Deadlock {
-        let access_text = match access.waiting() {
-            Some((push, pushed)) => {
-                let token = trace::token(&self.artifact, &self.positions, push, access.file());
-                let at: String = token
-                    .positions
-                    .iter()
-                    .map(|(name, position)| format!(" %{name}={position}"))
-                    .collect();
-                let (what, queue) = match pushed.and_then(|n| Some((n, push.operands.get(n)?))) {
-                    Some((n, &slot)) => (
-                        format!(
-                            "operand %{} ({} of {}) of",
-                            trace::operand(&self.artifact, slot, 0).stream,
-                            n + 1,
-                            push.operands.len()
-                        ),
-                        "data",
-                    ),
-                    None => ("the token of".to_owned(), "control"),
-                };
-                format!(
-                    "{} of %{}{at}: waits to push {what} @{}, the {queue} queue is full",
-                    token.event.name(),
-                    token.unit,
-                    token.case
-                )
-            }
-            None if access.is_finished() => "has pushed everything and `done`".to_owned(),
-            None => "waits to push the token `done`, the control queue is full".to_owned(),
+        let mut each = cores.iter().map(|core| self.stats(core));
+        let Some(mut stats) = each.next() else {
+            return Err(EvalError::stuck(Span::default(), "a machine without cores").into());
         };
-        let execute_text = match execute.waiting() {
-            Some((id, popped)) => {
-                let case = self.artifact.execute.cases.get(id);
-                let name = case.map_or("?", |case| case.name.as_str());
-                let registers = case.into_iter().flat_map(|case| {
-                    case.code
-                        .iter()
-                        .filter_map(|instruction| match instruction {
-                            Instruction::Pop { to } => case.registers.get(*to),
-                            Instruction::Compute { .. }
-                            | Instruction::Load { .. }
-                            | Instruction::Store { .. }
-                            | Instruction::BranchUnless { .. }
-                            | Instruction::Jump { .. } => None,
-                        })
-                });
-                let what = match registers.into_iter().nth(popped) {
-                    Some(register) => format!("%{}: {}", register.name, register.ty),
-                    None => "an operand".to_owned(),
-                };
-                format!(
-                    "@{name}: waits to pop {what} after {popped} operands, the data queue is empty"
-                )
+        if count > 1 {
+            let mut all = vec![stats.clone()];
+            for core in each {
+                stats.add(&core);
+                all.push(core);
             }
-            None if execute.is_finished() => "has popped `done`".to_owned(),
-            None => "waits for a token, the control queue is empty".to_owned(),
-        };
-        let control = queues.control.iter().map(|token| match token {
-            Token::Done => "done".to_owned(),
-            Token::Case(id) => match self.artifact.execute.cases.get(*id) {
-                Some(case) => format!("@{}", case.name),
-                None => id.to_string(),
-            },
-        });
-        Deadlock {
-            access: access_text,
-            execute: execute_text,
-            control: Contents {
-                capacity: queues.control.capacity(),
-                entries: control.collect(),
-            },
-            data: Contents {
-                capacity: queues.data.capacity(),
-                entries: queues
-                    .data
-                    .iter()
-                    .map(|operand| self.show(operand))
-                    .collect(),
-            },
+            stats.cores = all;
         }
-    }
-
-    fn show(&self, operand: &Operand) -> String {
-        let named = trace::operand(&self.artifact, operand.slot, operand.word);
-        format!("%{} = {}: {}", named.stream, named.value, named.value.ty())
+        Ok(stats)
     }
 
     /// What was not counted while running follows from how often each unit did what it does.
-    fn stats(&self, access: &AccessMachine<'_>, execute: &ExecuteMachine<'_>) -> Stats {
+    fn stats(&self, core: &Core<'_>) -> Stats {
         let artifact = &self.artifact;
+        let (access, execute) = (&core.access, &core.execute);
         let mut stats = Stats {
             buffers: artifact
                 .buffers
@@ -262,9 +196,13 @@ impl Emulator {
                 .map(|(id, buffer)| BufferStats {
                     name: buffer.name.clone(),
                     element_bytes: buffer.element.bytes() as u64,
-                    streamed: 0,
-                    loaded: execute.requests[id].loads,
-                    stored: execute.requests[id].stores,
+                    loaded: execute.requests[id].loaded,
+                    loads: execute.requests[id].loads,
+                    stored: execute.requests[id].stored,
+                    stores: execute.requests[id].stores,
+                    written: access.written[id].0,
+                    writes: access.written[id].1,
+                    ..BufferStats::default()
                 })
                 .collect(),
             cases: artifact
@@ -276,39 +214,183 @@ impl Emulator {
                     activations: execute.activations[id],
                 })
                 .collect(),
+            units: artifact
+                .access
+                .units
+                .iter()
+                .map(|(id, unit)| UnitStats {
+                    name: unit.name.clone(),
+                    activations: access.activations[id],
+                    iterations: access.iterations[id],
+                })
+                .collect(),
             ..Stats::default()
         };
-        for (id, unit) in &artifact.access.units {
-            let (activations, iterations) = (access.activations[id], access.iterations[id]);
-            stats.units.push(UnitStats {
-                name: unit.name.clone(),
-                activations,
-                iterations,
-            });
-            self.count_unit(unit, activations, iterations, &mut stats);
-        }
+        self.count_units(core, &mut stats);
+        self.count_launches(core, &mut stats);
         stats
     }
 
-    fn count_unit(&self, unit: &Unit, activations: u64, iterations: u64, stats: &mut Stats) {
-        for stream in &unit.streams {
-            if let Source::Read { buffer, .. } = stream.source
-                && let Some(buffer) = stats.buffers.get_mut(buffer.index())
-            {
-                buffer.streamed += iterations;
-            }
-        }
-        for callback in &unit.callbacks {
-            let times = match callback.event {
-                Event::Begin | Event::End => activations,
-                Event::Iterate => iterations,
-            };
-            stats.tokens += times;
-            for &slot in &callback.operands {
-                let data = self.artifact.access.slots.get(slot);
-                stats.operands += times;
-                stats.operand_bytes += times * data.map_or(0, |data| operand_bytes(data.ty));
+    fn count_units(&self, core: &Core<'_>, stats: &mut Stats) {
+        let (mut activations, mut iterations, mut host) = (0, 0, false);
+        let mut readers = core.access.readers.iter();
+        for instruction in &self.artifact.access.code {
+            match instruction {
+                Instruction::Unit(unit) => {
+                    activations = core.access.activations[unit.to.0];
+                    iterations = core.access.iterations[unit.to.0];
+                    host = unit.placement == Placement::Host;
+                }
+                Instruction::Read(read) => {
+                    let reader = if is_counted(read) { readers.next() } else { None };
+                    let (elements, lines, hits) = reader.map_or(
+                        (iterations, iterations, 0),
+                        |reader| (reader.elements, reader.lines, reader.hits),
+                    );
+                    let Some(buffer) = stats.buffers.get_mut(read.access.buffer.index()) else {
+                        continue;
+                    };
+                    if host {
+                        buffer.host_streamed += elements;
+                        continue;
+                    }
+                    buffer.streamed += elements;
+                    buffer.reuse_hits += hits;
+                    match read.hints.level {
+                        Some(ReadLevel::L2) => buffer.lines.l2 += lines,
+                        Some(ReadLevel::Llc) | None => buffer.lines.llc += lines,
+                    }
+                    if read.hints.nontemporal {
+                        buffer.lines.nontemporal += lines;
+                    }
+                }
+                Instruction::Push(push) => {
+                    let times = match push.event {
+                        Event::Begin | Event::End => activations,
+                        Event::Iterate => iterations,
+                    };
+                    stats.tokens += times;
+                    for &slot in &push.operands {
+                        let data = self.artifact.access.slots.get(slot);
+                        stats.operands += times;
+                        stats.operand_bytes += times * data.map_or(0, |data| data.ty.bytes());
+                    }
+                }
+                Instruction::Position(_)
+                | Instruction::Mask(_)
+                | Instruction::Compute(_)
+                | Instruction::Broadcast(_)
+                | Instruction::Sequence(_)
+                | Instruction::Row(_)
+                | Instruction::Append(_)
+                | Instruction::Write(_) => {}
             }
         }
     }
+
+    fn count_launches(&self, core: &Core<'_>, stats: &mut Stats) {
+        let mut parents = Vec::new();
+        for instruction in &self.artifact.access.code {
+            if let Instruction::Unit(unit) = instruction
+                && let Placement::Layer { layer: 0, .. } = unit.placement
+                && !parents.contains(&unit.parent)
+            {
+                parents.push(unit.parent);
+                stats.launches += match unit.parent {
+                    Some(parent) => core.access.iterations[parent],
+                    None => u64::from(core.started),
+                };
+            }
+        }
+    }
+}
+
+/// A core: an access unit, an execute unit, and the queues between.
+struct Core<'a> {
+    access: AccessMachine<'a>,
+    execute: ExecuteMachine<'a>,
+    queues: Queues,
+    started: bool,
+}
+
+impl<'a> Core<'a> {
+    fn new(emulator: &'a Emulator) -> Core<'a> {
+        let Config {
+            control_capacity,
+            data_capacity,
+            ..
+        } = emulator.config;
+        Core {
+            access: AccessMachine::new(&emulator.code.access, emulator.readers.clone()),
+            execute: ExecuteMachine::new(&emulator.code.execute),
+            queues: Queues::new(control_capacity, data_capacity),
+            started: false,
+        }
+    }
+
+    /// Its part of a phase.
+    fn start(&mut self, code: &Code, phase: &Phase, n: u32) {
+        self.started = true;
+        self.execute.start();
+        let Some(dealt) = phase.dealt else {
+            self.access.start(phase.start, true);
+            return;
+        };
+        let last = n + 1 >= dealt.cores;
+        // What a root does before its first position, the first core does.
+        let at = if n == 0 { phase.start } else { dealt.enter };
+        let file = self.access.start(at, last);
+        let [begin, end] = [dealt.begin, dealt.end].map(|at| code.access.file[at as usize] as i64);
+        let (begin, end) = block(&dealt, begin, end, n);
+        file[dealt.begin as usize] = begin as u64;
+        file[dealt.end as usize] = end as u64;
+    }
+
+    fn run(
+        &mut self,
+        config: &Config,
+        memory: &mut Memory<'_>,
+        observer: &mut Observer<'_, '_>,
+        left: &mut u64,
+    ) -> Result<(), SimError> {
+        let mut schedule = config.schedule;
+        loop {
+            let (access, execute) = schedule.turn();
+            let queues = &mut self.queues;
+            let a = self.access.run(memory, queues, access.min(*left), observer)?;
+            *left = left.saturating_sub(a.steps);
+            let e = self.execute.run(memory, queues, execute.min(*left))?;
+            *left = left.saturating_sub(e.steps);
+            if e.state == State::Finished {
+                break;
+            }
+            if *left == 0 {
+                let limit = config.limits.steps;
+                return Err(EvalError::Steps { limit }.into());
+            }
+            if a.steps == 0 && e.steps == 0 {
+                let what = "the units wait for one another";
+                return Err(EvalError::stuck(Span::default(), what).into());
+            }
+        }
+        if !self.queues.data.is_empty() {
+            let what = "operands are left when the program is done";
+            return Err(EvalError::stuck(Span::default(), what).into());
+        }
+        Ok(())
+    }
+}
+
+/// The bounds of a core's block of positions.
+fn block(dealt: &Dealt, begin: i64, end: i64, n: u32) -> (i64, i64) {
+    let iterations = positions(begin, end, dealt.step);
+    let each = iterations.div_ceil(dealt.cores.into());
+    let start = |n: u32| {
+        // Beyond the last position there is nothing: what does not fit is the end.
+        let distance = i64::try_from(each.saturating_mul(n.into())).ok();
+        let distance = distance.and_then(|d| d.checked_mul(dealt.step));
+        let at = distance.and_then(|d| begin.checked_add(d));
+        at.map_or(end, |at| at.min(end.max(begin)))
+    };
+    (start(n), start(n + 1))
 }

@@ -2,9 +2,10 @@
 
 use cranelift_entity::{EntityRef, SecondaryMap};
 use hlo2dae_backend::execute::CaseId;
-use hlo2dae_ir::core::{BufferId, EvalError};
+use hlo2dae_ir::core::{BufferId, EvalError, Span};
 
 use crate::access::{State, Turn};
+use crate::alu;
 use crate::code::{ExecuteCode, ExecuteOp};
 use crate::memory::Memory;
 use crate::queue::{Queues, Token};
@@ -12,7 +13,11 @@ use crate::queue::{Queues, Token};
 /// Reads and writes of a buffer by the execute unit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requests {
+    /// Elements.
+    pub(crate) loaded: u64,
+    /// Instructions.
     pub(crate) loads: u64,
+    pub(crate) stored: u64,
     pub(crate) stores: u64,
 }
 
@@ -20,10 +25,8 @@ pub(crate) struct Requests {
 #[derive(Debug)]
 pub(crate) struct ExecuteMachine<'a> {
     code: &'a ExecuteCode,
-    /// The case at hand and its instruction to be run; none while a token is awaited.
-    at: Option<(CaseId, usize)>,
-    /// Operands that the case at hand has popped.
-    popped: usize,
+    /// The instruction of the case at hand to be run; none while a token is awaited.
+    at: Option<usize>,
     file: Vec<u64>,
     finished: bool,
     pub(crate) activations: SecondaryMap<CaseId, u64>,
@@ -35,12 +38,16 @@ impl<'a> ExecuteMachine<'a> {
         ExecuteMachine {
             code,
             at: None,
-            popped: 0,
             file: code.file.clone(),
             finished: false,
             activations: SecondaryMap::new(),
             requests: SecondaryMap::new(),
         }
+    }
+
+    /// Goes on after a `done`.
+    pub(crate) fn start(&mut self) {
+        self.finished = false;
     }
 
     /// Runs until a queue is empty, the token is `done`, or `budget` is spent.
@@ -57,7 +64,7 @@ impl<'a> ExecuteMachine<'a> {
             return turn(0, State::Finished);
         }
         while steps < budget {
-            let Some((_, at)) = &mut self.at else {
+            let Some(at) = &mut self.at else {
                 match queues.control.pop() {
                     None => return turn(steps, State::Waiting),
                     Some(Token::Done) => {
@@ -66,8 +73,7 @@ impl<'a> ExecuteMachine<'a> {
                     }
                     Some(Token::Case(case)) => {
                         self.activations[case] += 1;
-                        self.popped = 0;
-                        self.at = Some((case, code.entries[case.index()]));
+                        self.at = Some(code.entries[case.index()]);
                         steps += 1;
                         continue;
                     }
@@ -75,26 +81,100 @@ impl<'a> ExecuteMachine<'a> {
             };
             let mut next = *at + 1;
             match &code.ops[*at] {
-                ExecuteOp::Pop { to } => {
-                    let Some(operand) = queues.data.pop() else {
+                ExecuteOp::Pop { to, words } => {
+                    let to = *to as usize;
+                    if !queues.data.pop(&mut self.file[to..to + *words as usize]) {
                         return turn(steps, State::Waiting);
-                    };
-                    self.file[*to as usize] = operand.word;
-                    self.popped += 1;
+                    }
                 }
-                ExecuteOp::Compute { compute, to, span } => {
-                    let word = compute.run(&self.file);
-                    self.file[*to as usize] =
-                        word.map_err(|error| EvalError::stuck(*span, error))?;
-                }
+                ExecuteOp::Alu(op) => alu::run(op, &mut self.file)?,
                 ExecuteOp::Load(load) => {
-                    self.requests[load.address.buffer].loads += 1;
+                    let requests = &mut self.requests[load.address.buffer];
+                    requests.loaded += 1;
+                    requests.loads += 1;
                     self.file[load.to as usize] = memory.load(&load.address, &self.file)?;
                 }
+                ExecuteOp::LoadLanes { lanes, to } => {
+                    let loaded = memory.load_lanes(lanes, &mut self.file, *to)?;
+                    let requests = &mut self.requests[lanes.address.buffer];
+                    requests.loaded += loaded;
+                    requests.loads += 1;
+                }
                 ExecuteOp::Store(store) => {
-                    self.requests[store.address.buffer].stores += 1;
+                    let requests = &mut self.requests[store.address.buffer];
+                    requests.stored += 1;
+                    requests.stores += 1;
                     let word = self.file[store.value as usize];
                     memory.store(&store.address, &self.file, word)?;
+                }
+                ExecuteOp::StoreLanes { lanes, value } => {
+                    let stored = memory.store_lanes(lanes, &self.file, *value)?;
+                    let requests = &mut self.requests[lanes.address.buffer];
+                    requests.stored += stored;
+                    requests.stores += 1;
+                }
+                ExecuteOp::Element {
+                    row,
+                    length,
+                    index,
+                    lanes,
+                    mask,
+                    to,
+                    span,
+                } => element(&mut self.file, [*row, *length, *index, *to], *lanes, *mask, *span)?,
+                ExecuteOp::Reduce {
+                    combine,
+                    vector,
+                    lanes,
+                    mask,
+                    initial,
+                    to,
+                    span,
+                } => {
+                    let mut result = self.file[*initial as usize];
+                    for lane in 0..*lanes {
+                        if mask.is_some_and(|mask| self.file[(mask + lane) as usize] == 0) {
+                            continue;
+                        }
+                        let word = self.file[(vector + lane) as usize];
+                        let combined = combine.run(result, word);
+                        result = combined.map_err(|error| EvalError::stuck(*span, error))?;
+                    }
+                    self.file[*to as usize] = result;
+                }
+                ExecuteOp::For {
+                    position,
+                    lower,
+                    upper,
+                    exit,
+                } => {
+                    let lower = self.file[*lower as usize];
+                    if (lower as i64) < self.file[*upper as usize] as i64 {
+                        self.file[*position as usize] = lower;
+                    } else {
+                        next = *exit;
+                    }
+                }
+                ExecuteOp::Mask {
+                    position,
+                    upper,
+                    step,
+                    to,
+                    lanes,
+                } => alu::mask(&mut self.file, *position, *upper, *step, *to, *lanes),
+                ExecuteOp::Next {
+                    position,
+                    upper,
+                    step,
+                    body,
+                } => {
+                    let here = self.file[*position as usize];
+                    if let Some(position_there) =
+                        alu::next(here, *step, self.file[*upper as usize])
+                    {
+                        self.file[*position as usize] = position_there;
+                        next = *body;
+                    }
                 }
                 ExecuteOp::BranchUnless { condition, target } => {
                     if self.file[*condition as usize] == 0 {
@@ -113,13 +193,33 @@ impl<'a> ExecuteMachine<'a> {
         }
         turn(steps, State::Running)
     }
+}
 
-    /// The case at hand, and how many operands it has popped; none while a token is awaited.
-    pub(crate) fn waiting(&self) -> Option<(CaseId, usize)> {
-        self.at.map(|(case, _)| (case, self.popped))
+/// Takes elements of a row.
+#[inline]
+fn element(
+    file: &mut [u64],
+    [row, length, index, to]: [u32; 4],
+    lanes: Option<u32>,
+    mask: Option<u32>,
+    span: Span,
+) -> Result<(), EvalError> {
+    let first = file[index as usize];
+    for lane in 0..lanes.unwrap_or(1) {
+        let to = (to + lane) as usize;
+        if mask.is_some_and(|mask| file[(mask + lane) as usize] == 0) {
+            file[to] = 0;
+            continue;
+        }
+        let index = (first as i64).saturating_add(lane.into());
+        if index as u64 >= u64::from(length) {
+            return Err(EvalError::OutsideRow {
+                index,
+                elements: length as usize,
+                span,
+            });
+        }
+        file[to] = file[row as usize + index as usize];
     }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished
-    }
+    Ok(())
 }

@@ -11,9 +11,10 @@
 //! | [`stats`] | what a run did, counted |
 //! | [`trace`] | who is told of every push |
 //! | [`stream`] | stream text, the readable form of a trace |
-//! | [`error`] | why a program could not be emulated; deadlocks explained |
+//! | [`error`] | why a program could not be emulated |
 
 mod access;
+mod alu;
 mod code;
 mod compute;
 pub mod config;
@@ -21,6 +22,7 @@ mod decode;
 pub mod emulator;
 pub mod error;
 mod execute;
+mod lines;
 mod memory;
 mod queue;
 pub mod stats;
@@ -29,7 +31,7 @@ pub mod trace;
 
 pub use config::{Config, Schedule};
 pub use emulator::Emulator;
-pub use error::{Deadlock, SimError};
+pub use error::SimError;
 pub use stats::Stats;
 pub use stream::{StreamText, stream_text};
 pub use trace::Trace;

@@ -5,7 +5,7 @@ use hlo2dae_ir::core::{
     Array, ArrayError, Buffer, BufferId, EvalError, Init, Limits, Role, Scalar, text,
 };
 
-use crate::code::{Address, Place, Width};
+use crate::code::{Address, LaneAccess, Place, Width};
 
 /// The memory of one run.
 #[derive(Debug)]
@@ -180,24 +180,13 @@ impl<'a> Memory<'a> {
             Place::Input(place) => self.inputs[place as usize],
             Place::Written(place) => {
                 let written = &self.written[place as usize];
-                if let Some(defined) = &written.defined
-                    && !defined[position]
-                {
-                    return Err(EvalError::Uninitialised {
-                        buffer: self.name(address.buffer),
-                        position,
-                        span: address.span,
-                    });
+                if written.defined.as_ref().is_some_and(|d| !d[position]) {
+                    return Err(self.uninitialised(address, position));
                 }
                 written.bytes.get()
             }
         };
-        Ok(match address.width {
-            Width::One => u64::from(bytes[position]),
-            Width::Two => u64::from(u16::from_le_bytes(element(bytes, position))),
-            Width::Four => u64::from(u32::from_le_bytes(element(bytes, position))),
-            Width::Eight => u64::from_le_bytes(element(bytes, position)),
-        })
+        Ok(get(bytes, position, address.width))
     }
 
     /// Writes the low bytes of a word to an element.
@@ -211,6 +200,11 @@ impl<'a> Memory<'a> {
         let Some(position) = address.position(file) else {
             return Err(self.outside(address, file));
         };
+        self.put(address, position, word)
+    }
+
+    #[inline]
+    fn put(&mut self, address: &Address, position: usize, word: u64) -> Result<(), EvalError> {
         let Place::Written(place) = address.place else {
             return Err(EvalError::stuck(address.span, "an input is written"));
         };
@@ -228,12 +222,125 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
+    /// Reads the active lanes to the words from `to`, zero to the others; how many are active.
+    #[inline]
+    pub(crate) fn load_lanes(
+        &self,
+        access: &LaneAccess,
+        file: &mut [u64],
+        to: u32,
+    ) -> Result<u64, EvalError> {
+        let (bytes, defined) = match access.address.place {
+            Place::Input(place) => (self.inputs[place as usize], None),
+            Place::Written(place) => {
+                let written = &self.written[place as usize];
+                (written.bytes.get(), written.defined.as_deref())
+            }
+        };
+        if access.mask.is_none()
+            && defined.is_none()
+            && let Some(position) = access.contiguous(file)
+        {
+            let to = &mut file[to as usize..(to + access.lanes) as usize];
+            let end = position + access.lanes as usize;
+            match access.address.width {
+                Width::One => copy(&bytes.as_chunks().0[position..end], to, |b: [u8; 1]| {
+                    b[0].into()
+                }),
+                Width::Two => copy(&bytes.as_chunks().0[position..end], to, |b| {
+                    u16::from_le_bytes(b).into()
+                }),
+                Width::Four => copy(&bytes.as_chunks().0[position..end], to, |b| {
+                    u32::from_le_bytes(b).into()
+                }),
+                Width::Eight => copy(&bytes.as_chunks().0[position..end], to, u64::from_le_bytes),
+            }
+            return Ok(access.lanes.into());
+        }
+        let mut active = 0;
+        for lane in 0..access.lanes {
+            let mut word = 0;
+            if access.active(lane, file) {
+                let Some(position) = access.position(lane, file) else {
+                    return Err(self.lane_outside(access, lane, file));
+                };
+                if defined.is_some_and(|defined| !defined[position]) {
+                    return Err(self.uninitialised(&access.address, position));
+                }
+                word = get(bytes, position, access.address.width);
+                active += 1;
+            }
+            file[(to + lane) as usize] = word;
+        }
+        Ok(active)
+    }
+
+    /// Writes the active lanes of the words from `value`, in order; how many are active.
+    #[inline]
+    pub(crate) fn store_lanes(
+        &mut self,
+        access: &LaneAccess,
+        file: &[u64],
+        value: u32,
+    ) -> Result<u64, EvalError> {
+        let mut active = 0;
+        for lane in 0..access.lanes {
+            if !access.active(lane, file) {
+                continue;
+            }
+            let Some(position) = access.position(lane, file) else {
+                return Err(self.lane_outside(access, lane, file));
+            };
+            self.put(&access.address, position, file[(value + lane) as usize])?;
+            active += 1;
+        }
+        Ok(active)
+    }
+
+    /// What the temporaries hold now.
+    pub(crate) fn temporaries(&self) -> Vec<Option<(Vec<u8>, Option<Vec<bool>>)>> {
+        let declared = self.buffers.values().filter(|b| b.is_written());
+        let kept = |(buffer, written): (&Buffer, &Written<'_>)| match buffer.role {
+            Role::Temp(_) => Some((written.bytes.get().to_vec(), written.defined.clone())),
+            Role::Input | Role::Output(_) => None,
+        };
+        declared.zip(&self.written).map(kept).collect()
+    }
+
+    /// The temporaries hold again what they held.
+    pub(crate) fn restore(&mut self, kept: &[Option<(Vec<u8>, Option<Vec<bool>>)>]) {
+        for (written, kept) in self.written.iter_mut().zip(kept) {
+            if let Some((bytes, defined)) = kept {
+                written.bytes.get_mut().copy_from_slice(bytes);
+                written.defined.clone_from(defined);
+            }
+        }
+    }
+
+    #[cold]
+    fn uninitialised(&self, address: &Address, position: usize) -> EvalError {
+        EvalError::Uninitialised {
+            buffer: self.name(address.buffer),
+            position,
+            span: address.span,
+        }
+    }
+
     #[cold]
     fn outside(&self, address: &Address, file: &[u64]) -> EvalError {
         let index = |term: &crate::code::Term| file[term.at as usize] as i64;
+        self.out_of_bounds(address, address.terms.iter().map(index).collect())
+    }
+
+    #[cold]
+    fn lane_outside(&self, access: &LaneAccess, lane: u32, file: &[u64]) -> EvalError {
+        self.out_of_bounds(&access.address, access.indices(lane, file))
+    }
+
+    fn out_of_bounds(&self, address: &Address, indices: Vec<i64>) -> EvalError {
         EvalError::OutOfBounds {
             buffer: self.name(address.buffer),
-            indices: address.terms.iter().map(index).collect(),
+            indices,
             dims: address.terms.iter().map(|term| term.dim).collect(),
             span: address.span,
         }
@@ -242,6 +349,24 @@ impl<'a> Memory<'a> {
     fn name(&self, buffer: BufferId) -> String {
         let declared = self.buffers.get(buffer);
         declared.map_or_else(|| buffer.to_string(), |declared| declared.name.clone())
+    }
+}
+
+/// The word of an element.
+#[inline]
+fn get(bytes: &[u8], position: usize, width: Width) -> u64 {
+    match width {
+        Width::One => u64::from(bytes[position]),
+        Width::Two => u64::from(u16::from_le_bytes(element(bytes, position))),
+        Width::Four => u64::from(u32::from_le_bytes(element(bytes, position))),
+        Width::Eight => u64::from_le_bytes(element(bytes, position)),
+    }
+}
+
+#[inline]
+fn copy<const N: usize>(from: &[[u8; N]], to: &mut [u64], word: impl Fn([u8; N]) -> u64) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = word(*from);
     }
 }
 

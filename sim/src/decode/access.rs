@@ -3,62 +3,85 @@
 //! ```text
 //!       begin pushes
 //!       enter  -> exit
-//! body: streams, iterate pushes, children
+//! body: streams and effects, iterate pushes, children
 //!       next   -> body
 //! exit: end pushes
 //! ```
 
-use cranelift_entity::{EntityRef, EntitySet};
+use cranelift_entity::{PrimaryMap, SecondaryMap};
 use hlo2dae_backend::Artifact;
-use hlo2dae_backend::access::{Bound, Program, Slot, Source, Stream, Unit, UnitId};
-use hlo2dae_ir::core::ScalarType;
+use hlo2dae_backend::access::{Instruction, Slot, Traversal, Unit, UnitId};
+use hlo2dae_ir::core::{Bound, Type};
 use hlo2dae_ir::dlc::Event;
 
-use super::{Buffers, File, compute, expect, malformed, place};
-use crate::code::{AccessCode, AccessOp, Load, Place, Push};
-use crate::compute::Compute;
+use super::{Buffers, File, Target, missed, own, place};
+use crate::code::{AccessCode, AccessOp, Alu, Dealt, LaneAccess, Load, Phase, Push, Pushed, Row};
 use crate::error::SimError;
+use crate::lines::{counted, is_counted};
 
 pub(super) fn decode(artifact: &Artifact, buffers: &Buffers<'_>) -> Result<AccessCode, SimError> {
-    let mut decoder = Decoder {
-        artifact,
-        program: &artifact.access,
-        buffers,
-        code: AccessCode {
-            file: vec![0; artifact.access.slots.len()],
-            ..AccessCode::default()
-        },
-        seen: EntitySet::new(),
-        assigned: EntitySet::new(),
-    };
-    decoder.forest()?;
-    for slot in artifact.access.slots.keys() {
-        if !decoder.assigned.contains(slot) {
-            return Err(malformed(format!("nothing gives {slot} a value")));
+    let mut code = AccessCode::default();
+    let file = File::new(&artifact.access.slots, &mut code.file)?;
+    let mut units: PrimaryMap<UnitId, Node<'_>> = PrimaryMap::new();
+    let mut roots = Vec::new();
+    for instruction in &artifact.access.code {
+        if let Instruction::Unit(unit) = instruction {
+            let id = units.push(Node {
+                unit,
+                body: Vec::new(),
+                children: Vec::new(),
+            });
+            match unit.parent {
+                Some(parent) => units[parent].children.push(id),
+                None => roots.push(id),
+            }
+        } else if let Some(node) = units.values_mut().last() {
+            node.body.push(instruction);
         }
     }
-    decoder.code.ops.push(AccessOp::Done);
+    let mut rows = SecondaryMap::new();
+    for (slot, data) in &artifact.access.slots {
+        if let Type::Row(_, _) = data.ty {
+            rows[slot] = Some(Row {
+                at: file.at(slot),
+                filled: own(&mut code.file, 0)?,
+                length: file.words(slot),
+                span: data.span,
+            });
+        }
+    }
+    code.slots = artifact.access.slots.keys().map(|slot| file.at(slot)).collect();
+    let mut readers = SecondaryMap::new();
+    for (n, read) in counted(artifact).enumerate() {
+        readers[read.to.0] = n;
+    }
+    let mut decoder = Decoder {
+        units,
+        buffers,
+        file,
+        rows,
+        readers,
+        code,
+    };
+    decoder.phases(&roots)?;
     Ok(decoder.code)
 }
 
-struct Decoder<'a> {
-    artifact: &'a Artifact,
-    program: &'a Program,
-    buffers: &'a Buffers<'a>,
-    code: AccessCode,
-    /// Units that some parent activates.
-    seen: EntitySet<UnitId>,
-    /// Slots that some stream fills.
-    assigned: EntitySet<Slot>,
+/// A unit and what belongs to it.
+struct Node<'a> {
+    unit: &'a Unit,
+    body: Vec<&'a Instruction>,
+    children: Vec<UnitId>,
 }
 
-impl File<Slot> for Program {
-    fn find(&self, slot: Slot) -> Result<(u32, ScalarType), SimError> {
-        match self.slots.get(slot) {
-            Some(data) => Ok((place(slot.index())?, data.ty)),
-            None => Err(malformed(format!("there is no slot {slot}"))),
-        }
-    }
+struct Decoder<'a> {
+    units: PrimaryMap<UnitId, Node<'a>>,
+    buffers: &'a Buffers<'a>,
+    file: File<'a, Slot>,
+    rows: SecondaryMap<Slot, Option<Row>>,
+    /// The counter of each read that has one.
+    readers: SecondaryMap<Slot, usize>,
+    code: AccessCode,
 }
 
 /// A unit whose children are being decoded.
@@ -67,61 +90,88 @@ struct Open {
     next_child: usize,
     enter: usize,
     position: u32,
+    begin: u32,
     end: u32,
+    step: i64,
 }
 
-impl<'a> Decoder<'a> {
-    /// All units, depth first; with a stack of our own, however deep they nest.
-    fn forest(&mut self) -> Result<(), SimError> {
-        for &root in &self.program.roots {
-            let mut open = vec![self.open(root, None)?];
-            while let Some(top) = open.last_mut() {
-                let unit = top.unit;
-                let child = self.unit(unit)?.children.get(top.next_child).copied();
-                top.next_child += 1;
-                match child {
-                    Some(child) => {
-                        let child = self.open(child, Some(unit))?;
-                        open.push(child);
-                    }
-                    None => {
-                        if let Some(done) = open.pop() {
-                            self.close(&done)?;
-                        }
-                    }
-                }
+impl Decoder<'_> {
+    /// A root that is dealt to cores is a phase of its own; what lies between is one.
+    fn phases(&mut self, roots: &[UnitId]) -> Result<(), SimError> {
+        let mut start = 0;
+        for &root in roots {
+            let cores = self.node(root)?.unit.hints.cores.unwrap_or(1);
+            if cores > 1 && self.code.ops.len() > start {
+                self.end_phase(start, None);
+                start = self.code.ops.len();
             }
+            let tree = self.tree(root, cores > 1)?;
+            if cores > 1 {
+                let dealt = Dealt {
+                    cores,
+                    enter: tree.enter,
+                    begin: tree.begin,
+                    end: tree.end,
+                    step: tree.step,
+                };
+                self.end_phase(start, Some(dealt));
+                start = self.code.ops.len();
+            }
+        }
+        if self.code.ops.len() > start || self.code.phases.is_empty() {
+            self.end_phase(start, None);
         }
         Ok(())
     }
 
-    fn unit(&self, unit: UnitId) -> Result<&'a Unit, SimError> {
-        let data = self.program.units.get(unit);
-        data.ok_or_else(|| malformed(format!("there is no unit {unit}")))
+    fn end_phase(&mut self, start: usize, dealt: Option<Dealt>) {
+        self.code.ops.push(AccessOp::Done);
+        self.code.phases.push(Phase { start, dealt });
+    }
+
+    /// A root and all below it, depth first; with a stack of our own, however deep they nest.
+    fn tree(&mut self, root: UnitId, dealt: bool) -> Result<Open, SimError> {
+        let mut open = vec![self.open(root)?];
+        while let Some(top) = open.last_mut() {
+            let unit = top.unit;
+            let child = top.next_child;
+            top.next_child += 1;
+            if let Some(&child) = self.node(unit)?.children.get(child) {
+                open.push(self.open(child)?);
+                continue;
+            }
+            if let Some(done) = open.pop() {
+                self.close(&done, dealt && open.is_empty())?;
+                if open.is_empty() {
+                    return Ok(done);
+                }
+            }
+        }
+        Err(missed("a unit is never closed"))
+    }
+
+    fn node(&self, unit: UnitId) -> Result<&Node<'_>, SimError> {
+        let node = self.units.get(unit);
+        node.ok_or_else(|| missed(format!("there is no {unit}")))
     }
 
     /// From the begin pushes to the iterate pushes.
-    fn open(&mut self, id: UnitId, parent: Option<UnitId>) -> Result<Open, SimError> {
-        let unit = self.unit(id)?;
-        if unit.parent != parent || !self.seen.insert(id) {
-            return Err(malformed(format!(
-                "unit {id} is activated twice, or by another than its parent"
-            )));
-        }
-        if unit.step < 1 {
-            return Err(malformed(format!("unit {id} has step {}", unit.step)));
-        }
-        let (begin, end) = (self.bound(unit.begin)?, self.bound(unit.end)?);
-        // The first stream that is the position serves as the loop counter.
-        let counter = unit
-            .streams
-            .iter()
-            .position(|s| s.source == Source::Position);
-        let position = match counter.and_then(|n| unit.streams.get(n)) {
-            Some(stream) => self.program.index(stream.slot)?,
-            None => self.own(0)?,
+    fn open(&mut self, id: UnitId) -> Result<Open, SimError> {
+        let Node { unit, body, .. } = self.node(id)?;
+        let (unit, body) = ((*unit).clone(), body.clone());
+        let body: Vec<Instruction> = body.into_iter().cloned().collect();
+        // The first slot that is the position serves as the loop counter.
+        let counter = body.iter().find_map(|instruction| match instruction {
+            Instruction::Position(position) => Some(position.to.0),
+            _ => None,
+        });
+        let position = match counter {
+            Some(slot) => self.file.at(slot),
+            None => own(&mut self.code.file, 0)?,
         };
-        self.pushes(id, unit, Event::Begin)?;
+        let (begin, end, sum) = self.bounds(&unit)?;
+        self.pushes(id, &body, Event::Begin)?;
+        self.code.ops.extend(sum);
         let enter = self.code.ops.len();
         self.code.ops.push(AccessOp::Enter {
             unit: id,
@@ -130,102 +180,189 @@ impl<'a> Decoder<'a> {
             end,
             exit: usize::MAX,
         });
-        for (n, stream) in unit.streams.iter().enumerate() {
-            if !self.assigned.insert(stream.slot) {
-                return Err(malformed(format!(
-                    "{} is filled by two streams",
-                    stream.slot
-                )));
-            }
-            if Some(n) != counter {
-                self.stream(stream, position)?;
-            }
+        for instruction in &body {
+            self.instruction(instruction, &unit, counter, position, end)?;
         }
-        self.pushes(id, unit, Event::Iterate)?;
+        self.pushes(id, &body, Event::Iterate)?;
+        let lanes = i64::from(unit.vector.0.unwrap_or(1));
         Ok(Open {
             unit: id,
             next_child: 0,
             enter,
             position,
+            begin,
             end,
+            // Where it does not fit, there is no second position.
+            step: unit.step.saturating_mul(lanes),
+        })
+    }
+
+    /// Places of both bounds, and what has to be computed before the unit is entered.
+    fn bounds(&mut self, unit: &Unit) -> Result<(u32, u32, Option<AccessOp>), SimError> {
+        let file = &mut self.code.file;
+        Ok(match unit.traversal {
+            Traversal::Dense { begin, end } => {
+                (own(file, begin as u64)?, own(file, end as u64)?, None)
+            }
+            Traversal::Range { begin, end } => (
+                self.file.bound(begin, file)?,
+                self.file.bound(end, file)?,
+                None,
+            ),
+            Traversal::Index { begin, length } => {
+                let begin = self.file.bound(Bound::Value(begin), file)?;
+                let (length, to) = (own(file, length as u64)?, own(file, 0)?);
+                // As the stream that gives the end in DLC: the sum wraps.
+                let compute = crate::compute::Compute::Fast2(u64::wrapping_add, begin, length);
+                let span = self.file.table.values().next().map(|data| data.span);
+                let sum = AccessOp::Alu(Alu::Compute {
+                    compute,
+                    to,
+                    span: span.unwrap_or_default(),
+                });
+                (begin, to, Some(sum))
+            }
         })
     }
 
     /// From the way back to the end pushes.
-    fn close(&mut self, open: &Open) -> Result<(), SimError> {
-        let unit = self.unit(open.unit)?;
+    fn close(&mut self, open: &Open, dealt: bool) -> Result<(), SimError> {
+        let node = self.node(open.unit)?;
+        let body: Vec<Instruction> = node.body.iter().map(|&i| i.clone()).collect();
         self.code.ops.push(AccessOp::Next {
             unit: open.unit,
             position: open.position,
             end: open.end,
-            step: unit.step,
+            step: open.step,
             body: open.enter + 1,
         });
         let here = self.code.ops.len();
         if let Some(AccessOp::Enter { exit, .. }) = self.code.ops.get_mut(open.enter) {
             *exit = here;
         }
-        self.pushes(open.unit, unit, Event::End)
-    }
-
-    fn bound(&mut self, bound: Bound) -> Result<u32, SimError> {
-        match bound {
-            Bound::Constant(value) => self.own(value as u64),
-            Bound::Slot(slot) => self.program.index(slot),
+        if dealt {
+            self.code.ops.push(AccessOp::Leave);
         }
+        self.pushes(open.unit, &body, Event::End)
     }
 
-    /// A place of the emulator's own that starts as this word.
-    fn own(&mut self, word: u64) -> Result<u32, SimError> {
-        self.code.file.push(word);
-        place(self.code.file.len() - 1)
-    }
-
-    fn stream(&mut self, stream: &Stream, position: u32) -> Result<(), SimError> {
-        let (to, ty) = self.program.find(stream.slot)?;
-        let span = self.program.slots[stream.slot].span;
-        match &stream.source {
-            Source::Position => {
-                expect(stream.slot, ty, ScalarType::Index)?;
-                let compute = Compute::Fast1(|word| word, position);
-                self.code.ops.push(AccessOp::Compute { compute, to, span });
-            }
-            Source::Read { buffer, indices } => {
-                let (address, element) =
-                    self.buffers.address(self.program, *buffer, indices, span)?;
-                expect(stream.slot, ty, element)?;
-                match address.place {
-                    Place::Input(_) => {}
-                    Place::Written(_) => {
-                        return Err(malformed(format!("{} reads a written buffer", stream.slot)));
-                    }
+    fn instruction(
+        &mut self,
+        instruction: &Instruction,
+        unit: &Unit,
+        counter: Option<Slot>,
+        position: u32,
+        end: u32,
+    ) -> Result<(), SimError> {
+        let file = &self.file;
+        let op = match instruction {
+            Instruction::Unit(_) | Instruction::Push(_) => return Ok(()),
+            Instruction::Position(i) => {
+                if Some(i.to.0) == counter {
+                    return Ok(());
                 }
-                self.code.ops.push(AccessOp::Load(Load { address, to }));
+                AccessOp::Alu(Alu::Broadcast {
+                    from: position,
+                    to: file.at(i.to.0),
+                    lanes: 1,
+                })
             }
-            Source::Compute(arith) => match compute(self.program, arith, (stream.slot, ty))? {
-                Ok(compute) => self.code.ops.push(AccessOp::Compute { compute, to, span }),
-                Err(word) => self.code.file[to as usize] = word,
+            Instruction::Mask(i) => AccessOp::Mask {
+                position,
+                end,
+                step: unit.step,
+                to: file.at(i.to.0),
+                lanes: file.words(i.to.0),
             },
-        }
+            Instruction::Read(i) => {
+                let (to, span) = (file.at(i.to.0), file.span(i.to.0));
+                match self.buffers.access(file, &i.access, span)? {
+                    Target::Element(address) if !is_counted(i) => {
+                        AccessOp::Load(Load { address, to })
+                    }
+                    target => AccessOp::Read {
+                        lanes: lanes(target),
+                        to,
+                        reader: self.readers[i.to.0],
+                    },
+                }
+            }
+            Instruction::Compute(i) => {
+                match file.arith(i.to.0, &i.arith, &mut self.code.file) {
+                    Some(alu) => AccessOp::Alu(alu),
+                    None => return Ok(()),
+                }
+            }
+            Instruction::Broadcast(i) => AccessOp::Alu(Alu::Broadcast {
+                from: file.at(i.value),
+                to: file.at(i.to.0),
+                lanes: i.lanes,
+            }),
+            Instruction::Sequence(i) => AccessOp::Alu(Alu::Sequence {
+                base: file.at(i.base),
+                step: i.step,
+                to: file.at(i.to.0),
+                lanes: i.lanes,
+            }),
+            Instruction::Row(i) => AccessOp::Row {
+                row: self.row(i.to.0)?,
+            },
+            Instruction::Append(i) => AccessOp::Append {
+                value: file.at(i.value),
+                lanes: file.words(i.value),
+                mask: i.mask.map(|mask| file.at(mask)),
+                row: self.row(i.row)?,
+            },
+            Instruction::Write(i) => AccessOp::Write {
+                lanes: lanes(self.buffers.access(file, &i.access, file.span(i.value))?),
+                value: file.at(i.value),
+            },
+        };
+        self.code.ops.push(op);
         Ok(())
     }
 
-    fn pushes(&mut self, id: UnitId, unit: &Unit, event: Event) -> Result<(), SimError> {
-        for callback in unit.on(event) {
-            if !self.artifact.execute.cases.is_valid(callback.case) {
-                return Err(malformed(format!("there is no case {}", callback.case)));
+    fn row(&self, slot: Slot) -> Result<Row, SimError> {
+        self.rows[slot].ok_or_else(|| missed(format!("{slot} is no row")))
+    }
+
+    fn pushes(&mut self, id: UnitId, body: &[Instruction], event: Event) -> Result<(), SimError> {
+        for instruction in body {
+            let Instruction::Push(push) = instruction else {
+                continue;
+            };
+            if push.event != event {
+                continue;
             }
-            for &operand in &callback.operands {
-                self.program.find(operand)?;
-            }
-            self.code.ops.push(AccessOp::Push(self.code.pushes.len()));
-            self.code.pushes.push(Push {
+            let operands = push.operands.iter().map(|&slot| Pushed {
+                slot,
+                at: self.file.at(slot),
+                words: self.file.words(slot),
+                row: self.rows[slot],
+            });
+            let push = Push {
                 unit: id,
                 event,
-                case: callback.case,
-                operands: callback.operands.clone().into_boxed_slice(),
-            });
+                case: push.case,
+                operands: operands.collect(),
+            };
+            place(self.code.pushes.len())?;
+            self.code.ops.push(AccessOp::Push(self.code.pushes.len()));
+            self.code.pushes.push(push);
         }
         Ok(())
+    }
+}
+
+/// An element is one lane.
+fn lanes(target: Target) -> LaneAccess {
+    match target {
+        Target::Lanes(lanes) => lanes,
+        Target::Element(address) => LaneAccess {
+            address,
+            lanes: 1,
+            scattered: false,
+            mask: None,
+        },
     }
 }

@@ -1,150 +1,199 @@
 //! The cases to one list.
 
-use cranelift_entity::{EntityRef, EntitySet};
 use hlo2dae_backend::Artifact;
 use hlo2dae_backend::execute::{Case, Instruction, Reg};
-use hlo2dae_ir::core::{Arith, ScalarType};
+use hlo2dae_ir::core::Arith;
 
-use super::{Buffers, File, compute, expect, malformed, place};
-use crate::code::{ExecuteCode, ExecuteOp, Load, Place, Store};
+use super::{Buffers, File, Target, missed};
+use crate::code::{Alu, ExecuteCode, ExecuteOp, Load, Store};
+use crate::compute::Combine;
 use crate::error::SimError;
 
 pub(super) fn decode(artifact: &Artifact, buffers: &Buffers<'_>) -> Result<ExecuteCode, SimError> {
     let mut code = ExecuteCode::default();
     for case in artifact.execute.cases.values() {
         code.entries.push(code.ops.len());
-        let registers = Registers {
+        let file = File::new(&case.registers, &mut code.file)?;
+        let mut decoder = Decoder {
             case,
-            base: code.file.len(),
+            buffers,
+            file,
+            places: Vec::with_capacity(case.code.len() + 1),
+            loops: Vec::new(),
+            code: &mut code,
         };
-        code.file.resize(registers.base + case.registers.len(), 0);
-        registers.code(buffers, &mut code)?;
+        decoder.case()?;
         code.ops.push(ExecuteOp::Return);
     }
     Ok(code)
 }
 
-/// The registers of a case: their part of the file starts at `base`.
-struct Registers<'a> {
+struct Decoder<'a> {
     case: &'a Case,
-    base: usize,
+    buffers: &'a Buffers<'a>,
+    file: File<'a, Reg>,
+    /// Where the operations of each instruction start.
+    places: Vec<usize>,
+    /// The loops so far.
+    loops: Vec<Loop>,
+    code: &'a mut ExecuteCode,
 }
 
-impl File<Reg> for Registers<'_> {
-    fn find(&self, reg: Reg) -> Result<(u32, ScalarType), SimError> {
-        match self.case.registers.get(reg) {
-            Some(data) => Ok((place(self.base + reg.index())?, data.ty)),
-            None => Err(malformed(format!(
-                "@{} has no register {reg}",
-                self.case.name
-            ))),
-        }
-    }
+/// What `next` has to know of its `for`.
+struct Loop {
+    start: usize,
+    position: u32,
+    upper: u32,
+    step: i64,
+    body: usize,
 }
 
-impl Registers<'_> {
-    fn code(&self, buffers: &Buffers<'_>, code: &mut ExecuteCode) -> Result<(), SimError> {
-        // Constants take no operation: they are in the file from the start.
-        let mut places = Vec::with_capacity(self.case.code.len() + 1);
-        let mut next = code.ops.len();
+impl Decoder<'_> {
+    fn case(&mut self) -> Result<(), SimError> {
+        // A constant takes no operation, a vector loop with a mask two.
+        let mut next = self.code.ops.len();
         for instruction in &self.case.code {
-            places.push(next);
-            next += usize::from(!is_constant(instruction));
+            self.places.push(next);
+            next += match instruction {
+                Instruction::Compute(compute) => {
+                    usize::from(!matches!(compute.arith, Arith::Constant(_)))
+                }
+                Instruction::For(start) => {
+                    let masked = start.vector.as_ref().is_some_and(|v| v.mask.is_some());
+                    1 + usize::from(masked)
+                }
+                _ => 1,
+            };
         }
-        places.push(next);
-        let mut assigned = EntitySet::new();
+        self.places.push(next);
         for (at, instruction) in self.case.code.iter().enumerate() {
-            let mut assign = |reg: Reg| {
-                if !assigned.insert(reg) {
-                    let name = &self.case.name;
-                    return Err(malformed(format!("@{name} fills {reg} twice")));
-                }
-                self.find(reg)
-            };
-            let target = |target: usize| match places.get(target) {
-                Some(&place) if target > at => Ok(place),
-                Some(_) | None => {
-                    let name = &self.case.name;
-                    Err(malformed(format!("@{name} jumps from {at} to {target}")))
-                }
-            };
-            let op = match instruction {
-                Instruction::Pop { to } => ExecuteOp::Pop { to: assign(*to)?.0 },
-                Instruction::Compute { to, arith } => {
-                    let (place, ty) = assign(*to)?;
-                    let span = self.case.registers[*to].span;
-                    match compute(self, arith, (*to, ty))? {
-                        Ok(compute) => ExecuteOp::Compute {
-                            compute,
-                            to: place,
-                            span,
-                        },
-                        Err(word) => {
-                            code.file[place as usize] = word;
-                            continue;
-                        }
-                    }
-                }
-                Instruction::Load {
-                    to,
-                    buffer,
-                    indices,
-                } => {
-                    let (place, ty) = assign(*to)?;
-                    let span = self.case.registers[*to].span;
-                    let (address, element) = buffers.address(self, *buffer, indices, span)?;
-                    expect(*to, ty, element)?;
-                    ExecuteOp::Load(Load { address, to: place })
-                }
-                Instruction::Store {
-                    buffer,
-                    indices,
-                    value,
-                    span,
-                } => {
-                    let (place, ty) = self.find(*value)?;
-                    let (address, element) = buffers.address(self, *buffer, indices, *span)?;
-                    expect(*value, ty, element)?;
-                    match address.place {
-                        Place::Written(_) => {}
-                        Place::Input(_) => {
-                            let name = &self.case.name;
-                            return Err(malformed(format!("@{name} writes an input")));
-                        }
-                    }
-                    ExecuteOp::Store(Store {
-                        address,
-                        value: place,
-                    })
-                }
-                Instruction::BranchUnless {
-                    condition,
-                    target: to,
-                } => {
-                    let (place, ty) = self.find(*condition)?;
-                    expect(*condition, ty, ScalarType::BOOL)?;
-                    ExecuteOp::BranchUnless {
-                        condition: place,
-                        target: target(*to)?,
-                    }
-                }
-                Instruction::Jump { target: to } => ExecuteOp::Jump {
-                    target: target(*to)?,
-                },
-            };
-            code.ops.push(op);
+            self.instruction(at, instruction)?;
         }
         Ok(())
     }
-}
 
-fn is_constant(instruction: &Instruction) -> bool {
-    match instruction {
-        Instruction::Compute { to: _, arith } => matches!(arith, Arith::Constant(_)),
-        Instruction::Pop { .. }
-        | Instruction::Load { .. }
-        | Instruction::Store { .. }
-        | Instruction::BranchUnless { .. }
-        | Instruction::Jump { .. } => false,
+    fn target(&self, target: hlo2dae_backend::isa::Target) -> Result<usize, SimError> {
+        let place = self.places.get(target.0 as usize);
+        place.copied().ok_or_else(|| missed("a jump to nowhere"))
+    }
+
+    fn instruction(&mut self, at: usize, instruction: &Instruction) -> Result<(), SimError> {
+        let file = &self.file;
+        let op = match instruction {
+            Instruction::Pop(i) => ExecuteOp::Pop {
+                to: file.at(i.to.0),
+                words: file.words(i.to.0),
+            },
+            Instruction::Compute(i) => {
+                match file.arith(i.to.0, &i.arith, &mut self.code.file) {
+                    Some(alu) => ExecuteOp::Alu(alu),
+                    None => return Ok(()),
+                }
+            }
+            Instruction::Broadcast(i) => ExecuteOp::Alu(Alu::Broadcast {
+                from: file.at(i.value),
+                to: file.at(i.to.0),
+                lanes: i.lanes,
+            }),
+            Instruction::Sequence(i) => ExecuteOp::Alu(Alu::Sequence {
+                base: file.at(i.base),
+                step: i.step,
+                to: file.at(i.to.0),
+                lanes: i.lanes,
+            }),
+            Instruction::Load(i) => {
+                let to = file.at(i.to.0);
+                match self.buffers.access(file, &i.access, file.span(i.to.0))? {
+                    Target::Element(address) => ExecuteOp::Load(Load { address, to }),
+                    Target::Lanes(lanes) => ExecuteOp::LoadLanes { lanes, to },
+                }
+            }
+            Instruction::Store(i) => {
+                let value = file.at(i.value);
+                match self.buffers.access(file, &i.access, file.span(i.value))? {
+                    Target::Element(address) => ExecuteOp::Store(Store { address, value }),
+                    Target::Lanes(lanes) => ExecuteOp::StoreLanes { lanes, value },
+                }
+            }
+            Instruction::Element(i) => ExecuteOp::Element {
+                row: file.at(i.from.row),
+                length: file.words(i.from.row),
+                index: file.at(i.from.index),
+                lanes: i.from.lanes.map(|lanes| lanes.count),
+                mask: i.from.lanes.and_then(|lanes| lanes.mask).map(|m| file.at(m)),
+                to: file.at(i.to.0),
+                span: file.span(i.to.0),
+            },
+            Instruction::Reduce(i) => {
+                let Some(op) = i.op.binary() else {
+                    return Err(missed("a reduction without operation"));
+                };
+                ExecuteOp::Reduce {
+                    combine: Combine::new(op, file.ty(i.to.0).scalar()),
+                    vector: file.at(i.vector),
+                    lanes: file.words(i.vector),
+                    mask: i.mask.map(|mask| file.at(mask)),
+                    initial: file.at(i.initial),
+                    to: file.at(i.to.0),
+                    span: file.span(i.to.0),
+                }
+            }
+            Instruction::For(i) => {
+                let position = file.at(i.to.0);
+                let lower = file.bound(i.lower, &mut self.code.file)?;
+                let upper = file.bound(i.upper, &mut self.code.file)?;
+                let mut step = i.step;
+                let start = ExecuteOp::For {
+                    position,
+                    lower,
+                    upper,
+                    exit: self.target(i.exit)?,
+                };
+                self.code.ops.push(start);
+                let body = self.code.ops.len();
+                if let Some(lanes) = &i.vector {
+                    if let Some(mask) = lanes.mask {
+                        self.code.ops.push(ExecuteOp::Mask {
+                            position,
+                            upper,
+                            step,
+                            to: file.at(mask.0),
+                            lanes: lanes.count,
+                        });
+                    }
+                    // Where it does not fit, there is no second position.
+                    step = step.saturating_mul(lanes.count.into());
+                }
+                self.loops.push(Loop {
+                    start: at,
+                    position,
+                    upper,
+                    step,
+                    body,
+                });
+                return Ok(());
+            }
+            Instruction::Next(i) => {
+                let mut loops = self.loops.iter();
+                let Some(start) = loops.find(|l| l.start == i.start.0 as usize) else {
+                    return Err(missed("a `next` without its `for`"));
+                };
+                ExecuteOp::Next {
+                    position: start.position,
+                    upper: start.upper,
+                    step: start.step,
+                    body: start.body,
+                }
+            }
+            Instruction::BranchUnless(i) => ExecuteOp::BranchUnless {
+                condition: file.at(i.condition),
+                target: self.target(i.target)?,
+            },
+            Instruction::Jump(i) => ExecuteOp::Jump {
+                target: self.target(i.target)?,
+            },
+        };
+        self.code.ops.push(op);
+        Ok(())
     }
 }

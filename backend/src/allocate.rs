@@ -1,0 +1,285 @@
+//! Units to the layers and lanes of a machine, streams to its queues.
+//!
+//! * **Layers.** A unit without a parent is on layer 0, a child one layer further in. A nest deeper than the machine's
+//!   layers is split: its outermost units become loops of the host, which launches what is below at each of
+//!   their positions; the unit right below the host is on layer 0.
+//! * **Lanes.** A unit that keeps `n` lookups in flight is there `n` times, and so is everything in it. Each of these shares
+//!   of the lanes takes a vector unit's elements side by side, as many to a lane as it has to. Siblings are
+//!   never active at one time: they may share lanes.
+//! * **Queues.** Every stream has a queue in each lane that its unit takes, of as many entries as fit into the lane with
+//!   the most bytes, all of them the same number. A row is striped over its share of the lanes.
+//! * **Chunks.** An operand lies in one chunk of the data queue.
+
+use cranelift_entity::{PrimaryMap, SecondaryMap};
+use hlo2dae_ir::core::{Arith, Span, Type};
+
+use crate::access::{Instruction, Placement, Program, Slot, UnitId};
+use crate::error::Unsupported;
+use crate::machine::Machine;
+
+/// More entries than anything profits from.
+const MOST_ENTRIES: u64 = 1024;
+
+/// Places all units of a program.
+///
+/// # Errors
+///
+/// Every resource that the program takes more of than the machine has.
+pub(crate) fn allocate(
+    program: &mut Program,
+    machine: &Machine,
+) -> Result<(), Vec<Unsupported>> {
+    let mut allocator = Allocator {
+        machine,
+        shapes: shapes(program, machine),
+        loads: Loads::default(),
+        reasons: Vec::new(),
+    };
+    allocator.place(program);
+    allocator.fill(program);
+    allocator.chunks(program);
+    if allocator.reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(allocator.reasons)
+    }
+}
+
+/// What is known of a unit before it is placed.
+struct Shape {
+    /// On the host.
+    host: bool,
+    layer: u32,
+    /// How often it is there.
+    copies: u32,
+    /// Lanes of a vector unit, or 1.
+    vector: u32,
+    span: Span,
+}
+
+fn shapes(
+    program: &Program,
+    machine: &Machine,
+) -> PrimaryMap<UnitId, Shape> {
+    let units = program.code.iter().filter_map(|i| match i {
+        Instruction::Unit(unit) => Some(unit),
+        _ => None,
+    });
+    let mut height: SecondaryMap<UnitId, u32> = SecondaryMap::with_default(1);
+    for unit in units.clone().rev() {
+        if let Some(parent) = unit.parent {
+            height[parent] = height[parent].max(height[unit.to.0] + 1);
+        }
+    }
+    let mut shapes: PrimaryMap<UnitId, Shape> = PrimaryMap::new();
+    for unit in units {
+        let parent = unit.parent.and_then(|parent| shapes.get(parent));
+        let (outer_copies, layer) = match parent {
+            Some(parent) if !parent.host => (parent.copies, parent.layer + 1),
+            Some(_) | None => (1, 0),
+        };
+        let host = height[unit.to.0] > machine.access_unit.layers;
+        let own = if host { 1 } else { unit.hints.lanes.unwrap_or(1).max(1) };
+        shapes.push(Shape {
+            host,
+            layer,
+            copies: outer_copies.saturating_mul(own),
+            vector: unit.vector.0.unwrap_or(1).max(1),
+            span: program.units[unit.to.0].span,
+        });
+    }
+    shapes
+}
+
+/// Bytes that one entry of every queue takes, lane by lane; lanes beyond the list have none.
+#[derive(Default)]
+struct Loads(Vec<u64>);
+
+impl Loads {
+    fn add(&mut self, first: u32, lanes: u32, bytes: u64) {
+        let end = (first as usize).saturating_add(lanes as usize);
+        if self.0.len() < end {
+            self.0.resize(end, 0);
+        }
+        for load in self.0.iter_mut().take(end).skip(first as usize) {
+            *load = load.saturating_add(bytes);
+        }
+    }
+
+    fn most(&self, first: u32, lanes: u32) -> u64 {
+        let lanes = self.0.iter().skip(first as usize).take(lanes as usize);
+        lanes.copied().max().unwrap_or(0)
+    }
+}
+
+struct Allocator<'a> {
+    machine: &'a Machine,
+    shapes: PrimaryMap<UnitId, Shape>,
+    loads: Loads,
+    reasons: Vec<Unsupported>,
+}
+
+impl Allocator<'_> {
+    /// Layers and lanes, and what the queues of each lane take.
+    fn place(&mut self, program: &mut Program) {
+        let lanes = self.machine.access_unit.lanes.max(1);
+        let mut placed = None;
+        let mut code = std::mem::take(&mut program.code);
+        for instruction in &mut code {
+            let Instruction::Unit(unit) = instruction else {
+                if let (Some(placed), Some((slot, queued))) = (&placed, defines(instruction)) {
+                    if queued {
+                        self.queue(program, slot, placed);
+                    }
+                }
+                continue;
+            };
+            let Some(shape) = self.shapes.get(unit.to.0) else {
+                continue;
+            };
+            if shape.host {
+                unit.placement = Placement::Host;
+                placed = None;
+                continue;
+            }
+            if shape.copies > lanes {
+                self.reasons.push(Unsupported::new(
+                    "lanes of a layer",
+                    lanes.to_string(),
+                    format!("{} for the lookups in flight", shape.copies),
+                    "keep fewer lookups in flight",
+                    shape.span,
+                ));
+                continue;
+            }
+            let share = lanes / shape.copies;
+            let spread = shape.vector.min(share);
+            let taken = shape.copies * spread;
+            // The lanes with most room; the first ones if there is a choice. Beyond those in use, all are alike.
+            let candidates = (lanes - taken).min(self.loads.0.len() as u32);
+            let first_lane = (0..=candidates)
+                .min_by_key(|&first| self.loads.most(first, taken))
+                .unwrap_or(0);
+            unit.placement = Placement::Layer {
+                layer: shape.layer,
+                first_lane,
+                lanes: taken,
+                entries: 0,
+            };
+            let place = Place {
+                first_lane,
+                taken,
+                spread,
+                copies: shape.copies,
+                share,
+            };
+            placed = Some(place);
+        }
+        program.code = code;
+    }
+
+    /// A stream's queue.
+    fn queue(&mut self, program: &Program, slot: Slot, place: &Place) {
+        let Some(data) = program.slots.get(slot) else {
+            return;
+        };
+        let one = Type::Scalar(data.ty.scalar()).bytes();
+        match data.ty {
+            Type::Scalar(_) => self.loads.add(place.first_lane, place.taken, one),
+            Type::Vector(_, lanes) => {
+                let bytes = u64::from(lanes.div_ceil(place.spread)).saturating_mul(one);
+                self.loads.add(place.first_lane, place.taken, bytes);
+            }
+            Type::Row(_, elements) => {
+                // No more stripes than elements; the machine's lanes may be without bound.
+                let stripes = u64::from(place.share).min(elements).max(1);
+                let bytes = elements.div_ceil(stripes).saturating_mul(one);
+                let lanes = u64::from(place.copies).saturating_mul(stripes);
+                self.loads.add(0, lanes.min(u64::from(u32::MAX)) as u32, bytes);
+            }
+        }
+    }
+
+    /// The entries of all queues.
+    fn fill(&mut self, program: &mut Program) {
+        let unit = &self.machine.access_unit;
+        let most = self.loads.0.iter().copied().max().unwrap_or(0);
+        let least = u64::from(unit.entries.max(1));
+        let entries = unit
+            .queue_bytes
+            .checked_div(most)
+            .unwrap_or(MOST_ENTRIES)
+            .min(MOST_ENTRIES);
+        if entries < least {
+            let span = program.units.values().last().map(|data| data.span);
+            self.reasons.push(Unsupported::new(
+                "queue bytes of a lane",
+                unit.queue_bytes.to_string(),
+                format!(
+                    "{} for {least} entries of each stream",
+                    most.saturating_mul(least)
+                ),
+                "buffer shorter rows, keep fewer lookups in flight, or stream less at a time",
+                span.unwrap_or_default(),
+            ));
+        }
+        for instruction in &mut program.code {
+            if let Instruction::Unit(unit) = instruction
+                && let Placement::Layer { entries: to, .. } = &mut unit.placement
+            {
+                *to = entries as u32;
+            }
+        }
+    }
+
+    fn chunks(&mut self, program: &Program) {
+        let limit = self.machine.access_unit.chunk_bytes;
+        for instruction in &program.code {
+            let Instruction::Push(push) = instruction else {
+                continue;
+            };
+            for &slot in &push.operands {
+                if let Some(data) = program.slots.get(slot)
+                    && data.ty.bytes() > limit
+                {
+                    self.reasons.push(Unsupported::new(
+                        "bytes of a chunk of the data queue",
+                        limit.to_string(),
+                        format!("{} for %{}", data.ty.bytes(), data.name),
+                        "buffer shorter rows",
+                        data.span,
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The lanes of a unit.
+struct Place {
+    first_lane: u32,
+    /// Lanes that it takes.
+    taken: u32,
+    /// Lanes that a vector lies over.
+    spread: u32,
+    copies: u32,
+    /// Lanes that each copy could take.
+    share: u32,
+}
+
+/// The slot that an instruction defines, and whether it needs a queue: a constant does not.
+fn defines(instruction: &Instruction) -> Option<(Slot, bool)> {
+    Some(match instruction {
+        Instruction::Position(i) => (i.to.0, true),
+        Instruction::Mask(i) => (i.to.0, true),
+        Instruction::Read(i) => (i.to.0, true),
+        Instruction::Compute(i) => (i.to.0, !matches!(i.arith, Arith::Constant(_))),
+        Instruction::Broadcast(i) => (i.to.0, true),
+        Instruction::Sequence(i) => (i.to.0, true),
+        Instruction::Row(i) => (i.to.0, true),
+        Instruction::Unit(_)
+        | Instruction::Append(_)
+        | Instruction::Write(_)
+        | Instruction::Push(_) => return None,
+    })
+}

@@ -1,0 +1,137 @@
+//! Requests of the access unit: which cache lines its reads ask for.
+//!
+//! One read asks once for each line that its active lanes touch. A read that keeps the last `n` rows (`reuse = n`) asks for no
+//! line of a row that it has; rows are kept by their last use.
+
+use std::collections::VecDeque;
+
+use hlo2dae_backend::Artifact;
+use hlo2dae_backend::access::{Instruction, Read};
+use hlo2dae_ir::core::ReadHints;
+
+use crate::code::LaneAccess;
+
+/// Bytes of a cache line, of which all buffers start at one.
+pub(crate) const LINE: usize = 64;
+
+/// The reads whose requests do not follow from how often their units iterate, in the order of the program.
+pub(crate) fn counted(artifact: &Artifact) -> impl Iterator<Item = &Read> {
+    artifact.access.code.iter().filter_map(|i| match i {
+        Instruction::Read(read) => is_counted(read).then_some(read),
+        _ => None,
+    })
+}
+
+/// Whether a read is one of [`counted`].
+pub(crate) fn is_counted(read: &Read) -> bool {
+    read.access.lanes.is_some() || read.hints.reuse.is_some()
+}
+
+/// The counters of [`counted`], in the same order.
+pub(crate) fn readers(artifact: &Artifact) -> Vec<Reader> {
+    let row = |read: &Read| {
+        let buffer = artifact.buffers.get(read.access.buffer)?;
+        match buffer.dims.as_slice() {
+            // Of a list, a row is a line.
+            [_] => Some((LINE / buffer.element.bytes()) as u64),
+            dims => dims.last().copied(),
+        }
+    };
+    counted(artifact)
+        .map(|read| Reader::new(read.hints, row(read).unwrap_or(1)))
+        .collect()
+}
+
+/// A read, and what it did so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    /// Elements of a row: the size of the last dimension.
+    row: usize,
+    window: Option<Window>,
+    /// Elements read.
+    pub(crate) elements: u64,
+    /// Lines asked for.
+    pub(crate) lines: u64,
+    /// Lines that the window had.
+    pub(crate) hits: u64,
+}
+
+/// The rows that are kept, the last used one first.
+#[derive(Clone, Debug)]
+struct Window {
+    rows: VecDeque<(usize, Vec<usize>)>,
+    capacity: usize,
+}
+
+impl Reader {
+    fn new(hints: ReadHints, row: u64) -> Reader {
+        Reader {
+            row: usize::try_from(row).unwrap_or(usize::MAX).max(1),
+            window: hints.reuse.map(|rows| Window {
+                rows: VecDeque::new(),
+                capacity: rows as usize,
+            }),
+            elements: 0,
+            lines: 0,
+            hits: 0,
+        }
+    }
+
+    /// One read that was done.
+    #[inline]
+    pub(crate) fn count(&mut self, access: &LaneAccess, file: &[u64]) {
+        let width = access.address.width.bytes();
+        if self.window.is_none()
+            && access.mask.is_none()
+            && let Some(position) = access.contiguous(file)
+        {
+            let last = position + access.lanes as usize - 1;
+            self.elements += u64::from(access.lanes);
+            self.lines += (last * width / LINE - position * width / LINE + 1) as u64;
+            return;
+        }
+        // At most one line for each lane.
+        let mut seen = [(0, 0); 64];
+        let mut count = 0;
+        for lane in 0..access.lanes {
+            if !access.active(lane, file) {
+                continue;
+            }
+            let Some(position) = access.position(lane, file) else {
+                continue;
+            };
+            self.elements += 1;
+            let line = (position / self.row, position * width / LINE);
+            if !seen[..count].iter().any(|&(_, known)| known == line.1)
+                && let Some(place) = seen.get_mut(count)
+            {
+                *place = line;
+                count += 1;
+            }
+        }
+        for &(row, line) in &seen[..count] {
+            if self.window.as_mut().is_some_and(|w| w.has(row, line)) {
+                self.hits += 1;
+            } else {
+                self.lines += 1;
+            }
+        }
+    }
+}
+
+impl Window {
+    /// Whether a line is there; from now on it is.
+    fn has(&mut self, row: usize, line: usize) -> bool {
+        let found = self.rows.iter().position(|&(known, _)| known == row);
+        let (row, mut lines) = found
+            .and_then(|n| self.rows.remove(n))
+            .unwrap_or_else(|| (row, Vec::new()));
+        let has = lines.contains(&line);
+        if !has {
+            lines.push(line);
+        }
+        self.rows.push_front((row, lines));
+        self.rows.truncate(self.capacity);
+        has
+    }
+}
