@@ -143,6 +143,11 @@ impl Allocator<'_> {
                 continue;
             }
             if shape.copies > lanes {
+                placed = None;
+                if unit.hints.lanes.is_none() {
+                    // Told of the unit around.
+                    continue;
+                }
                 self.reasons.push(Unsupported::new(
                     "lanes of a layer",
                     lanes.to_string(),

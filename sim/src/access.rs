@@ -45,6 +45,8 @@ pub(crate) struct AccessMachine<'a> {
     pub(crate) activations: SecondaryMap<UnitId, u64>,
     pub(crate) iterations: SecondaryMap<UnitId, u64>,
     pub(crate) readers: Vec<Reader>,
+    /// How often each push was done.
+    pub(crate) pushes: Vec<u64>,
     /// Elements written to each buffer, and instructions that did so.
     pub(crate) written: SecondaryMap<BufferId, (u64, u64)>,
 }
@@ -62,6 +64,7 @@ impl<'a> AccessMachine<'a> {
             activations: SecondaryMap::new(),
             iterations: SecondaryMap::new(),
             readers,
+            pushes: vec![0; code.pushes.len()],
             written: SecondaryMap::new(),
         }
     }
@@ -177,6 +180,7 @@ impl<'a> AccessMachine<'a> {
                     }
                     self.at += 1;
                     self.pushed = 0;
+                    self.pushes[*n] += 1;
                     // A step of its own only when this turn had none: entries were counted.
                     if steps > before {
                         continue;

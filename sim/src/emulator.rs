@@ -5,7 +5,6 @@ use hlo2dae_backend::Artifact;
 use hlo2dae_backend::access::{Instruction, Placement};
 use hlo2dae_ir::core::compute::positions;
 use hlo2dae_ir::core::{Array, EvalError, ReadLevel, Span};
-use hlo2dae_ir::dlc::Event;
 
 use crate::access::{AccessMachine, State};
 use crate::code::{AccessOp, Code, Dealt, Phase};
@@ -232,12 +231,11 @@ impl Emulator {
     }
 
     fn count_units(&self, core: &Core<'_>, stats: &mut Stats) {
-        let (mut activations, mut iterations, mut host) = (0, 0, false);
+        let (mut iterations, mut host) = (0, false);
         let mut readers = core.access.readers.iter();
         for instruction in &self.artifact.access.code {
             match instruction {
                 Instruction::Unit(unit) => {
-                    activations = core.access.activations[unit.to.0];
                     iterations = core.access.iterations[unit.to.0];
                     host = unit.placement == Placement::Host;
                 }
@@ -264,18 +262,6 @@ impl Emulator {
                         buffer.lines.nontemporal += lines;
                     }
                 }
-                Instruction::Push(push) => {
-                    let times = match push.event {
-                        Event::Begin | Event::End => activations,
-                        Event::Iterate => iterations,
-                    };
-                    stats.tokens += times;
-                    for &slot in &push.operands {
-                        let data = self.artifact.access.slots.get(slot);
-                        stats.operands += times;
-                        stats.operand_bytes += times * data.map_or(0, |data| data.ty.bytes());
-                    }
-                }
                 Instruction::Position(_)
                 | Instruction::Mask(_)
                 | Instruction::Compute(_)
@@ -283,7 +269,16 @@ impl Emulator {
                 | Instruction::Sequence(_)
                 | Instruction::Row(_)
                 | Instruction::Append(_)
-                | Instruction::Write(_) => {}
+                | Instruction::Write(_)
+                | Instruction::Push(_) => {}
+            }
+        }
+        for (push, &times) in self.code.access.pushes.iter().zip(&core.access.pushes) {
+            stats.tokens += times;
+            for operand in &push.operands {
+                let data = self.artifact.access.slots.get(operand.slot);
+                stats.operands += times;
+                stats.operand_bytes += times * data.map_or(0, |data| data.ty.bytes());
             }
         }
     }

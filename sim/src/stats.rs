@@ -33,7 +33,7 @@ pub struct Stats {
 pub struct UnitStats {
     /// Name without `%`.
     pub name: String,
-    /// How often it was activated.
+    /// How often it was activated; a root that is dealt to cores, once on each.
     pub activations: u64,
     /// Iterations, over all activations: positions, or groups of them in a vector unit.
     pub iterations: u64,
