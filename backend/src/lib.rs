@@ -11,12 +11,14 @@
 //! | [`native`] | the processor of today as a target: plans and kernels |
 //! | [`verify`] | what an artifact has to keep to |
 //! | [`artifact`] | what is shipped: both programs and the signature; its binary form and its text |
+//! | [`c`] | artifacts as C |
 //!
 //! [`compile`] is the way through.
 
 pub mod access;
 mod allocate;
 pub mod artifact;
+pub mod c;
 pub mod error;
 pub mod execute;
 pub mod isa;
