@@ -3,7 +3,7 @@
 //! The command line, the C ABI and the tests all call [`compile`]; a custom call, which carries a
 //! program's text, calls [`Ladder::parse`].
 
-use hlo2dae_backend::Artifact;
+use hlo2dae_backend::{Artifact, Machine};
 use hlo2dae_frontend::{Match, Matches, Miss};
 use hlo2dae_hlo::Module;
 use hlo2dae_ir::Program;
@@ -119,7 +119,7 @@ impl Ladder {
         let Some(dlc) = next(given_dlc, &slc, slc_to_dlc)? else {
             return Err(Error::bug("a program was given in no IR"));
         };
-        let artifact = hlo2dae_backend::compile(&dlc)?;
+        let artifact = hlo2dae_backend::compile(&dlc, &Machine::default())?;
         Ok(Ladder {
             region,
             scf,

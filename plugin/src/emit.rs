@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use hashbrown::{HashMap, HashSet};
+use hlo2dae_backend::BackendError;
 use hlo2dae_frontend::ValueRef;
 use hlo2dae_hlo::{InstructionId, Literal, Module, Opcode, Payload, stablehlo, verify};
 
@@ -26,10 +27,12 @@ pub enum Stage {
     Slc,
     /// Access program and execute program with their queues.
     Dlc,
-    /// What the access unit of the machine runs.
-    Access,
+    /// What the access unit of the machine runs, with its resources.
+    Tmu,
     /// What the execute unit of the machine runs.
     Execute,
+    /// Both units' programs as C.
+    C,
     /// Every token and operand that the access unit pushes, for given inputs.
     Stream,
     /// The module with every region replaced by a custom call that carries its program.
@@ -48,8 +51,9 @@ impl Stage {
         Stage::Scf,
         Stage::Slc,
         Stage::Dlc,
-        Stage::Access,
+        Stage::Tmu,
         Stage::Execute,
+        Stage::C,
         Stage::Stream,
         Stage::RewrittenHlo,
         Stage::Stablehlo,
@@ -64,8 +68,9 @@ impl Stage {
             Stage::Scf => "scf",
             Stage::Slc => "slc",
             Stage::Dlc => "dlc",
-            Stage::Access => "access",
+            Stage::Tmu => "tmu",
             Stage::Execute => "execute",
+            Stage::C => "c",
             Stage::Stream => "stream",
             Stage::RewrittenHlo => "rewritten-hlo",
             Stage::Stablehlo => "stablehlo",
@@ -81,8 +86,9 @@ impl Stage {
             Stage::Scf => "30-loops.scf",
             Stage::Slc => "40-streams.slc",
             Stage::Dlc => "60-decoupled.dlc",
-            Stage::Access => "70-access.txt",
-            Stage::Execute => "71-execute.txt",
+            Stage::Tmu => "70-access.tmu",
+            Stage::Execute => "71-execute.tmu",
+            Stage::C => "72-program.c",
             Stage::Stream => "75-stream.txt",
             Stage::RewrittenHlo => "80-rewritten.hlo",
             Stage::Stablehlo => "81-rewritten.mlir",
@@ -138,7 +144,13 @@ pub fn emit(
             Ok(stablehlo::print(verify(&module)?)?)
         }
         Stage::Dot => Ok(emit_dot(compilation)),
-        Stage::Regions | Stage::Scf | Stage::Slc | Stage::Dlc | Stage::Access | Stage::Execute => {
+        Stage::Regions
+        | Stage::Scf
+        | Stage::Slc
+        | Stage::Dlc
+        | Stage::Tmu
+        | Stage::Execute
+        | Stage::C => {
             let texts = compilation
                 .regions
                 .iter()
@@ -155,8 +167,9 @@ pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
         Stage::Scf => ladder.scf()?.to_string(),
         Stage::Slc => ladder.slc()?.to_string(),
         Stage::Dlc => ladder.dlc.to_string(),
-        Stage::Access => ladder.artifact.access_text().to_string(),
+        Stage::Tmu => ladder.artifact.access_text().to_string(),
         Stage::Execute => ladder.artifact.execute_text().to_string(),
+        Stage::C => hlo2dae_backend::c::print(&ladder.artifact).map_err(BackendError::Invalid)?,
         Stage::Hlo | Stage::Stream | Stage::RewrittenHlo | Stage::Stablehlo | Stage::Dot => {
             return Err(Error::NoStage {
                 given: "a program",

@@ -90,9 +90,7 @@ fn code_of(error: &Error) -> Code {
             _ => Code::InvalidArgument,
         },
         // Artifacts come from the compiler alone.
-        Error::Simulate(
-            SimError::Malformed { .. } | SimError::Deadlock(_) | SimError::LeftOver(_),
-        ) => Code::Internal,
+        Error::Simulate(SimError::Bytes(_) | SimError::Malformed(_)) => Code::Internal,
         Error::Bug(_) => Code::Internal,
     }
 }

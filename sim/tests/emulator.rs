@@ -6,17 +6,16 @@
 mod programs;
 #[path = "../../ir/tests/support/mod.rs"]
 mod regions;
+mod support;
 
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use hlo2dae_backend::execute::Instruction;
-use hlo2dae_backend::{Artifact, compile};
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Scalar, ScalarType};
 use hlo2dae_ir::dlc::Program;
 use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
-use hlo2dae_sim::{Config, Emulator, Schedule, SimError, Stats, StreamText, stream_text};
+use hlo2dae_sim::{Config, Emulator, Schedule, SimError, Stats, stream_text};
 use proptest::prelude::*;
+use support::{check, compiled, config, run};
 
 fn f32s(dims: &[u64], elements: &[f32]) -> Array {
     Array::from_elements(dims, elements).unwrap()
@@ -74,57 +73,10 @@ fn program(name: &str) -> Program {
     text.parse().unwrap()
 }
 
-fn config(control: usize, data: usize, schedule: Schedule) -> Config {
-    Config {
-        control_capacity: NonZeroUsize::new(control).unwrap(),
-        data_capacity: NonZeroUsize::new(data).unwrap(),
-        schedule,
-        limits: Limits::default(),
-    }
-}
-
-fn schedules() -> [Schedule; 5] {
-    let alternate = |access, execute| Schedule::Alternate {
-        access: NonZeroU32::new(access).unwrap(),
-        execute: NonZeroU32::new(execute).unwrap(),
-    };
-    [
-        Schedule::RunAhead,
-        alternate(1, 1),
-        alternate(7, 1),
-        alternate(1, 50),
-        Schedule::Shuffled(1),
-    ]
-}
-
-/// Outputs, counts and stream text of a run.
-fn run(artifact: &Artifact, config: Config, inputs: &[Array]) -> (Vec<Array>, Stats, String) {
-    let emulator = Emulator::new(artifact, config).unwrap();
-    let mut text = StreamText::new(&artifact.name, u64::MAX);
-    let (traced, stats) = emulator.run_traced(inputs, &mut text).unwrap();
-    assert_eq!(
-        emulator.run(inputs).unwrap(),
-        (traced.clone(), stats.clone())
-    );
-    (traced, stats, text.finish())
-}
-
 #[test]
 fn every_capacity_and_schedule_gives_what_the_evaluator_gives() {
     for (name, inputs) in cases() {
-        let program = program(name);
-        let expected = program.evaluate(&inputs, &Limits::default()).unwrap();
-        let artifact = compile(&program).unwrap();
-        let (outputs, stats, text) = run(&artifact, Config::default(), &inputs);
-        assert_eq!(outputs, expected, "{name}");
-        for capacity in [(1, 1), (1, 2), (2, 1), (3, 7), (usize::MAX, usize::MAX)] {
-            for schedule in schedules() {
-                let found = run(&artifact, config(capacity.0, capacity.1, schedule), &inputs);
-                assert_eq!(found.0, outputs, "{name} {capacity:?} {schedule:?}");
-                assert_eq!(found.1, stats, "{name} {capacity:?} {schedule:?}");
-                assert_eq!(found.2, text, "{name} {capacity:?} {schedule:?}");
-            }
-        }
+        check(&program(name), &inputs);
     }
 }
 
@@ -141,11 +93,10 @@ fn programs_and_streams_read_as_their_golden_texts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stream");
     let mut expected: Vec<PathBuf> = Vec::new();
     for (name, inputs) in cases() {
-        let artifact = compile(&program(name)).unwrap();
+        let artifact = compiled(&program(name));
         let stream = stream_text(&artifact, &inputs, 40).unwrap();
         let texts = [
-            ("access", artifact.access_text().to_string()),
-            ("execute", artifact.execute_text().to_string()),
+            ("tmu", artifact.to_string()),
             ("stream", stream),
         ];
         for (kind, text) in texts {
@@ -163,7 +114,7 @@ fn programs_and_streams_read_as_their_golden_texts() {
 #[test]
 fn counts_of_an_embedding_bag_are_the_products_of_its_sizes() {
     let (_, inputs) = cases().swap_remove(0);
-    let artifact = compile(&program("embedding_bag")).unwrap();
+    let artifact = compiled(&program("embedding_bag"));
     let (_, stats, _) = run(&artifact, Config::default(), &inputs);
     let (bags, lookups, elements) = (3, 2, 4);
     let all = bags * lookups * elements;
@@ -196,7 +147,7 @@ fn counts_of_an_embedding_bag_are_the_products_of_its_sizes() {
 #[test]
 fn counts_subtract_and_survive_json() {
     let (_, inputs) = cases().swap_remove(2);
-    let artifact = compile(&program("message_passing")).unwrap();
+    let artifact = compiled(&program("message_passing"));
     let (_, stats, _) = run(&artifact, Config::default(), &inputs);
     let nothing = &stats - &stats;
     assert_eq!((nothing.tokens, nothing.access_requests()), (0, 0));
@@ -208,7 +159,7 @@ fn counts_subtract_and_survive_json() {
 #[test]
 fn long_streams_are_cut_and_counted() {
     let (_, inputs) = cases().swap_remove(0);
-    let artifact = compile(&program("embedding_bag")).unwrap();
+    let artifact = compiled(&program("embedding_bag"));
     let text = stream_text(&artifact, &inputs, 1).unwrap();
     assert_eq!(
         text,
@@ -223,84 +174,37 @@ fn long_streams_are_cut_and_counted() {
     );
 }
 
-/// An embedding bag whose case pops one operand more than its callback pushes.
-fn starving() -> Artifact {
-    let mut artifact = compile(&program("embedding_bag")).unwrap();
-    for case in artifact.execute.cases.values_mut() {
-        let to = case.registers.push(hlo2dae_backend::execute::RegData {
-            name: "missing".to_owned(),
-            ty: ScalarType::Index,
-            span: Default::default(),
-        });
-        // What is popped is of other types than it was pushed as: nothing may use it.
-        case.code.truncate(3);
-        case.code.push(Instruction::Pop { to });
-    }
-    artifact
-}
-
+/// A program that could deadlock does not come to run: what a case pops is what is pushed for it.
 #[test]
-fn a_case_that_pops_too_much_is_explained() {
-    let (_, inputs) = cases().swap_remove(0);
-    // Each run takes the first operand of the next one, until the tokens that are waiting fill their queue.
-    let emulator = Emulator::new(&starving(), config(4, 5, Schedule::RunAhead)).unwrap();
-    let error = emulator.run(&inputs).unwrap_err();
-    let SimError::Deadlock(deadlock) = &error else {
-        panic!("{error:?}");
-    };
-    assert_eq!(deadlock.data.entries, Vec::<String>::new());
-    assert_eq!(
-        error.to_string(),
-        "deadlock: neither unit can go on\n  \
-         access unit: iterate of %tu_d %b=2 %l=0 %d=1: waits to push the token of @accumulate, \
-         the control queue is full\n  \
-         execute unit: @accumulate: waits to pop %missing: index after 3 operands, the data queue is empty\n  \
-         control queue: 4 of 4: @accumulate, @accumulate, @accumulate, @accumulate\n  \
-         data queue: 0 of 5"
-    );
-}
-
-#[test]
-fn a_callback_that_pushes_too_much_is_explained() {
-    let (_, inputs) = cases().swap_remove(0);
-    let mut artifact = compile(&program("embedding_bag")).unwrap();
-    for case in artifact.execute.cases.values_mut() {
-        // Nothing but the first pop is left.
-        case.code.truncate(1);
-    }
-    let emulator = Emulator::new(&artifact, config(1, 2, Schedule::RunAhead)).unwrap();
-    assert_eq!(
-        emulator.run(&inputs).unwrap_err().to_string(),
-        "deadlock: neither unit can go on\n  \
-         access unit: iterate of %tu_d %b=0 %l=0 %d=1: waits to push operand %d (2 of 3) of @accumulate, \
-         the data queue is full\n  \
-         execute unit: waits for a token, the control queue is empty\n  \
-         control queue: 0 of 1\n  \
-         data queue: 2 of 2: %x = -1.0: f32, %b = 0: index"
-    );
-}
-
-#[test]
-fn operands_that_nobody_pops_are_an_error() {
-    let (_, inputs) = cases().swap_remove(0);
-    let mut artifact = compile(&program("embedding_bag")).unwrap();
-    for case in artifact.execute.cases.values_mut() {
-        case.code.clear();
-    }
-    let emulator = Emulator::new(&artifact, Config::default()).unwrap();
-    match emulator.run(&inputs) {
-        Err(SimError::LeftOver(operands)) => {
-            assert_eq!(operands.len(), 72);
-            assert_eq!(operands[0], "%b = 0: index");
+fn cases_that_pop_something_else_are_refused() {
+    let text = compiled(&program("embedding_bag")).to_string();
+    let errors = [
+        ("    1: r1 %d: index = pop\n", "    1: r1 %d: index = constant 0: index\n"),
+        ("push iterate @accumulate(s0, ", "push iterate @accumulate(s0, s0, "),
+        ("r2 %x: f32 = pop", "r2 %x: s32 = pop"),
+    ]
+    .map(|(from, to)| {
+        assert!(text.contains(from), "{text}");
+        let artifact = text.replace(from, to).parse().unwrap();
+        match Emulator::new(&artifact, Config::default()) {
+            Err(SimError::Malformed(errors)) => errors.errors[0].to_string(),
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
-    }
+    });
+    assert_eq!(
+        errors,
+        [
+            "3 operands are pushed for @accumulate, which pops 2",
+            "4 operands are pushed for @accumulate, which pops 3",
+            "`add` takes operands of one type, not f32 and s32",
+        ]
+    );
 }
 
 #[test]
 fn memory_of_the_caller_is_used_in_place() {
     let (_, inputs) = cases().swap_remove(0);
-    let artifact = compile(&program("embedding_bag")).unwrap();
+    let artifact = compiled(&program("embedding_bag"));
     let emulator = Emulator::new(&artifact, Config::default()).unwrap();
     let (expected, stats) = emulator.run(&inputs).unwrap();
     let inputs: Vec<&[u8]> = inputs.iter().map(|array| array.data.as_slice()).collect();
@@ -326,7 +230,7 @@ fn runs_fail_as_the_evaluator_fails() {
     let mut shape = good.clone();
     shape[2] = ramp(&[8]);
     let too_few = good[..3].to_vec();
-    let emulator = Emulator::new(&compile(&program).unwrap(), Config::default()).unwrap();
+    let emulator = Emulator::new(&compiled(&program), Config::default()).unwrap();
     for inputs in [outside, beyond, shape, too_few] {
         let expected = program.evaluate(&inputs, &Limits::default()).unwrap_err();
         assert_eq!(emulator.run(&inputs), Err(SimError::Run(expected)));
@@ -339,7 +243,7 @@ fn reading_what_was_never_written_fails_as_in_the_evaluator() {
     let program: Program = text.parse().unwrap();
     let (_, inputs) = cases().swap_remove(0);
     let expected = program.evaluate(&inputs, &Limits::default()).unwrap_err();
-    let emulator = Emulator::new(&compile(&program).unwrap(), Config::default()).unwrap();
+    let emulator = Emulator::new(&compiled(&program), Config::default()).unwrap();
     assert_eq!(emulator.run(&inputs), Err(SimError::Run(expected)));
 }
 
@@ -348,7 +252,7 @@ fn a_run_ends_at_its_limit_of_steps() {
     let (_, inputs) = cases().swap_remove(0);
     let mut config = Config::default();
     config.limits.steps = 100;
-    let emulator = Emulator::new(&compile(&program("embedding_bag")).unwrap(), config).unwrap();
+    let emulator = Emulator::new(&compiled(&program("embedding_bag")), config).unwrap();
     assert_eq!(
         emulator.run(&inputs),
         Err(SimError::Run(EvalError::Steps { limit: 100 }))
@@ -361,7 +265,7 @@ fn stream_values_are_read_back_as_the_same_bits() {
     let odd = [f32::NAN, -0.0, f32::MIN_POSITIVE, 0.1, f32::INFINITY, 1e30];
     let odd: Vec<f32> = odd.iter().copied().cycle().take(40).collect();
     inputs[0] = f32s(&[10, 4], &odd);
-    let artifact = compile(&program("embedding_bag")).unwrap();
+    let artifact = compiled(&program("embedding_bag"));
     let text = stream_text(&artifact, &inputs, u64::MAX).unwrap();
     let values = text.lines().filter_map(|line| {
         let (_, value) = line.strip_prefix("  operand %x = ")?.split_at(0);
@@ -386,7 +290,7 @@ proptest! {
     ) {
         let (program, inputs) = programs::program(&choices);
         let expected = program.evaluate(&inputs, &Limits::default()).unwrap();
-        let artifact = compile(&program).unwrap();
+        let artifact = compiled(&program);
         let (outputs, stats, text) = run(&artifact, Config::default(), &inputs);
         prop_assert_eq!(&outputs, &expected);
         let other = config(control, data, Schedule::Shuffled(seed));
@@ -409,58 +313,29 @@ proptest! {
             Err(LowerError::Obstacles(_)) => return Err(TestCaseError::reject("not decoupled")),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
-        let artifact = compile(&slc_to_dlc(&slc).unwrap()).unwrap();
+        let artifact = compiled(&slc_to_dlc(&slc).unwrap());
         let expected = region.evaluate(&inputs, &Limits::default()).unwrap();
         let config = config(control, data_capacity, Schedule::Shuffled(seed));
         let (outputs, _) = Emulator::new(&artifact, config).unwrap().run(&inputs).unwrap();
         prop_assert!(regions::same(&outputs, &expected));
     }
 
-    /// Whatever numbers an artifact has, it is refused, or it runs to an end; never a panic.
+    /// Whatever bytes an artifact has, it is refused, or it runs to an end; never a panic.
     #[test]
     fn broken_artifacts_are_errors(
         choices in prop::collection::vec(any::<u32>(), 20..120),
-        from in any::<prop::sample::Index>(),
-        to in any::<prop::sample::Index>(),
-        what in 0..8,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let (program, inputs) = programs::program(&choices);
-        let mut artifact = compile(&program).unwrap();
-        let access = &mut artifact.access;
-        let units: Vec<_> = access.units.keys().collect();
-        let (a, b) = (*from.get(&units), *to.get(&units));
-        match what {
-            0 => access.roots.push(a),
-            1 => {
-                let children = access.units[b].children.clone();
-                access.units[a].children.extend(children);
-            }
-            2 => access.units[a].parent = Some(b),
-            3 => {
-                let streams = access.units[b].streams.clone();
-                access.units[a].streams = streams;
-            }
-            4 => {
-                let callbacks = access.units[b].callbacks.clone();
-                access.units[a].callbacks.extend(callbacks);
-            }
-            5 => access.units[a].step = 0,
-            6 => artifact.execute.cases = artifact
-                .execute
-                .cases
-                .values()
-                .skip(1)
-                .cloned()
-                .collect(),
-            _ => {
-                for case in artifact.execute.cases.values_mut() {
-                    case.code.reverse();
-                }
-            }
+        let mut bytes = compiled(&program).encode();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
         }
         let mut config = config(1, 1, Schedule::RunAhead);
         config.limits.steps = 100_000;
-        if let Ok(emulator) = Emulator::new(&artifact, config) {
+        config.limits.bytes = 1 << 20;
+        if let Ok(emulator) = Emulator::load(&bytes, config) {
             let _ = emulator.run(&inputs);
         }
     }
