@@ -75,13 +75,13 @@ pub const STAGES: &[Stage] = &[
         make: |_, text| round_trip(programs::emit(text, emit::Stage::Dlc)?),
     },
     Stage {
-        file: "70-access.txt",
+        file: "70-access.tmu",
         source: DECOUPLED,
         summary: false,
-        make: |_, text| programs::emit(text, emit::Stage::Access),
+        make: |_, text| programs::emit(text, emit::Stage::Tmu),
     },
     Stage {
-        file: "71-execute.txt",
+        file: "71-execute.tmu",
         source: DECOUPLED,
         summary: false,
         make: |_, text| programs::emit(text, emit::Stage::Execute),

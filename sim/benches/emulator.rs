@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use hlo2dae_backend::compile;
+use hlo2dae_backend::{Machine, compile};
 use hlo2dae_ir::core::Array;
 use hlo2dae_ir::dlc::Program;
 use hlo2dae_sim::{Config, Emulator};
@@ -42,7 +42,7 @@ fn main() {
         Array::from_elements(&[ROWS, SIZE], &table).unwrap(),
         Array::from_elements(&[BAGS, LOOKUPS], &ids).unwrap(),
     ];
-    let emulator = Emulator::new(&compile(&program).unwrap(), Config::default()).unwrap();
+    let emulator = Emulator::new(&compile(&program, &Machine::default()).unwrap(), Config::default()).unwrap();
     let mut best = f64::INFINITY;
     for _ in 0..RUNS {
         let start = Instant::now();

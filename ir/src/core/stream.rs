@@ -101,7 +101,7 @@ impl fmt::Display for ReadHints {
 
 impl ReadHints {
     /// Reads `{...}`, if it is next.
-    fn parse(cursor: &mut Cursor<'_>) -> Result<ReadHints, ParseError> {
+    pub fn parse(cursor: &mut Cursor<'_>) -> Result<ReadHints, ParseError> {
         let mut hints = ReadHints::default();
         if !cursor.eat("{") {
             return Ok(hints);
@@ -673,7 +673,7 @@ impl LoopHints {
     }
 
     /// Reads those that are next.
-    pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<LoopHints, ParseError> {
+    pub fn parse(cursor: &mut Cursor<'_>) -> Result<LoopHints, ParseError> {
         let mut hint = |word| {
             if cursor.eat_word(word) {
                 cursor.integer("a number").map(Some)

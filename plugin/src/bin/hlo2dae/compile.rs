@@ -17,7 +17,7 @@ pub struct Arguments {
     /// Optimisation level.
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=0))]
     level: u8,
-    /// Stage: hlo, regions, scf, slc, dlc, access, execute, stream, rewritten-hlo, stablehlo, dot, or all.
+    /// Stage: hlo, regions, scf, slc, dlc, tmu, execute, c, stream, rewritten-hlo, stablehlo, dot, or all.
     #[arg(long, value_name = "STAGE", default_value = "dlc")]
     emit: String,
     /// File to write; a folder for `--emit all`.
