@@ -8,7 +8,6 @@
 //! | [`access`] | the access unit's program: traversal units, streams in slots, registered pushes |
 //! | [`execute`] | the execute unit's program: one list of instructions for each case |
 //! | [`isa`] | both units' instructions: tables, bytes, text, reference page |
-//! | [`native`] | the processor of today as a target: plans and kernels |
 //! | [`verify`] | what an artifact has to keep to |
 //! | [`artifact`] | what is shipped: both programs and the signature; its binary form and its text |
 //! | [`c`] | artifacts as C |
