@@ -127,10 +127,10 @@ impl Allocator<'_> {
         let mut code = std::mem::take(&mut program.code);
         for instruction in &mut code {
             let Instruction::Unit(unit) = instruction else {
-                if let (Some(placed), Some((slot, queued))) = (&placed, defines(instruction)) {
-                    if queued {
-                        self.queue(program, slot, placed);
-                    }
+                if let Some(placed) = &placed
+                    && let Some(slot) = queued(instruction)
+                {
+                    self.queue(program, slot, placed);
                 }
                 continue;
             };
@@ -272,19 +272,26 @@ struct Place {
     share: u32,
 }
 
-/// The slot that an instruction defines, and whether it needs a queue: a constant does not.
-fn defines(instruction: &Instruction) -> Option<(Slot, bool)> {
-    Some(match instruction {
-        Instruction::Position(i) => (i.to.0, true),
-        Instruction::Mask(i) => (i.to.0, true),
-        Instruction::Read(i) => (i.to.0, true),
-        Instruction::Compute(i) => (i.to.0, !matches!(i.arith, Arith::Constant(_))),
-        Instruction::Broadcast(i) => (i.to.0, true),
-        Instruction::Sequence(i) => (i.to.0, true),
-        Instruction::Row(i) => (i.to.0, true),
+/// The slot that an instruction defines, if it needs a queue: a constant does not.
+fn queued(instruction: &Instruction) -> Option<Slot> {
+    match instruction {
+        Instruction::Position(i) => Some(i.to.0),
+        Instruction::Mask(i) => Some(i.to.0),
+        Instruction::Read(i) => Some(i.to.0),
+        Instruction::Compute(i) => match i.arith {
+            Arith::Constant(_) => None,
+            Arith::Unary(..)
+            | Arith::Binary(..)
+            | Arith::Compare(..)
+            | Arith::Select(..)
+            | Arith::Convert(..) => Some(i.to.0),
+        },
+        Instruction::Broadcast(i) => Some(i.to.0),
+        Instruction::Sequence(i) => Some(i.to.0),
+        Instruction::Row(i) => Some(i.to.0),
         Instruction::Unit(_)
         | Instruction::Append(_)
         | Instruction::Write(_)
-        | Instruction::Push(_) => return None,
-    })
+        | Instruction::Push(_) => None,
+    }
 }

@@ -23,6 +23,16 @@ struct Written<'a> {
     defined: Option<Vec<bool>>,
 }
 
+/// What temporaries held: one for each buffer that the program writes, of which outputs are not kept.
+#[derive(Debug)]
+pub(crate) struct Temporaries(Vec<Option<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    defined: Option<Vec<bool>>,
+}
+
 #[derive(Debug)]
 enum Bytes<'a> {
     Caller(&'a mut [u8]),
@@ -298,21 +308,24 @@ impl<'a> Memory<'a> {
     }
 
     /// What the temporaries hold now.
-    pub(crate) fn temporaries(&self) -> Vec<Option<(Vec<u8>, Option<Vec<bool>>)>> {
+    pub(crate) fn temporaries(&self) -> Temporaries {
         let declared = self.buffers.values().filter(|b| b.is_written());
         let kept = |(buffer, written): (&Buffer, &Written<'_>)| match buffer.role {
-            Role::Temp(_) => Some((written.bytes.get().to_vec(), written.defined.clone())),
+            Role::Temp(_) => Some(Kept {
+                bytes: written.bytes.get().to_vec(),
+                defined: written.defined.clone(),
+            }),
             Role::Input | Role::Output(_) => None,
         };
-        declared.zip(&self.written).map(kept).collect()
+        Temporaries(declared.zip(&self.written).map(kept).collect())
     }
 
     /// The temporaries hold again what they held.
-    pub(crate) fn restore(&mut self, kept: &[Option<(Vec<u8>, Option<Vec<bool>>)>]) {
-        for (written, kept) in self.written.iter_mut().zip(kept) {
-            if let Some((bytes, defined)) = kept {
-                written.bytes.get_mut().copy_from_slice(bytes);
-                written.defined.clone_from(defined);
+    pub(crate) fn restore(&mut self, temporaries: &Temporaries) {
+        for (written, kept) in self.written.iter_mut().zip(&temporaries.0) {
+            if let Some(kept) = kept {
+                written.bytes.get_mut().copy_from_slice(&kept.bytes);
+                written.defined.clone_from(&kept.defined);
             }
         }
     }

@@ -107,7 +107,7 @@ impl<'t> Assembler<'t> {
         match self.row::<T>() {
             Some(row) => T::parse(row, self),
             None => {
-                self.to_mnemonic();
+                self.skip_to_mnemonic();
                 self.cursor
                     .unexpected(format!("an instruction of the {} unit", T::NAME))
             }
@@ -125,7 +125,7 @@ impl<'t> Assembler<'t> {
             .map_or(0, |n| n + 1)
     }
 
-    fn to_mnemonic(&mut self) {
+    fn skip_to_mnemonic(&mut self) {
         for _ in 0..self.definition_length() {
             self.cursor.advance();
         }
