@@ -28,7 +28,7 @@ pub mod verify;
 
 pub use artifact::Artifact;
 pub use error::{BackendError, Unsupported};
-pub use machine::{AccessUnit, Machine};
+pub use machine::{AccessUnit, Machine, MachineError};
 
 use hlo2dae_ir::core::Ir;
 use hlo2dae_ir::dlc;

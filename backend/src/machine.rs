@@ -1,6 +1,27 @@
-//! What a machine has: the resources that [`crate::allocate`] gives out.
+//! What a machine has: the resources that the compiler gives out, as a TOML file states them.
+//!
+//! ```toml
+//! name = "tmu"
+//!
+//! [access_unit]
+//! lanes = 8                   # of a layer
+//! layers = 4                  # how deep the units of one launch may nest
+//! queue_bytes = 2048          # of stream queues in a lane, all layers together
+//! entries = 2                 # the least that a stream's queue holds
+//! chunk_bytes = 4096          # of a chunk of the data queue; an operand lies in one
+//! outstanding_requests = 128  # cache lines on their way
+//! line_bytes = 64             # of a cache line
+//! ```
+//!
+//! Every number is at least 1; a line has a power of two of bytes. The machines of [`Machine::BUILT_IN`] come with the
+//! compiler; any other one is a file.
 
+use std::str::FromStr;
+
+use hlo2dae_ir::core::{Span, text};
+use miette::{Diagnostic, SourceSpan};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A machine that programs are compiled for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +50,44 @@ pub struct AccessUnit {
     /// Cache-line requests that may be on their way.
     pub outstanding_requests: u32,
     /// Bytes of a cache line.
-    pub line_bytes: u64,
+    pub line_bytes: u32,
+}
+
+/// Why a text states no machine.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Diagnostic)]
+pub enum MachineError {
+    /// Your input: the text is not TOML, or has a key too many or too few.
+    #[error("no machine: {message}")]
+    #[diagnostic(help("a machine has a name and the table access_unit; `hlo2dae machines tmu` prints one"))]
+    Text {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        #[label("here")]
+        span: SourceSpan,
+    },
+    /// Your input: a name that the texts of programs could not spell.
+    #[error("`{name}` cannot name a machine")]
+    #[diagnostic(help("a name has letters, digits and `_`, and starts with no digit"))]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Your input: a resource that no machine could work with.
+    #[error("{key} is {found}, expected {expected}")]
+    #[diagnostic(help("change {key} in the machine's file"))]
+    Resource {
+        /// The key of the file.
+        key: &'static str,
+        /// Its value.
+        found: u64,
+        /// What it has to be.
+        expected: &'static str,
+    },
 }
 
 impl Default for Machine {
-    /// The Tensor Marshaling Unit. Its least entries and its chunks are free parameters: nothing published states them.
+    /// The Tensor Marshaling Unit, `machines/tmu.toml`.
     fn default() -> Self {
         Machine {
             name: "tmu".to_owned(),
@@ -51,18 +105,103 @@ impl Default for Machine {
 }
 
 impl Machine {
-    /// A machine that has as much as any program takes.
-    pub fn unbounded() -> Machine {
-        Machine {
-            name: "unbounded".to_owned(),
-            access_unit: AccessUnit {
-                lanes: u32::MAX,
-                layers: u32::MAX,
-                queue_bytes: u64::MAX,
-                chunk_bytes: u64::MAX,
-                outstanding_requests: u32::MAX,
-                ..Machine::default().access_unit
-            },
+    /// Name and file of each machine that comes with the compiler, the default one first.
+    pub const BUILT_IN: &'static [(&'static str, &'static str)] = &[
+        ("tmu", include_str!("../machines/tmu.toml")),
+        ("small", include_str!("../machines/small.toml")),
+    ];
+
+    /// The file of the machine of this name that comes with the compiler.
+    pub fn built_in(name: &str) -> Option<&'static str> {
+        let mut all = Machine::BUILT_IN.iter();
+        all.find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
+    fn check(&self) -> Result<(), MachineError> {
+        let name = &self.name;
+        if !text::is_name(name) {
+            return Err(MachineError::Name { name: name.clone() });
         }
+        let AccessUnit {
+            lanes,
+            layers,
+            queue_bytes,
+            entries,
+            chunk_bytes,
+            outstanding_requests,
+            line_bytes,
+        } = self.access_unit;
+        let numbers = [
+            ("lanes", lanes.into()),
+            ("layers", layers.into()),
+            ("queue_bytes", queue_bytes),
+            ("entries", entries.into()),
+            ("chunk_bytes", chunk_bytes),
+            ("outstanding_requests", outstanding_requests.into()),
+        ];
+        if let Some(&(key, found)) = numbers.iter().find(|(_, number)| *number == 0) {
+            let expected = "at least 1";
+            return Err(MachineError::Resource { key, found, expected });
+        }
+        if !line_bytes.is_power_of_two() {
+            return Err(MachineError::Resource {
+                key: "line_bytes",
+                found: line_bytes.into(),
+                expected: "a power of two",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Machine {
+    type Err = MachineError;
+
+    fn from_str(text: &str) -> Result<Machine, MachineError> {
+        let machine: Machine = toml::from_str(text).map_err(|error| MachineError::Text {
+            message: error.message().to_owned(),
+            span: error.span().map_or(Span::default().into(), Into::into),
+        })?;
+        machine.check()?;
+        Ok(machine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_that_come_with_the_compiler_have_their_names() {
+        for (name, text) in Machine::BUILT_IN {
+            assert_eq!(text.parse::<Machine>().unwrap().name, *name);
+            assert_eq!(Machine::built_in(name), Some(*text));
+        }
+        assert_eq!(Machine::built_in("tmu").unwrap().parse(), Ok(Machine::default()));
+        assert_eq!(Machine::built_in("TMU"), None);
+    }
+
+    #[test]
+    fn a_machine_is_printed_as_its_file() {
+        let text = toml::to_string(&Machine::default()).unwrap();
+        assert_eq!(text.parse(), Ok(Machine::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told() {
+        let tmu = Machine::built_in("tmu").unwrap();
+        let told = |from: &str, to: &str| {
+            assert!(tmu.contains(from), "{from}");
+            let error = tmu.replace(from, to).parse::<Machine>().unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(told("lanes = 8", "lanes = 0"), "lanes is 0, expected at least 1");
+        assert_eq!(told("line_bytes = 64", "line_bytes = 48"), "line_bytes is 48, expected a power of two");
+        assert_eq!(told("\"tmu\"", "\"my machine\""), "`my machine` cannot name a machine");
+        assert!(told("lanes = 8", "lanes = -8").starts_with("no machine: "));
+        assert!(told("layers = 4\n", "").contains("missing field `layers`"));
+        assert!(told("lanes = 8", "lanes = 8\nlines = 8").contains("unknown field `lines`"));
+        let error = "name = 3".parse::<Machine>().unwrap_err();
+        assert!(matches!(error, MachineError::Text { span, .. } if span.offset() == 7), "{error:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! one program step by step without changing the order of its operations, so among each other they agree in every bit, and
 //! so does a machine whose queues hold one entry, on which the units wait for each other most.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use hlo2dae::check::{Check, Sample, check as against_reference, sample};
 use hlo2dae::compile::{Compilation, Compiled};
@@ -69,8 +69,9 @@ fn check_agreement(compiled: &Compiled, sample: &Sample) -> Result<()> {
 /// One place in every queue, turns of uneven length.
 fn tight() -> Config {
     Config {
-        control_capacity: NonZeroUsize::MIN,
-        data_capacity: NonZeroUsize::MIN,
+        tokens: NonZeroUsize::MIN,
+        chunks: NonZeroUsize::MIN,
+        chunk_bytes: NonZeroU64::MIN,
         schedule: Schedule::Shuffled(1),
         ..Config::default()
     }

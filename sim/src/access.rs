@@ -250,7 +250,7 @@ impl<'a> AccessMachine<'a> {
             }
             let at = operand.at as usize;
             let words = &self.file[at..at + operand.words as usize];
-            if !queues.data.push(words) {
+            if !queues.data.push(words, operand.bytes) {
                 return Ok(false);
             }
             observer.operand(operand.slot, words);

@@ -164,6 +164,8 @@ pub(crate) struct Pushed {
     pub(crate) at: u32,
     /// How many words it has.
     pub(crate) words: u32,
+    /// How many bytes it has in the queue.
+    pub(crate) bytes: u64,
     /// Of a row: it has to be full.
     pub(crate) row: Option<Row>,
 }

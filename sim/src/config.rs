@@ -1,16 +1,22 @@
 //! What the emulated machine is made of, and in which order its units take turns.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
+use hlo2dae_backend::Machine;
 use hlo2dae_ir::core::Limits;
 
 /// The emulated machine. Results and counts are the same for every capacity and schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Tokens that the control queue holds.
-    pub control_capacity: NonZeroUsize,
-    /// Operands that the data queue holds.
-    pub data_capacity: NonZeroUsize,
+    pub tokens: NonZeroUsize,
+    /// Chunks of the data queue: with 2, one is filled while the other is used.
+    pub chunks: NonZeroUsize,
+    /// Bytes of a chunk. An operand lies in one chunk, and has one alone if it is larger: in chunks of one byte, the queue
+    /// holds as many operands as there are chunks.
+    pub chunk_bytes: NonZeroU64,
+    /// Bytes of a cache line, in which requests are counted.
+    pub line_bytes: NonZeroU32,
     /// Which unit runs when.
     pub schedule: Schedule,
     /// What a run may take; a step is an instruction of either unit.
@@ -18,11 +24,21 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Queues large enough that taking turns costs little.
+    /// As [`Config::of`] the default machine.
     fn default() -> Self {
+        Config::of(&Machine::default())
+    }
+}
+
+impl Config {
+    /// A machine with two chunks, and as many tokens as taking turns costs little with.
+    pub fn of(machine: &Machine) -> Config {
+        let unit = &machine.access_unit;
         Config {
-            control_capacity: NonZeroUsize::MIN.saturating_add(1023),
-            data_capacity: NonZeroUsize::MIN.saturating_add(4095),
+            tokens: NonZeroUsize::MIN.saturating_add(1023),
+            chunks: NonZeroUsize::MIN.saturating_add(1),
+            chunk_bytes: NonZeroU64::new(unit.chunk_bytes).unwrap_or(NonZeroU64::MIN),
+            line_bytes: NonZeroU32::new(unit.line_bytes).unwrap_or(NonZeroU32::MIN),
             schedule: Schedule::RunAhead,
             limits: Limits::default(),
         }

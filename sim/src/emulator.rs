@@ -61,7 +61,7 @@ impl Emulator {
                 names.positions[*unit] = *position;
             }
         }
-        let readers = readers(&artifact);
+        let readers = readers(&artifact, config.line_bytes.get() as usize);
         Ok(Emulator {
             artifact,
             config,
@@ -310,15 +310,10 @@ struct Core<'a> {
 
 impl<'a> Core<'a> {
     fn new(emulator: &'a Emulator) -> Core<'a> {
-        let Config {
-            control_capacity,
-            data_capacity,
-            ..
-        } = emulator.config;
         Core {
             access: AccessMachine::new(&emulator.code.access, emulator.readers.clone()),
             execute: ExecuteMachine::new(&emulator.code.execute),
-            queues: Queues::new(control_capacity, data_capacity),
+            queues: Queues::new(&emulator.config),
             started: false,
         }
     }

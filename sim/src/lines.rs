@@ -11,9 +11,6 @@ use hlo2dae_ir::core::ReadHints;
 
 use crate::code::LaneAccess;
 
-/// Bytes of a cache line, of which all buffers start at one.
-pub(crate) const LINE: usize = 64;
-
 /// The reads whose requests do not follow from how often their units iterate, in the order of the program.
 pub(crate) fn counted(artifact: &Artifact) -> impl Iterator<Item = &Read> {
     artifact.access.code.iter().filter_map(|i| match i {
@@ -27,24 +24,26 @@ pub(crate) fn is_counted(read: &Read) -> bool {
     read.access.lanes.is_some() || read.hints.reuse.is_some()
 }
 
-/// The counters of [`counted`], in the same order.
-pub(crate) fn readers(artifact: &Artifact) -> Vec<Reader> {
+/// The counters of [`counted`], in the same order, of lines of so many bytes. Every buffer starts at a line.
+pub(crate) fn readers(artifact: &Artifact, line: usize) -> Vec<Reader> {
     let row = |read: &Read| {
         let buffer = artifact.buffers.get(read.access.buffer)?;
         match buffer.dims.as_slice() {
             // Of a list, a row is a line.
-            [_] => Some((LINE / buffer.element.bytes()) as u64),
+            [_] => Some((line / buffer.element.bytes()) as u64),
             dims => dims.last().copied(),
         }
     };
     counted(artifact)
-        .map(|read| Reader::new(read.hints, row(read).unwrap_or(1)))
+        .map(|read| Reader::new(read.hints, row(read).unwrap_or(1), line))
         .collect()
 }
 
 /// A read, and what it did so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
+    /// Bytes of a line.
+    line: usize,
     /// Elements of a row: the size of the last dimension.
     row: usize,
     window: Option<Window>,
@@ -64,8 +63,9 @@ struct Window {
 }
 
 impl Reader {
-    fn new(hints: ReadHints, row: u64) -> Reader {
+    fn new(hints: ReadHints, row: u64, line: usize) -> Reader {
         Reader {
+            line,
             row: usize::try_from(row).unwrap_or(usize::MAX).max(1),
             window: hints.reuse.map(|rows| Window {
                 rows: VecDeque::new(),
@@ -87,7 +87,7 @@ impl Reader {
         {
             let last = position + access.lanes as usize - 1;
             self.elements += u64::from(access.lanes);
-            self.lines += (last * width / LINE - position * width / LINE + 1) as u64;
+            self.lines += (last * width / self.line - position * width / self.line + 1) as u64;
             return;
         }
         // At most one line for each lane.
@@ -101,7 +101,7 @@ impl Reader {
                 continue;
             };
             self.elements += 1;
-            let line = (position / self.row, position * width / LINE);
+            let line = (position / self.row, position * width / self.line);
             if !seen[..count].iter().any(|&(_, known)| known == line.1)
                 && let Some(place) = seen.get_mut(count)
             {

@@ -61,7 +61,7 @@ pub struct BufferStats {
     pub streamed: u64,
     /// Elements that loops of the host read.
     pub host_streamed: u64,
-    /// Lines of 64 bytes that the access unit asked for.
+    /// Cache lines that the access unit asked for.
     pub lines: Lines,
     /// Lines that the access unit still had from rows that it keeps.
     pub reuse_hits: u64,

@@ -303,7 +303,7 @@ proptest! {
         choices in prop::collection::vec(any::<u16>(), 0..200),
         data in prop::collection::vec(any::<u16>(), 1..40),
         control in 1usize..6,
-        data_capacity in 1usize..6,
+        operands in 1usize..6,
         seed in any::<u64>(),
     ) {
         let regions::Case { region, inputs } = regions::case(&choices, &data);
@@ -316,7 +316,7 @@ proptest! {
         };
         let artifact = compiled(&slc_to_dlc(&slc).unwrap());
         let expected = region.evaluate(&inputs, &Limits::default()).unwrap();
-        let config = config(control, data_capacity, Schedule::Shuffled(seed));
+        let config = config(control, operands, Schedule::Shuffled(seed));
         let (outputs, _) = Emulator::new(&artifact, config).unwrap().run(&inputs).unwrap();
         prop_assert!(regions::same(&outputs, &expected));
     }

@@ -338,6 +338,7 @@ impl Decoder<'_> {
                 slot,
                 at: self.file.at(slot),
                 words: self.file.words(slot),
+                bytes: self.file.ty(slot).bytes(),
                 row: self.rows[slot],
             });
             let push = Push {

@@ -1,18 +1,20 @@
 //! What the tests of the emulator share.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use hlo2dae_backend::{Artifact, Machine, compile};
 use hlo2dae_ir::core::{Array, ElementType, Ir, Limits};
 use hlo2dae_ir::dlc::Program;
 use hlo2dae_sim::{Config, Emulator, Schedule, Stats, StreamText};
 
+/// Queues of so many tokens and operands.
 pub fn config(control: usize, data: usize, schedule: Schedule) -> Config {
     Config {
-        control_capacity: NonZeroUsize::new(control).unwrap(),
-        data_capacity: NonZeroUsize::new(data).unwrap(),
+        tokens: NonZeroUsize::new(control).unwrap(),
+        chunks: NonZeroUsize::new(data).unwrap(),
+        chunk_bytes: NonZeroU64::MIN,
         schedule,
-        limits: Limits::default(),
+        ..Config::default()
     }
 }
 
@@ -60,6 +62,14 @@ pub fn check(program: &Program, inputs: &[Array]) -> (Vec<Array>, Stats, String)
             let name = &program.name;
             assert_eq!(found, first, "{name} {control} {data} {schedule:?}");
         }
+    }
+    for (chunks, bytes) in [(1, 8), (1, 64), (2, 64), (3, 100)] {
+        let config = Config {
+            chunk_bytes: NonZeroU64::new(bytes).unwrap(),
+            ..config(2, chunks, Schedule::Shuffled(2))
+        };
+        let found = run(&artifact, config, inputs);
+        assert_eq!(found, first, "{} {chunks} chunks of {bytes}", program.name);
     }
     first
 }
