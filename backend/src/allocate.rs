@@ -25,10 +25,7 @@ const MOST_ENTRIES: u64 = 1024;
 /// # Errors
 ///
 /// Every resource that the program takes more of than the machine has.
-pub(crate) fn allocate(
-    program: &mut Program,
-    machine: &Machine,
-) -> Result<(), Vec<Unsupported>> {
+pub(crate) fn allocate(program: &mut Program, machine: &Machine) -> Result<(), Vec<Unsupported>> {
     let mut allocator = Allocator {
         machine,
         shapes: shapes(program, machine),
@@ -57,10 +54,7 @@ struct Shape {
     span: Span,
 }
 
-fn shapes(
-    program: &Program,
-    machine: &Machine,
-) -> PrimaryMap<UnitId, Shape> {
+fn shapes(program: &Program, machine: &Machine) -> PrimaryMap<UnitId, Shape> {
     let units = program.code.iter().filter_map(|i| match i {
         Instruction::Unit(unit) => Some(unit),
         _ => None,
@@ -79,7 +73,11 @@ fn shapes(
             Some(_) | None => (1, 0),
         };
         let host = height[unit.to.0] > machine.access_unit.layers;
-        let own = if host { 1 } else { unit.hints.lanes.unwrap_or(1).max(1) };
+        let own = if host {
+            1
+        } else {
+            unit.hints.lanes.unwrap_or(1).max(1)
+        };
         shapes.push(Shape {
             host,
             layer,
@@ -200,7 +198,8 @@ impl Allocator<'_> {
                 let stripes = u64::from(place.share).min(elements).max(1);
                 let bytes = elements.div_ceil(stripes).saturating_mul(one);
                 let lanes = u64::from(place.copies).saturating_mul(stripes);
-                self.loads.add(0, lanes.min(u64::from(u32::MAX)) as u32, bytes);
+                self.loads
+                    .add(0, lanes.min(u64::from(u32::MAX)) as u32, bytes);
             }
         }
     }

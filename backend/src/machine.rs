@@ -58,7 +58,9 @@ pub struct AccessUnit {
 pub enum MachineError {
     /// Your input: the text is not TOML, or has a key too many or too few.
     #[error("no machine: {message}")]
-    #[diagnostic(help("a machine has a name and the table access_unit; `hlo2dae machines tmu` prints one"))]
+    #[diagnostic(help(
+        "a machine has a name and the table access_unit; `hlo2dae machines tmu` prints one"
+    ))]
     Text {
         /// What is wrong.
         message: String,
@@ -141,7 +143,11 @@ impl Machine {
         ];
         if let Some(&(key, found)) = numbers.iter().find(|(_, number)| *number == 0) {
             let expected = "at least 1";
-            return Err(MachineError::Resource { key, found, expected });
+            return Err(MachineError::Resource {
+                key,
+                found,
+                expected,
+            });
         }
         if !line_bytes.is_power_of_two() {
             return Err(MachineError::Resource {
@@ -177,7 +183,10 @@ mod tests {
             assert_eq!(text.parse::<Machine>().unwrap().name, *name);
             assert_eq!(Machine::built_in(name), Some(*text));
         }
-        assert_eq!(Machine::built_in("tmu").unwrap().parse(), Ok(Machine::default()));
+        assert_eq!(
+            Machine::built_in("tmu").unwrap().parse(),
+            Ok(Machine::default())
+        );
         assert_eq!(Machine::built_in("TMU"), None);
     }
 
@@ -195,13 +204,25 @@ mod tests {
             let error = tmu.replace(from, to).parse::<Machine>().unwrap_err();
             error.to_string()
         };
-        assert_eq!(told("lanes = 8", "lanes = 0"), "lanes is 0, expected at least 1");
-        assert_eq!(told("line_bytes = 64", "line_bytes = 48"), "line_bytes is 48, expected a power of two");
-        assert_eq!(told("\"tmu\"", "\"my machine\""), "`my machine` cannot name a machine");
+        assert_eq!(
+            told("lanes = 8", "lanes = 0"),
+            "lanes is 0, expected at least 1"
+        );
+        assert_eq!(
+            told("line_bytes = 64", "line_bytes = 48"),
+            "line_bytes is 48, expected a power of two"
+        );
+        assert_eq!(
+            told("\"tmu\"", "\"my machine\""),
+            "`my machine` cannot name a machine"
+        );
         assert!(told("lanes = 8", "lanes = -8").starts_with("no machine: "));
         assert!(told("layers = 4\n", "").contains("missing field `layers`"));
         assert!(told("lanes = 8", "lanes = 8\nlines = 8").contains("unknown field `lines`"));
         let error = "name = 3".parse::<Machine>().unwrap_err();
-        assert!(matches!(error, MachineError::Text { span, .. } if span.offset() == 7), "{error:?}");
+        assert!(
+            matches!(error, MachineError::Text { span, .. } if span.offset() == 7),
+            "{error:?}"
+        );
     }
 }

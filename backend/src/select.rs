@@ -169,7 +169,9 @@ impl Access<'_> {
             .into(),
             StreamExpr::Made(core::StreamExpr::Compute(compute)) => match compute.map(of) {
                 Compute::Arith(arith) => access::Compute { to, arith }.into(),
-                Compute::Broadcast { value, lanes } => access::Broadcast { to, value, lanes }.into(),
+                Compute::Broadcast { value, lanes } => {
+                    access::Broadcast { to, value, lanes }.into()
+                }
                 Compute::Lanes { base, step, lanes } => access::Sequence {
                     to,
                     base,
@@ -338,7 +340,10 @@ impl Execute<'_> {
     }
 
     fn counted(&mut self, from: &Loop<dlc::Pop>) {
-        let (lower, upper) = (from.lower.map(|v| self.of[v]), from.upper.map(|v| self.of[v]));
+        let (lower, upper) = (
+            from.lower.map(|v| self.of[v]),
+            from.upper.map(|v| self.of[v]),
+        );
         let at = self.code.len();
         let start = self.here();
         let to = self.define(from.position);

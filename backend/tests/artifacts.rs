@@ -232,9 +232,21 @@ fn every_rule_is_checked() {
             "branch_unless r13 to 21",
             "isa::13",
         ),
-        ("jump 23", "jump 3", "isa::13: @accumulate: a jump from 19 to 3"),
-        ("next 20", "next 3", "isa::13: @accumulate: `next` at 22 does not end the loop at 20"),
-        ("until 10", "until 12", "isa::13: @accumulate: `next` at 9 does not end the loop at 3"),
+        (
+            "jump 23",
+            "jump 3",
+            "isa::13: @accumulate: a jump from 19 to 3",
+        ),
+        (
+            "next 20",
+            "next 3",
+            "isa::13: @accumulate: `next` at 22 does not end the loop at 20",
+        ),
+        (
+            "until 10",
+            "until 12",
+            "isa::13: @accumulate: `next` at 9 does not end the loop at 3",
+        ),
         (
             "10: r9 %old: f32 = load %sum[]",
             "10: r9 %old: f32 = element r1[r3]",
@@ -261,12 +273,19 @@ fn every_rule_is_checked() {
     artifact.machine = "a machine".to_owned();
     let errors = artifact.verify().unwrap_err().errors;
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(errors, ["`a machine` is not a name", "%same is defined twice"]);
+    assert_eq!(
+        errors,
+        ["`a machine` is not a name", "%same is defined twice"]
+    );
 }
 
 #[test]
 fn numbers_out_of_order_are_no_text() {
-    for (from, to) in [("s2 %b1", "s3 %b1"), ("c1 @acc", "c2 @acc"), ("    1: store", "    2: store")] {
+    for (from, to) in [
+        ("s2 %b1", "s3 %b1"),
+        ("c1 @acc", "c2 @acc"),
+        ("    1: store", "    2: store"),
+    ] {
         let text = EVERYTHING.replacen(from, to, 1);
         assert!(text.parse::<Artifact>().is_err(), "{to}");
     }

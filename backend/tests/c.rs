@@ -15,9 +15,8 @@ use hlo2dae_ir::dlc::Program;
 /// A program that reads the inputs' bytes, one behind the other, and writes the status and the outputs' bytes.
 fn main_function(artifact: &Artifact) -> String {
     let mut text = "\n#include <stdio.h>\nint main(void) {\n".to_owned();
-    let bytes = |buffer: &hlo2dae_ir::core::Buffer| {
-        Array::byte_size(buffer.element, &buffer.dims).unwrap()
-    };
+    let bytes =
+        |buffer: &hlo2dae_ir::core::Buffer| Array::byte_size(buffer.element, &buffer.dims).unwrap();
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for (n, (_, buffer)) in artifact.inputs().enumerate() {
         let size = bytes(buffer);
@@ -52,9 +51,24 @@ fn run(artifact: &Artifact, inputs: &[Array], options: &[&str]) -> (i32, Vec<Arr
     let program = folder.path().join("program");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let compiled = Command::new(compiler)
-        .args(["-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"])
-        .args(["-Wno-unused-variable", "-Wno-unused-but-set-variable", "-Wno-unused-function"])
-        .args(["-Wno-implicit-fallthrough", "-Wno-type-limits", "-Wno-unused-label"])
+        .args([
+            "-std=c11",
+            "-O1",
+            "-ffp-contract=off",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+        ])
+        .args([
+            "-Wno-unused-variable",
+            "-Wno-unused-but-set-variable",
+            "-Wno-unused-function",
+        ])
+        .args([
+            "-Wno-implicit-fallthrough",
+            "-Wno-type-limits",
+            "-Wno-unused-label",
+        ])
         .args(options)
         .arg(&source)
         .arg("-o")
@@ -166,8 +180,30 @@ fn an_index_outside_stops_the_program_in_c() {
 /// Values where operations have edges, as each type has them.
 fn edges(element: ElementType) -> Vec<Scalar> {
     let numbers = [
-        0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 7.0, 31.0, 33.0, 127.0, -128.0, 0.5, -1.5, 2.5, 1e-7, 65504.0,
-        65519.0, 6e-8, 1e10, -1e19, 3e38, 1e300, f64::INFINITY, f64::NEG_INFINITY,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        2.0,
+        -3.0,
+        7.0,
+        31.0,
+        33.0,
+        127.0,
+        -128.0,
+        0.5,
+        -1.5,
+        2.5,
+        1e-7,
+        65504.0,
+        65519.0,
+        6e-8,
+        1e10,
+        -1e19,
+        3e38,
+        1e300,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
     ];
     let (least, most) = Scalar::range(element.into());
     let mut edges: Vec<Scalar> = numbers

@@ -42,7 +42,11 @@ fn main() {
         Array::from_elements(&[ROWS, SIZE], &table).unwrap(),
         Array::from_elements(&[BAGS, LOOKUPS], &ids).unwrap(),
     ];
-    let emulator = Emulator::new(&compile(&program, &Machine::default()).unwrap(), Config::default()).unwrap();
+    let emulator = Emulator::new(
+        &compile(&program, &Machine::default()).unwrap(),
+        Config::default(),
+    )
+    .unwrap();
     let mut best = f64::INFINITY;
     for _ in 0..RUNS {
         let start = Instant::now();

@@ -387,7 +387,8 @@ impl LaneAccess {
 
     #[inline]
     pub(crate) fn active(&self, lane: u32, file: &[u64]) -> bool {
-        self.mask.is_none_or(|mask| file[(mask + lane) as usize] != 0)
+        self.mask
+            .is_none_or(|mask| file[(mask + lane) as usize] != 0)
     }
 
     /// The indices of a lane.

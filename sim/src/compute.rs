@@ -272,10 +272,14 @@ fn fast_lanes(op: BinaryOp, ty: ScalarType) -> Option<LanesFn> {
     fn of<T: Word>(op: BinaryOp) -> Option<LanesFn> {
         match op {
             BinaryOp::Add => Some(|words, a, b, to, lanes| {
-                each(words, a, b, to, lanes, |a, b| T::get(a).add(T::get(b)).put());
+                each(words, a, b, to, lanes, |a, b| {
+                    T::get(a).add(T::get(b)).put()
+                });
             }),
             BinaryOp::Mul => Some(|words, a, b, to, lanes| {
-                each(words, a, b, to, lanes, |a, b| T::get(a).mul(T::get(b)).put());
+                each(words, a, b, to, lanes, |a, b| {
+                    T::get(a).mul(T::get(b)).put()
+                });
             }),
             _ => None,
         }

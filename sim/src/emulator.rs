@@ -240,11 +240,15 @@ impl Emulator {
                     host = unit.placement == Placement::Host;
                 }
                 Instruction::Read(read) => {
-                    let reader = if is_counted(read) { readers.next() } else { None };
-                    let (elements, lines, hits) = reader.map_or(
-                        (iterations, iterations, 0),
-                        |reader| (reader.elements, reader.lines, reader.hits),
-                    );
+                    let reader = if is_counted(read) {
+                        readers.next()
+                    } else {
+                        None
+                    };
+                    let (elements, lines, hits) = reader
+                        .map_or((iterations, iterations, 0), |reader| {
+                            (reader.elements, reader.lines, reader.hits)
+                        });
                     let Some(buffer) = stats.buffers.get_mut(read.access.buffer.index()) else {
                         continue;
                     };
@@ -347,7 +351,9 @@ impl<'a> Core<'a> {
         loop {
             let (access, execute) = schedule.turn();
             let queues = &mut self.queues;
-            let a = self.access.run(memory, queues, access.min(*left), observer)?;
+            let a = self
+                .access
+                .run(memory, queues, access.min(*left), observer)?;
             *left = left.saturating_sub(a.steps);
             let e = self.execute.run(memory, queues, execute.min(*left))?;
             *left = left.saturating_sub(e.steps);

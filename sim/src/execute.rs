@@ -121,7 +121,13 @@ impl<'a> ExecuteMachine<'a> {
                     mask,
                     to,
                     span,
-                } => element(&mut self.file, [*row, *length, *index, *to], *lanes, *mask, *span)?,
+                } => element(
+                    &mut self.file,
+                    [*row, *length, *index, *to],
+                    *lanes,
+                    *mask,
+                    *span,
+                )?,
                 ExecuteOp::Reduce {
                     combine,
                     vector,
@@ -169,8 +175,7 @@ impl<'a> ExecuteMachine<'a> {
                     body,
                 } => {
                     let here = self.file[*position as usize];
-                    if let Some(position_there) =
-                        alu::next(here, *step, self.file[*upper as usize])
+                    if let Some(position_there) = alu::next(here, *step, self.file[*upper as usize])
                     {
                         self.file[*position as usize] = position_there;
                         next = *body;

@@ -146,7 +146,12 @@ impl Stats {
                 element_bytes: _,
                 streamed,
                 host_streamed,
-                lines: Lines { llc, l2, nontemporal },
+                lines:
+                    Lines {
+                        llc,
+                        l2,
+                        nontemporal,
+                    },
                 reuse_hits,
                 loaded,
                 loads,

@@ -128,10 +128,20 @@ impl Trace for StreamText {
             return;
         }
         let indices: Vec<String> = first.iter().map(i64::to_string).collect();
-        let _ = write!(self.text, "write %{}[{}] = ", write.buffer, indices.join(", "));
+        let _ = write!(
+            self.text,
+            "write %{}[{}] = ",
+            write.buffer,
+            indices.join(", ")
+        );
         let many = write.elements.len() > 1;
         let (open, close) = if many { ("<", ">") } else { ("", "") };
-        list(&mut self.text, open, close, write.elements.iter().map(|(_, v)| v));
+        list(
+            &mut self.text,
+            open,
+            close,
+            write.elements.iter().map(|(_, v)| v),
+        );
         let _ = writeln!(self.text, ": {}", value.ty());
     }
 

@@ -141,7 +141,10 @@ fn token<'a>(artifact: &'a Artifact, names: &Names, push: &Push, file: &[u64]) -
     while let Some(unit) = around {
         let slot = names.slots[unit].and_then(|slot| program.slots.get(slot));
         let called = slot.map_or(name(unit), |slot| slot.name.as_str());
-        let word = file.get(names.positions[unit] as usize).copied().unwrap_or(0);
+        let word = file
+            .get(names.positions[unit] as usize)
+            .copied()
+            .unwrap_or(0);
         positions.push((called, word as i64));
         around = names.parents[unit];
     }

@@ -95,10 +95,7 @@ fn programs_and_streams_read_as_their_golden_texts() {
     for (name, inputs) in cases() {
         let artifact = compiled(&program(name));
         let stream = stream_text(&artifact, &inputs, 40).unwrap();
-        let texts = [
-            ("tmu", artifact.to_string()),
-            ("stream", stream),
-        ];
+        let texts = [("tmu", artifact.to_string()), ("stream", stream)];
         for (kind, text) in texts {
             let path = folder.join(format!("{name}.{kind}"));
             check_golden(&path, &text);
@@ -180,8 +177,14 @@ fn long_streams_are_cut_and_counted() {
 fn cases_that_pop_something_else_are_refused() {
     let text = compiled(&program("embedding_bag")).to_string();
     let errors = [
-        ("    1: r1 %d: index = pop\n", "    1: r1 %d: index = constant 0: index\n"),
-        ("push iterate @accumulate(s0, ", "push iterate @accumulate(s0, s0, "),
+        (
+            "    1: r1 %d: index = pop\n",
+            "    1: r1 %d: index = constant 0: index\n",
+        ),
+        (
+            "push iterate @accumulate(s0, ",
+            "push iterate @accumulate(s0, s0, ",
+        ),
         ("r2 %x: f32 = pop", "r2 %x: s32 = pop"),
     ]
     .map(|(from, to)| {

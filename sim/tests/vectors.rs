@@ -37,14 +37,19 @@ fn a_bag_of_rows_takes_a_token_for_each_lookup_and_each_bag() {
     let lines = |row: u64| {
         let touched = |from: u64, to: u64| (to - 1) / 64 - from / 64 + 1;
         let start = row * 80;
-        touched(start, start + 32) + touched(start + 32, start + 64) + touched(start + 64, start + 80)
+        touched(start, start + 32)
+            + touched(start + 32, start + 64)
+            + touched(start + 64, start + 80)
     };
     let rows = inputs(&program, 40, 64)[1].elements::<i32>().unwrap();
     let expected: u64 = rows.iter().map(|&row| lines(row as u64)).sum();
     assert_eq!(table.lines.total(), expected);
     assert_eq!((ids.lines.llc, offsets.lines.llc), (lookups, 2 * bags));
     assert_eq!((out.stored, out.stores), (bags * 20, bags * 3));
-    assert_eq!((acc.loads, acc.stores), ((lookups + bags) * 3, (lookups + bags) * 3));
+    assert_eq!(
+        (acc.loads, acc.stores),
+        ((lookups + bags) * 3, (lookups + bags) * 3)
+    );
     assert_eq!((bag.loads, bag.stores), (bags, bags));
 }
 
@@ -63,7 +68,11 @@ fn stream_text_shows_vectors_and_rows() {
     let table = &stats.buffers[0];
     assert_eq!(table.streamed, 10 + 10 * 3);
     assert_eq!(stats.tokens, 3 + 3 * 3);
-    assert!((12..=24).contains(&table.lines.total()), "{}", table.lines.total());
+    assert!(
+        (12..=24).contains(&table.lines.total()),
+        "{}",
+        table.lines.total()
+    );
 }
 
 #[test]
@@ -73,14 +82,20 @@ fn the_access_unit_copies_alone() {
     assert_eq!((stats.tokens, stats.operands), (0, 0));
     let gathered = stats.buffers.last().unwrap();
     assert_eq!((gathered.written, gathered.writes), (6 * 4 * 13, 6 * 4 * 2));
-    assert_eq!(stats.buffers[0].lines.nontemporal, stats.buffers[0].lines.total());
+    assert_eq!(
+        stats.buffers[0].lines.nontemporal,
+        stats.buffers[0].lines.total()
+    );
     assert!(text.ends_with("done\nsummary: 0 tokens, 0 operands, 0 bytes, 312 elements written\n"));
     assert_eq!(outputs[0].dims, [6, 4, 13]);
 }
 
 #[test]
 fn rows_that_are_kept_are_not_asked_for_again() {
-    let kept = BAG.replace("mask %m in %tu_e\n    to_buffer", "mask %m {reuse = 2} in %tu_e\n    to_buffer");
+    let kept = BAG.replace(
+        "mask %m in %tu_e\n    to_buffer",
+        "mask %m {reuse = 2} in %tu_e\n    to_buffer",
+    );
     assert_ne!(kept, BAG);
     let (plain, kept) = (program(BAG), program(&kept));
     let mut inputs = inputs(&plain, 40, 64);
@@ -95,7 +110,10 @@ fn rows_that_are_kept_are_not_asked_for_again() {
     // A row of 80 bytes lies in two lines, of which its three reads touch one twice: all hits of the first time but one line
     // each, and the whole second time.
     assert_eq!(after.lines.total(), 20 * 2);
-    let three = program(&BAG.replace("mask %m in %tu_e\n    to_buffer", "mask %m {level = l2, reuse = 3} in %tu_e\n    to_buffer"));
+    let three = program(&BAG.replace(
+        "mask %m in %tu_e\n    to_buffer",
+        "mask %m {level = l2, reuse = 3} in %tu_e\n    to_buffer",
+    ));
     let (_, stats, _) = check(&three, &inputs);
     let lines = stats.buffers[0].lines;
     assert_eq!((lines.llc, lines.l2), (0, 3 * 2));
@@ -158,18 +176,24 @@ fn a_machine_that_is_too_small_says_what_to_change() {
     // The first lane has the streams of the bags, 40 bytes, the vector unit's 8 + 4 + 1, and a stripe of the row, 12.
     assert_eq!(
         reasons(&|machine| machine.access_unit.queue_bytes = 64, BAG),
-        ["queue bytes of a lane: the machine has 64, the program needs 130 for 2 entries of each stream; \
-          buffer shorter rows, keep fewer lookups in flight, or stream less at a time"]
+        [
+            "queue bytes of a lane: the machine has 64, the program needs 130 for 2 entries of each stream; \
+          buffer shorter rows, keep fewer lookups in flight, or stream less at a time"
+        ]
     );
     assert_eq!(
         reasons(&|machine| machine.access_unit.chunk_bytes = 79, BAG),
-        ["bytes of a chunk of the data queue: the machine has 79, the program needs 80 for %row; buffer shorter rows"]
+        [
+            "bytes of a chunk of the data queue: the machine has 79, the program needs 80 for %row; buffer shorter rows"
+        ]
     );
     let many = BAG.replace("%begin to %end step 1", "%begin to %end step 1 lanes 9");
     assert_eq!(
         reasons(&|_| (), &many),
-        ["lanes of a layer: the machine has 8, the program needs 9 for the lookups in flight; \
-          keep fewer lookups in flight"]
+        [
+            "lanes of a layer: the machine has 8, the program needs 9 for the lookups in flight; \
+          keep fewer lookups in flight"
+        ]
     );
 }
 

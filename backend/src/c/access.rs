@@ -93,7 +93,11 @@ impl Spelling<Slot> for Slots<'_> {
     }
 
     fn ty(&self, slot: Slot) -> Type {
-        self.0.access.slots.get(slot).map_or(Type::INDEX, |data| data.ty)
+        self.0
+            .access
+            .slots
+            .get(slot)
+            .map_or(Type::INDEX, |data| data.ty)
     }
 }
 
@@ -124,7 +128,8 @@ impl Printer<'_> {
         let step = unit.step.saturating_mul(unit.vector.0.unwrap_or(1).into());
         self.lines.line(format_args!("m->{id} = {begin};"));
         self.lines.line(format_args!("m->{id}_end = {end};"));
-        self.lines.open(format_args!("if (m->{id} < m->{id}_end) for (;;)"));
+        self.lines
+            .open(format_args!("if (m->{id} < m->{id}_end) for (;;)"));
         for instruction in &body {
             self.instruction(instruction, id, unit);
         }
@@ -212,7 +217,11 @@ impl Printer<'_> {
                 continue;
             }
             let slots = Slots(self.artifact);
-            let bytes: u64 = push.operands.iter().map(|&slot| slots.ty(slot).bytes()).sum();
+            let bytes: u64 = push
+                .operands
+                .iter()
+                .map(|&slot| slots.ty(slot).bytes())
+                .sum();
             self.places += 1;
             let place = self.places;
             let lines = &mut self.lines;

@@ -42,11 +42,17 @@ pub(super) fn binary(op: BinaryOp, ty: ScalarType, helpers: &mut Helpers) -> Str
             Kind::Half => {
                 let f = binary(op, ScalarType::Element(ElementType::F32), helpers);
                 let (a, b) = (computed("a", ty, helpers), computed("b", ty, helpers));
-                format!("return {};", rounded(&format!("{f}({a}, {b})"), ty, helpers))
+                format!(
+                    "return {};",
+                    rounded(&format!("{f}({a}, {b})"), ty, helpers)
+                )
             }
         };
         let t = c_type(ty);
-        helpers.give(&name, format!("static inline {t} {name}({t} a, {t} b) {{ {body} }}\n"));
+        helpers.give(
+            &name,
+            format!("static inline {t} {name}({t} a, {t} b) {{ {body} }}\n"),
+        );
     }
     name
 }
@@ -72,7 +78,10 @@ fn unary(op: UnaryOp, ty: ScalarType, helpers: &mut Helpers) -> String {
             UnaryOp::IsFinite => c_type(ScalarType::BOOL),
             _ => t,
         };
-        helpers.give(&name, format!("static inline {to} {name}({t} a) {{ {body} }}\n"));
+        helpers.give(
+            &name,
+            format!("static inline {to} {name}({t} a) {{ {body} }}\n"),
+        );
     }
     name
 }
@@ -135,16 +144,20 @@ fn integer_binary(op: BinaryOp, ty: ScalarType, bits: u32, signed: bool) -> Stri
         BinaryOp::And => "return a & b;".to_owned(),
         BinaryOp::Or => "return a | b;".to_owned(),
         BinaryOp::Xor => "return a ^ b;".to_owned(),
-        BinaryOp::Shl => format!(
-            "return ({u})b >= {bits} ? 0 : ({t})((uint64_t)({u})a << ({u})b);"
-        ),
+        BinaryOp::Shl => {
+            format!("return ({u})b >= {bits} ? 0 : ({t})((uint64_t)({u})a << ({u})b);")
+        }
         BinaryOp::ShrLogical => format!("return ({u})b >= {bits} ? 0 : ({t})(({u})a >> ({u})b);"),
         BinaryOp::ShrArithmetic => format!(
             "return ({t})(({s})a >> (({u})b >= {bits} ? {} : ({u})b));",
             bits - 1
         ),
         BinaryOp::Pow => {
-            let negative = if signed { "if (b < 0) return a == 1; " } else { "" };
+            let negative = if signed {
+                "if (b < 0) return a == 1; "
+            } else {
+                ""
+            };
             format!(
                 "{negative}uint64_t r = 1, x = (uint64_t)a; \
                  for ({u} n = ({u})b; n; n >>= 1) {{ if (n & 1) r *= x; x *= x; }} return ({t})r;"

@@ -1,7 +1,7 @@
 //! The execute unit's function: a `switch` over tokens.
 
-use hlo2dae_ir::core::{Bound, Type};
 use hashbrown::HashSet;
+use hlo2dae_ir::core::{Bound, Type};
 
 use super::Helpers;
 use super::arith::{binary, expression};
@@ -44,11 +44,14 @@ pub(super) fn print(artifact: &Artifact, helpers: &mut Helpers) -> String {
 
 /// The instructions that branches and jumps go to.
 fn targets(case: &Case) -> HashSet<usize> {
-    let targets = case.code.iter().filter_map(|instruction| match instruction {
-        Instruction::BranchUnless(branch) => Some(branch.target.0 as usize),
-        Instruction::Jump(jump) => Some(jump.target.0 as usize),
-        _ => None,
-    });
+    let targets = case
+        .code
+        .iter()
+        .filter_map(|instruction| match instruction {
+            Instruction::BranchUnless(branch) => Some(branch.target.0 as usize),
+            Instruction::Jump(jump) => Some(jump.target.0 as usize),
+            _ => None,
+        });
     targets.collect()
 }
 
@@ -70,7 +73,10 @@ impl Spelling<Reg> for Registers<'_> {
     }
 
     fn ty(&self, reg: Reg) -> Type {
-        self.0.registers.get(reg).map_or(Type::INDEX, |data| data.ty)
+        self.0
+            .registers
+            .get(reg)
+            .map_or(Type::INDEX, |data| data.ty)
     }
 }
 
@@ -78,7 +84,8 @@ impl Printer<'_> {
     fn case(&mut self) {
         for (reg, data) in &self.case.registers {
             let declared = declaration(&reg.to_string(), data.ty);
-            self.lines.line(format_args!("{declared}; /* %{} */", data.name));
+            self.lines
+                .line(format_args!("{declared}; /* %{} */", data.name));
         }
         // What ends each loop that is open.
         let mut loops: Vec<(Reg, String, i64)> = Vec::new();
@@ -92,7 +99,8 @@ impl Printer<'_> {
                         Bound::Value(reg) => reg.to_string(),
                     };
                     let (i, upper) = (start.to.0, bound(start.upper));
-                    self.lines.line(format_args!("{i} = {};", bound(start.lower)));
+                    self.lines
+                        .line(format_args!("{i} = {};", bound(start.lower)));
                     self.lines.open(format_args!("if ({i} < {upper}) for (;;)"));
                     let lanes = start.vector.as_ref().map_or(1, |lanes| lanes.count);
                     if let Some(mask) = start.vector.as_ref().and_then(|lanes| lanes.mask) {

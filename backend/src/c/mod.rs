@@ -148,7 +148,10 @@ fn largest_callback(artifact: &Artifact) -> u64 {
         _ => None,
     });
     let bytes = pushes.map(|push| {
-        let slots = push.operands.iter().filter_map(|&s| artifact.access.slots.get(s));
+        let slots = push
+            .operands
+            .iter()
+            .filter_map(|&s| artifact.access.slots.get(s));
         slots.map(|data| data.ty.bytes()).sum()
     });
     bytes.max().unwrap_or(0)

@@ -59,7 +59,11 @@ pub(super) fn constant(scalar: Scalar) -> String {
         Scalar::Index(i64::MIN) | Scalar::S64(i64::MIN) => "INT64_MIN".to_owned(),
         Scalar::Index(_) | Scalar::S64(_) => format!("INT64_C({scalar})"),
         Scalar::U64(_) => format!("UINT64_C({scalar})"),
-        Scalar::S8(_) | Scalar::S16(_) | Scalar::S32(_) | Scalar::U8(_) | Scalar::U16(_)
+        Scalar::S8(_)
+        | Scalar::S16(_)
+        | Scalar::S32(_)
+        | Scalar::U8(_)
+        | Scalar::U16(_)
         | Scalar::U32(_) => format!("({})INT64_C({scalar})", c_type(scalar.ty())),
     }
 }

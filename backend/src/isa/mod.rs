@@ -13,8 +13,8 @@ pub mod page;
 mod text;
 
 pub use bytes::{DecodeError, Decoder, Encoder};
-pub use field::{Def, Field, NewUnit, Target, ValueId, Vector};
 pub(crate) use field::decode_id;
+pub use field::{Def, Field, NewUnit, Target, ValueId, Vector};
 pub use text::{Assembler, Names};
 
 use std::fmt;

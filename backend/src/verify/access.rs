@@ -107,7 +107,11 @@ impl Scope<'_> {
         let data = self.program.slots.get(to.0);
         let span = data.map_or_else(Span::default, |data| data.span);
         if to.0 != self.defined.next_key() {
-            let sentence = format!("{} is defined where {} should be", to.0, self.defined.next_key());
+            let sentence = format!(
+                "{} is defined where {} should be",
+                to.0,
+                self.defined.next_key()
+            );
             checker.broken(3, span, sentence);
         }
         if data.is_none() {
@@ -135,7 +139,10 @@ impl Visible<Slot> for Scope<'_> {
             checker.report(7, span, Problem::Dangling(slot.to_string()));
             return None;
         };
-        let reached = self.defined.get(slot).is_some_and(|&unit| self.reaches(unit));
+        let reached = self
+            .defined
+            .get(slot)
+            .is_some_and(|&unit| self.reaches(unit));
         if reached {
             return Some(data.clone());
         }
@@ -227,7 +234,8 @@ impl Verifier<'_> {
                 if let Some((buffer, _)) = found
                     && buffer.is_written()
                 {
-                    let sentence = format!("the access unit reads %{}, which is no input", buffer.name);
+                    let sentence =
+                        format!("the access unit reads %{}, which is no input", buffer.name);
                     checker.broken(9, span(to), sentence);
                 }
                 (*to, found.map(|(_, ty)| ty))
@@ -258,7 +266,8 @@ impl Verifier<'_> {
             Some(parent) => match self.scope.parents.get(parent) {
                 Some(node) => node.depth + 1,
                 None => {
-                    let sentence = format!("{parent}, the parent of {id}, is not defined before it");
+                    let sentence =
+                        format!("{parent}, the parent of {id}, is not defined before it");
                     checker.broken(4, span, sentence);
                     0
                 }
@@ -276,7 +285,9 @@ impl Verifier<'_> {
             let sentence = format!("{id} is dealt to cores, which only a root can be");
             checker.broken(4, span, sentence);
         }
-        let parent = unit.parent.and_then(|parent| self.scope.parents.get(parent));
+        let parent = unit
+            .parent
+            .and_then(|parent| self.scope.parents.get(parent));
         let host_parent = unit.parent.is_none() || parent.is_some_and(|node| node.host);
         if unit.placement == Placement::Host && !host_parent {
             let sentence = format!("{id} runs on the host, its parent does not");
@@ -382,7 +393,10 @@ impl Verifier<'_> {
                 if let Some(span) = self.writes[access.buffer] {
                     let name = self.artifact.buffers.get(access.buffer);
                     let name = name.map_or("?", |buffer| buffer.name.as_str());
-                    let sentence = format!("%{name} is written by the access unit and used in @{}", case.name);
+                    let sentence = format!(
+                        "%{name} is written by the access unit and used in @{}",
+                        case.name
+                    );
                     checker.broken(9, span, sentence);
                 }
             }

@@ -92,7 +92,10 @@ impl Visible<Reg> for Scope<'_> {
         };
         let has_value = self.assigned.as_ref().is_none_or(|a| a.contains(reg));
         if !has_value {
-            let sentence = format!("@{}: {reg} %{} may have no value here", self.case.name, data.name);
+            let sentence = format!(
+                "@{}: {reg} %{} may have no value here",
+                self.case.name, data.name
+            );
             checker.broken(14, span, sentence);
         }
         has_value.then(|| data.clone())
@@ -133,7 +136,12 @@ impl Verifier<'_> {
         let (to, ty) = match instruction {
             Instruction::Pop(pop) => {
                 if !self.loops.is_empty() || self.targets.iter().any(|&to| to > at) {
-                    self.broken(12, span(&pop.to), checker, "an operand may not be popped, or more than once");
+                    self.broken(
+                        12,
+                        span(&pop.to),
+                        checker,
+                        "an operand may not be popped, or more than once",
+                    );
                 }
                 let data = self.scope.define(pop.to, checker);
                 self.popped.extend(data);
@@ -216,11 +224,15 @@ impl Verifier<'_> {
     fn jump(&mut self, at: usize, target: Target, checker: &mut Checker<'_>) {
         let to = target.0 as usize;
         // Inside a loop, its `next` is as far as a jump goes.
-        let most = self.loops.last().map_or(self.case.code.len(), |open| {
-            open.exit.saturating_sub(1)
-        });
+        let most = self
+            .loops
+            .last()
+            .map_or(self.case.code.len(), |open| open.exit.saturating_sub(1));
         if to <= at || to > most {
-            let sentence = format!("a jump from {at} to {to}, where {} to {most} can be", at + 1);
+            let sentence = format!(
+                "a jump from {at} to {to}, where {} to {most} can be",
+                at + 1
+            );
             return self.broken(13, self.case.span, checker, &sentence);
         }
         self.targets.push(to);
@@ -235,7 +247,11 @@ impl Verifier<'_> {
     }
 
     fn start(&mut self, at: usize, start: &For, checker: &mut Checker<'_>) {
-        let span = self.case.registers.get(start.to.0).map_or(self.case.span, |data| data.span);
+        let span = self
+            .case
+            .registers
+            .get(start.to.0)
+            .map_or(self.case.span, |data| data.span);
         let mut operands = self.scope.operands(checker, span);
         operands.bound(start.lower);
         operands.bound(start.upper);
@@ -255,9 +271,10 @@ impl Verifier<'_> {
         }
         operands.steps(start.step, lanes, mask.is_some(), constant);
         let exit = start.exit.0 as usize;
-        let most = self.loops.last().map_or(self.case.code.len(), |open| {
-            open.exit.saturating_sub(1)
-        });
+        let most = self
+            .loops
+            .last()
+            .map_or(self.case.code.len(), |open| open.exit.saturating_sub(1));
         // Behind at least its own `next`.
         if exit < at + 2 || exit > most {
             let sentence = format!("the loop at {at} is left to {exit}, outside what is around it");
@@ -282,7 +299,8 @@ impl Verifier<'_> {
         match self.loops.pop() {
             Some(open) => {
                 if open.start != start.0 as usize || open.exit != at + 1 {
-                    let sentence = format!("`next` at {at} does not end the loop at {}", open.start);
+                    let sentence =
+                        format!("`next` at {at} does not end the loop at {}", open.start);
                     self.broken(13, self.case.span, checker, &sentence);
                 }
                 self.scope.assigned = open.before;
@@ -305,7 +323,12 @@ impl Verifier<'_> {
         }
     }
 
-    fn element(&mut self, element: &Element, span: Span, checker: &mut Checker<'_>) -> Option<Type> {
+    fn element(
+        &mut self,
+        element: &Element,
+        span: Span,
+        checker: &mut Checker<'_>,
+    ) -> Option<Type> {
         let from = &element.from;
         let mut operands = self.scope.operands(checker, span);
         operands.expect(from.index, Type::INDEX);

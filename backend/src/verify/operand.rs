@@ -1,10 +1,10 @@
 //! Rules 5, 6, 8 and 9, as both units have them: types of operands and results.
 
 use hlo2dae_ir::core::check::Checker;
+use hlo2dae_ir::core::compute::positions;
 use hlo2dae_ir::core::{
     Access, Arith, Bound, Buffer, Compute, LANES, Problem, ScalarType, Span, Type,
 };
-use hlo2dae_ir::core::compute::positions;
 
 use super::MAX_ROW;
 use crate::isa::ValueId;
@@ -153,11 +153,11 @@ impl<'c, S> Operands<'_, 'c, S> {
         };
         self.lane_count(lanes);
         let full = |(lower, upper)| {
-            u64::from(lanes) != 0
-                && positions(lower, upper, step).is_multiple_of(lanes.into())
+            u64::from(lanes) != 0 && positions(lower, upper, step).is_multiple_of(lanes.into())
         };
         if !masked && !constant.is_some_and(full) {
-            let sentence = "a loop of lanes without mask, though its last positions may not fill them";
+            let sentence =
+                "a loop of lanes without mask, though its last positions may not fill them";
             self.checker.broken(5, self.span, sentence);
         }
     }

@@ -50,7 +50,12 @@ pub(super) fn decode(artifact: &Artifact, buffers: &Buffers<'_>) -> Result<Acces
             });
         }
     }
-    code.slots = artifact.access.slots.keys().map(|slot| file.at(slot)).collect();
+    code.slots = artifact
+        .access
+        .slots
+        .keys()
+        .map(|slot| file.at(slot))
+        .collect();
     let mut readers = SecondaryMap::new();
     for (n, read) in counted(artifact).enumerate() {
         readers[read.to.0] = n;
@@ -287,12 +292,10 @@ impl Decoder<'_> {
                     },
                 }
             }
-            Instruction::Compute(i) => {
-                match file.arith(i.to.0, &i.arith, &mut self.code.file) {
-                    Some(alu) => AccessOp::Alu(alu),
-                    None => return Ok(()),
-                }
-            }
+            Instruction::Compute(i) => match file.arith(i.to.0, &i.arith, &mut self.code.file) {
+                Some(alu) => AccessOp::Alu(alu),
+                None => return Ok(()),
+            },
             Instruction::Broadcast(i) => AccessOp::Alu(Alu::Broadcast {
                 from: file.at(i.value),
                 to: file.at(i.to.0),

@@ -84,12 +84,10 @@ impl Decoder<'_> {
                 to: file.at(i.to.0),
                 words: file.words(i.to.0),
             },
-            Instruction::Compute(i) => {
-                match file.arith(i.to.0, &i.arith, &mut self.code.file) {
-                    Some(alu) => ExecuteOp::Alu(alu),
-                    None => return Ok(()),
-                }
-            }
+            Instruction::Compute(i) => match file.arith(i.to.0, &i.arith, &mut self.code.file) {
+                Some(alu) => ExecuteOp::Alu(alu),
+                None => return Ok(()),
+            },
             Instruction::Broadcast(i) => ExecuteOp::Alu(Alu::Broadcast {
                 from: file.at(i.value),
                 to: file.at(i.to.0),
@@ -120,7 +118,11 @@ impl Decoder<'_> {
                 length: file.words(i.from.row),
                 index: file.at(i.from.index),
                 lanes: i.from.lanes.map(|lanes| lanes.count),
-                mask: i.from.lanes.and_then(|lanes| lanes.mask).map(|m| file.at(m)),
+                mask: i
+                    .from
+                    .lanes
+                    .and_then(|lanes| lanes.mask)
+                    .map(|m| file.at(m)),
                 to: file.at(i.to.0),
                 span: file.span(i.to.0),
             },

@@ -8,9 +8,7 @@ mod execute;
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 use hlo2dae_backend::Artifact;
 use hlo2dae_backend::value::ValueData;
-use hlo2dae_ir::core::{
-    Access, Arith, Bound, Buffer, BufferId, EvalError, Span, Type,
-};
+use hlo2dae_ir::core::{Access, Arith, Bound, Buffer, BufferId, EvalError, Span, Type};
 
 use crate::code::{Address, Alu, Code, LaneAccess, Place, Term, Width};
 use crate::compute::Compute;
@@ -77,7 +75,9 @@ impl<'a, V: EntityRef> File<'a, V> {
     }
 
     fn span(&self, value: V) -> Span {
-        self.table.get(value).map_or_else(Span::default, |data| data.span)
+        self.table
+            .get(value)
+            .map_or_else(Span::default, |data| data.span)
     }
 
     /// Words of the scalar or of the lanes.

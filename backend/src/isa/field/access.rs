@@ -5,16 +5,15 @@ use std::fmt::{self, Write};
 use hlo2dae_ir::core::text::TokenKind;
 use hlo2dae_ir::core::{Access, Bound, Lanes, ParseError, ReadHints, ReadLevel};
 
-use super::{Field, ValueId, Def, decode_id, encode_id, optional, list, print_list, parse_list};
+use super::{Def, Field, ValueId, decode_id, encode_id, list, optional, parse_list, print_list};
+use crate::execute::{Reg, RowAccess};
 use crate::isa::bytes::{DecodeError, Decoder, Encoder};
 use crate::isa::text::{Assembler, Names};
-use crate::execute::{Reg, RowAccess};
 
 /// An access to memory: `%out[r0, r1]`, `<8> %out[r0, r1] mask r4`.
 impl<V: ValueId> Field for Access<V> {
     const KIND: &'static str = "access";
-    const BYTES: &'static str =
-        "number of the buffer; list of slots or registers, the indices; optional: lanes, unsigned, and a mask";
+    const BYTES: &'static str = "number of the buffer; list of slots or registers, the indices; optional: lanes, unsigned, and a mask";
 
     fn encode(&self, to: &mut Encoder) {
         encode_id(self.buffer, to);
@@ -175,8 +174,7 @@ fn parse_count(from: &mut Assembler<'_>) -> Result<Option<u32>, ParseError> {
 /// The lanes of a loop of the execute unit, and the mask that it defines.
 impl<V: ValueId> Field for Option<Lanes<Def<V>>> {
     const KIND: &'static str = "vector";
-    const BYTES: &'static str =
-        "optional: lanes, unsigned; optional: new register, the mask";
+    const BYTES: &'static str = "optional: lanes, unsigned; optional: new register, the mask";
 
     fn encode(&self, to: &mut Encoder) {
         optional(to, self.as_ref(), |to, lanes| {
@@ -226,8 +224,7 @@ impl<V: ValueId> Field for Option<Lanes<Def<V>>> {
 /// Bound of a loop: a number, or what a slot or register holds.
 impl<V: ValueId> Field for Bound<V> {
     const KIND: &'static str = "bound";
-    const BYTES: &'static str =
-        "one byte: 0 and a signed number, or 1 and a slot or register";
+    const BYTES: &'static str = "one byte: 0 and a signed number, or 1 and a slot or register";
 
     fn encode(&self, to: &mut Encoder) {
         match self {

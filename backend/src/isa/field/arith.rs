@@ -3,7 +3,9 @@
 use std::fmt::{self, Write};
 
 use hlo2dae_ir::core::text::TokenKind;
-use hlo2dae_ir::core::{Arith, BinaryOp, CombineOp, CompareOp, ParseError, Scalar, ScalarType, UnaryOp};
+use hlo2dae_ir::core::{
+    Arith, BinaryOp, CombineOp, CompareOp, ParseError, Scalar, ScalarType, UnaryOp,
+};
 
 use super::{Field, ValueId};
 use crate::isa::bytes::{DecodeError, Decoder, Encoder};
@@ -112,8 +114,7 @@ impl<V: ValueId> Field for Arith<V> {
 
 impl Field for CombineOp {
     const KIND: &'static str = "combiner";
-    const BYTES: &'static str =
-        "its number in the table of combiners, unsigned";
+    const BYTES: &'static str = "its number in the table of combiners, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         to.unsigned(CombineOp::ALL.iter().position(|o| o == self).unwrap_or(0) as u64);

@@ -11,7 +11,7 @@ pub use value::{Def, Target};
 use std::fmt::{self, Write};
 
 use cranelift_entity::EntityRef;
-use hlo2dae_ir::core::{ParseError};
+use hlo2dae_ir::core::ParseError;
 
 use crate::isa::bytes::{DecodeError, Decoder, Encoder};
 use crate::isa::text::{Assembler, Names};
@@ -66,8 +66,7 @@ pub(crate) fn encode_id(id: impl EntityRef, to: &mut Encoder) {
 
 impl Field for i64 {
     const KIND: &'static str = "integer";
-    const BYTES: &'static str =
-        "signed number";
+    const BYTES: &'static str = "signed number";
 
     fn encode(&self, to: &mut Encoder) {
         to.signed(*self);
@@ -88,8 +87,7 @@ impl Field for i64 {
 
 impl Field for u32 {
     const KIND: &'static str = "number";
-    const BYTES: &'static str =
-        "unsigned number";
+    const BYTES: &'static str = "unsigned number";
 
     fn encode(&self, to: &mut Encoder) {
         to.unsigned((*self).into());
@@ -109,11 +107,7 @@ impl Field for u32 {
 }
 
 /// Appends an optional item.
-pub(crate) fn optional<T>(
-    to: &mut Encoder,
-    item: Option<T>,
-    encode: impl FnOnce(&mut Encoder, T),
-) {
+pub(crate) fn optional<T>(to: &mut Encoder, item: Option<T>, encode: impl FnOnce(&mut Encoder, T)) {
     match item {
         Some(item) => {
             to.byte(1);

@@ -6,10 +6,10 @@ use hlo2dae_ir::core::{LoopHints, ParseError};
 use hlo2dae_ir::dlc::Event;
 
 use super::{Field, decode_id, encode_id, optional};
+use crate::access::{Placement, Slot, Traversal, UnitData, UnitId};
+use crate::execute::CaseId;
 use crate::isa::bytes::{DecodeError, Decoder, Encoder};
 use crate::isa::text::{Assembler, Names};
-use crate::access::{Placement, Slot, Traversal, UnitData, UnitId};
-use crate::execute::{CaseId};
 
 /// A unit that is defined here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,7 @@ pub struct NewUnit(pub UnitId);
 
 impl Field for NewUnit {
     const KIND: &'static str = "new unit";
-    const BYTES: &'static str =
-        "its number, unsigned; it is the next one";
+    const BYTES: &'static str = "its number, unsigned; it is the next one";
 
     fn encode(&self, to: &mut Encoder) {
         encode_id(self.0, to);
@@ -47,8 +46,7 @@ impl Field for NewUnit {
 /// The unit that activates another; the program itself if none.
 impl Field for Option<UnitId> {
     const KIND: &'static str = "parent";
-    const BYTES: &'static str =
-        "optional: number of a unit";
+    const BYTES: &'static str = "optional: number of a unit";
 
     fn encode(&self, to: &mut Encoder) {
         optional(to, *self, |to, unit| encode_id(unit, to));
@@ -77,8 +75,7 @@ impl Field for Option<UnitId> {
 /// The positions of a unit.
 impl Field for Traversal {
     const KIND: &'static str = "traversal";
-    const BYTES: &'static str =
-        "one byte: 0 (dense), begin and end, signed; 1 (range), two bounds; 2 (index), a slot and the length, signed";
+    const BYTES: &'static str = "one byte: 0 (dense), begin and end, signed; 1 (range), two bounds; 2 (index), a slot and the length, signed";
 
     fn encode(&self, to: &mut Encoder) {
         match self {
@@ -234,8 +231,7 @@ pub struct Vector(pub Option<u32>);
 
 impl Field for Vector {
     const KIND: &'static str = "lanes";
-    const BYTES: &'static str =
-        "optional: lanes, unsigned";
+    const BYTES: &'static str = "optional: lanes, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         optional(to, self.0, |to, lanes| to.unsigned(lanes.into()));
@@ -255,7 +251,9 @@ impl Field for Vector {
 
     fn parse(from: &mut Assembler<'_>) -> Result<Self, ParseError> {
         if from.cursor.eat_word("vector") {
-            from.cursor.integer("a number of lanes").map(|n| Vector(Some(n)))
+            from.cursor
+                .integer("a number of lanes")
+                .map(|n| Vector(Some(n)))
         } else {
             Ok(Vector(None))
         }
@@ -265,8 +263,7 @@ impl Field for Vector {
 /// How a unit is run.
 impl Field for LoopHints {
     const KIND: &'static str = "loop hints";
-    const BYTES: &'static str =
-        "three optional unsigned numbers: lanes, cores, prefetch";
+    const BYTES: &'static str = "three optional unsigned numbers: lanes, cores, prefetch";
 
     fn encode(&self, to: &mut Encoder) {
         for hint in [self.lanes, self.cores, self.prefetch] {
@@ -294,8 +291,7 @@ impl Field for LoopHints {
 
 impl Field for Event {
     const KIND: &'static str = "event";
-    const BYTES: &'static str =
-        "unsigned: 0 begin, 1 iterate, 2 end";
+    const BYTES: &'static str = "unsigned: 0 begin, 1 iterate, 2 end";
 
     fn encode(&self, to: &mut Encoder) {
         to.unsigned(Event::ALL.iter().position(|e| e == self).unwrap_or(0) as u64);
@@ -322,8 +318,7 @@ impl Field for Event {
 /// The case that a token names.
 impl Field for CaseId {
     const KIND: &'static str = "case";
-    const BYTES: &'static str =
-        "its number, unsigned";
+    const BYTES: &'static str = "its number, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         encode_id(*self, to);

@@ -4,11 +4,11 @@ use std::fmt::{self, Write};
 
 use hlo2dae_ir::core::{ElementType, ParseError, ScalarType, Type};
 
-use super::{Field, ValueId, decode_id, encode_id, optional, list, print_list, parse_list};
+use super::{Field, ValueId, decode_id, encode_id, list, optional, parse_list, print_list};
+use crate::access::Slot;
+use crate::execute::Reg;
 use crate::isa::bytes::{DecodeError, Decoder, Encoder};
 use crate::isa::text::{Assembler, Names};
-use crate::access::{Slot};
-use crate::execute::{Reg};
 use crate::value::ValueData;
 
 impl ValueId for Slot {
@@ -43,8 +43,7 @@ impl ValueId for Reg {
 
 impl<V: ValueId> Field for V {
     const KIND: &'static str = <V as ValueId>::KIND;
-    const BYTES: &'static str =
-        "its number, unsigned";
+    const BYTES: &'static str = "its number, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         encode_id(*self, to);
@@ -70,8 +69,7 @@ pub struct Def<V>(pub V);
 
 impl<V: ValueId> Field for Def<V> {
     const KIND: &'static str = V::DEFINITION;
-    const BYTES: &'static str =
-        "its number, unsigned; it is the next one";
+    const BYTES: &'static str = "its number, unsigned; it is the next one";
 
     fn encode(&self, to: &mut Encoder) {
         encode_id(self.0, to);
@@ -97,8 +95,7 @@ impl<V: ValueId> Field for Def<V> {
 /// Which lanes are active; all if none.
 impl<V: ValueId> Field for Option<V> {
     const KIND: &'static str = "mask";
-    const BYTES: &'static str =
-        "optional: number of a slot or register";
+    const BYTES: &'static str = "optional: number of a slot or register";
 
     fn encode(&self, to: &mut Encoder) {
         optional(to, *self, |to, mask| encode_id(mask, to));
@@ -127,8 +124,7 @@ impl<V: ValueId> Field for Option<V> {
 /// The operands that are pushed.
 impl Field for Vec<Slot> {
     const KIND: &'static str = "slots";
-    const BYTES: &'static str =
-        "list of slots";
+    const BYTES: &'static str = "list of slots";
 
     fn encode(&self, to: &mut Encoder) {
         list(to, self, |to, slot| slot.encode(to));
@@ -151,8 +147,7 @@ impl Field for Vec<Slot> {
 
 impl Field for Target {
     const KIND: &'static str = "target";
-    const BYTES: &'static str =
-        "number of an instruction of the case, unsigned";
+    const BYTES: &'static str = "number of an instruction of the case, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         to.unsigned(self.0.into());
@@ -167,9 +162,7 @@ impl Field for Target {
     }
 
     fn parse(from: &mut Assembler<'_>) -> Result<Self, ParseError> {
-        from.cursor
-            .integer("number of an instruction")
-            .map(Target)
+        from.cursor.integer("number of an instruction").map(Target)
     }
 }
 
@@ -179,8 +172,7 @@ pub struct Target(pub u32);
 
 impl Field for ScalarType {
     const KIND: &'static str = "scalar type";
-    const BYTES: &'static str =
-        "its number in the table of scalar types, unsigned";
+    const BYTES: &'static str = "its number in the table of scalar types, unsigned";
 
     fn encode(&self, to: &mut Encoder) {
         let code = match self {
