@@ -22,6 +22,7 @@ pub mod error;
 pub mod execute;
 pub mod isa;
 pub mod machine;
+pub mod native;
 mod select;
 pub mod value;
 pub mod verify;

@@ -21,14 +21,17 @@ use super::types::{ElementType, ScalarType};
 use super::typing::TypeError;
 
 /// What the operations do on one Rust type; `None` where the type is not taken.
-trait Operand: Copy + PartialOrd {
+pub trait Operand: Copy + PartialOrd {
+    /// One operand, all operations but `is_finite`.
     fn unary(op: UnaryOp, a: Self) -> Option<Self>;
+    /// Two operands.
     fn binary(op: BinaryOp, a: Self, b: Self) -> Option<Self>;
 }
 
 macro_rules! integers {
     ($($t:ident $signed:ident $unsigned:ident $negative:expr,)*) => {$(
         impl Operand for $t {
+            #[inline(always)]
             fn unary(op: UnaryOp, a: $t) -> Option<$t> {
                 let negative: fn($t) -> bool = $negative;
                 Some(match op {
@@ -45,6 +48,7 @@ macro_rules! integers {
                 })
             }
 
+            #[inline(always)]
             fn binary(op: BinaryOp, a: $t, b: $t) -> Option<$t> {
                 let negative: fn($t) -> bool = $negative;
                 // As an unsigned number, so that a negative amount is beyond every width.
@@ -96,6 +100,7 @@ integers! {
 macro_rules! floats {
     ($($t:ident $erf:path,)*) => {$(
         impl Operand for $t {
+            #[inline(always)]
             fn unary(op: UnaryOp, a: $t) -> Option<$t> {
                 Some(match op {
                     UnaryOp::Abs => a.abs(),
@@ -122,6 +127,7 @@ macro_rules! floats {
                 })
             }
 
+            #[inline(always)]
             fn binary(op: BinaryOp, a: $t, b: $t) -> Option<$t> {
                 // Of equal operands only the two zeros differ; the sign decides.
                 let ordered = |less: bool| if a.is_nan() {
@@ -159,10 +165,12 @@ floats! {
 macro_rules! halves {
     ($($t:ident,)*) => {$(
         impl Operand for $t {
+            #[inline(always)]
             fn unary(op: UnaryOp, a: $t) -> Option<$t> {
                 f32::unary(op, a.to_f32()).map($t::from_f32)
             }
 
+            #[inline(always)]
             fn binary(op: BinaryOp, a: $t, b: $t) -> Option<$t> {
                 f32::binary(op, a.to_f32(), b.to_f32()).map($t::from_f32)
             }
@@ -173,10 +181,12 @@ macro_rules! halves {
 halves! { f16, bf16, }
 
 impl Operand for bool {
+    #[inline(always)]
     fn unary(op: UnaryOp, a: bool) -> Option<bool> {
         (op == UnaryOp::Not).then_some(!a)
     }
 
+    #[inline(always)]
     fn binary(op: BinaryOp, a: bool, b: bool) -> Option<bool> {
         match op {
             BinaryOp::Add | BinaryOp::Max | BinaryOp::Or => Some(a | b),

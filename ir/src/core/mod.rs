@@ -25,6 +25,7 @@ pub mod typing;
 pub mod value;
 
 pub use access::{Access, Bound, Lanes};
+pub use arith::Operand;
 pub use array::{Array, ArrayError, Native};
 pub use buffer::{Buffer, BufferId, Init, Role};
 pub use code::{Code, Value};

@@ -1,0 +1,380 @@
+//! Rows of a table added, or their minimum or maximum taken, into rows of `f32`.
+//!
+//! ```text
+//! for k:  dst[k] = op(dst[k], post(f32(src[k])))        post(x) = x | s[k] * x | s[k] * x + b[k] | (x + b[k]) * s[k]
+//! ```
+//!
+//! Lookups one after the other with the same `dst` form a group (a bag): its row stays in registers, eight vectors at
+//! a time, from the first lookup to the last, so that it is read and written once. Each element is combined in the order of
+//! the lookups.
+
+use hlo2dae_ir::core::ElementType;
+
+use super::memory::{Memory, Outside, span};
+use super::simd::{Bf16, F16, F32, Portable, S8, Simd, Source, U8};
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+use crate::native::machine::Isa;
+use crate::native::prefetch::Prefetch;
+
+/// How a row meets what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Add,
+    Min,
+    Max,
+}
+
+/// What is done to a row's elements first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Post {
+    /// Nothing.
+    Plain,
+    /// `s * x`.
+    Scale,
+    /// `s * x + b`.
+    ScaleBias,
+    /// `(x + b) * s`.
+    BiasScale,
+}
+
+/// Lookups to be accumulated.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookups<'a> {
+    /// The table.
+    pub table: usize,
+    /// Where the rows start, in elements; those behind the first `dst.len()` are known ahead, for prefetching. Negative: the row is `fill`.
+    pub src: &'a [i64],
+    /// What stands for a row that is not in the table, in bytes; as long as a row, or empty.
+    pub fill: &'a [u8],
+    /// The buffer that is written, of `f32`.
+    pub out: usize,
+    /// Where its rows start.
+    pub dst: &'a [i64],
+    /// Elements of a row.
+    pub size: usize,
+    /// Factors, for posts that have them.
+    pub scale: &'a [f32],
+    /// Summands, for posts that have them.
+    pub bias: &'a [f32],
+    /// How far ahead.
+    pub prefetch: Prefetch,
+}
+
+/// Whether there is a kernel for rows of this type.
+pub(crate) fn covers(element: ElementType, op: Op, post: Post) -> bool {
+    let eight_bits = matches!(element, ElementType::S8 | ElementType::U8);
+    let sixteen_bits = matches!(element, ElementType::F16 | ElementType::BF16);
+    match (op, post) {
+        (Op::Add, Post::Plain | Post::Scale) => {
+            eight_bits || sixteen_bits || element == ElementType::F32
+        }
+        (Op::Add, Post::ScaleBias | Post::BiasScale) => eight_bits,
+        (Op::Min | Op::Max, Post::Plain) => element == ElementType::F32,
+        (Op::Min | Op::Max, Post::Scale | Post::ScaleBias | Post::BiasScale) => false,
+    }
+}
+
+/// Accumulates all lookups.
+pub(crate) fn accumulate(
+    isa: Isa,
+    memory: &Memory<'_>,
+    op: Op,
+    post: Post,
+    lookups: &Lookups<'_>,
+) -> Result<(), Outside> {
+    let n = lookups.dst.len();
+    if n == 0 || lookups.size == 0 {
+        return Ok(());
+    }
+    let src = lookups.src.get(..n).ok_or(Outside)?;
+    let (low, high) = span(src);
+    let element = memory.raw(lookups.table).ok_or(Outside)?.element();
+    let row_bytes = lookups.size * element.bytes();
+    let low = if lookups.fill.len() == row_bytes { low.max(0) } else { low };
+    let table = memory.read(lookups.table, low, high.max(low), if high < 0 { 0 } else { lookups.size })?;
+    let (low, high) = span(lookups.dst);
+    let out = memory.write(lookups.out, low, high, lookups.size)?;
+    let scaled = post != Post::Plain;
+    let biased = matches!(post, Post::ScaleBias | Post::BiasScale);
+    if out.element() != ElementType::F32
+        || !covers(element, op, post)
+        || (scaled && lookups.scale.len() < n)
+        || (biased && lookups.bias.len() < n)
+    {
+        return Err(Outside);
+    }
+    let rows = Rows {
+        table: table.data(),
+        // Ahead of what was checked, offsets are only prefetched, which reads nothing.
+        src: lookups.src,
+        fill: lookups.fill.as_ptr(),
+        out: out.data().cast(),
+        dst: lookups.dst,
+        size: lookups.size,
+        scale: lookups.scale,
+        bias: lookups.bias,
+        lines: lines(table.data(), row_bytes),
+        prefetch: lookups.prefetch,
+    };
+    // SAFETY: all rows lie in their buffers, and the CPU has what `isa` names.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => choose_avx512(element, op, post, &rows),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => choose_avx2(element, op, post, &rows),
+            _ => choose_portable(element, op, post, &rows),
+        }
+    }
+    Ok(())
+}
+
+/// Cache lines that a row of `bytes` may touch.
+fn lines(table: *const u8, bytes: usize) -> usize {
+    if table.addr().is_multiple_of(64) && bytes.is_multiple_of(64) {
+        bytes / 64
+    } else {
+        bytes.div_ceil(64) + usize::from(!64usize.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
+    }
+}
+
+/// [`Lookups`] whose rows were checked.
+struct Rows<'a> {
+    table: *const u8,
+    src: &'a [i64],
+    fill: *const u8,
+    out: *mut f32,
+    dst: &'a [i64],
+    size: usize,
+    scale: &'a [f32],
+    bias: &'a [f32],
+    lines: usize,
+    prefetch: Prefetch,
+}
+
+/// Fetches the lines of a row into the second cache, or the first.
+#[inline(always)]
+pub(super) fn fetch<const FIRST: bool>(row: *const u8, lines: usize) {
+    for line in 0..lines {
+        let p = row.wrapping_add(line * 64);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+            if FIRST {
+                _mm_prefetch::<_MM_HINT_T0>(p.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(p.cast());
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = p;
+    }
+}
+
+impl Rows<'_> {
+    /// The row of lookup `k`.
+    ///
+    /// # Safety
+    /// `k` is a lookup.
+    #[inline(always)]
+    unsafe fn row<X: Source>(&self, k: usize) -> *const u8 {
+        // SAFETY: the caller's promise.
+        let offset = unsafe { *self.src.get_unchecked(k) };
+        if offset < 0 {
+            self.fill
+        } else {
+            self.table.wrapping_add(offset as usize * X::BYTES)
+        }
+    }
+
+    /// Prefetches for lookup `k`.
+    #[inline(always)]
+    fn ahead<X: Source>(&self, k: usize) {
+        let at = |k: usize| {
+            self.src
+                .get(k)
+                .map(|&offset| self.table.wrapping_add((offset as usize).wrapping_mul(X::BYTES)))
+        };
+        if self.prefetch.l2 > 0
+            && let Some(row) = at(k + self.prefetch.l2)
+        {
+            fetch::<false>(row, self.lines);
+        }
+        if self.prefetch.l1 > 0
+            && let Some(row) = at(k + self.prefetch.l1)
+        {
+            fetch::<true>(row, self.lines);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn combine<S: Simd, const OP: u8>(a: S::V, b: S::V) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match OP {
+            0 => S::add(a, b),
+            1 => S::min(a, b),
+            _ => S::max(a, b),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn post<S: Simd, const POST: u8>(x: S::V, s: S::V, b: S::V) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match POST {
+            0 => x,
+            1 => S::mul(x, s),
+            2 => S::add(S::mul(x, s), b),
+            _ => S::mul(S::add(x, b), s),
+        }
+    }
+}
+
+/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes.
+///
+/// # Safety
+/// The lookups `k..end` exist and have one `dst`; rows have all of these columns; the CPU has what `S` names.
+#[inline(always)]
+unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+    rows: &Rows<'_>,
+    group: std::ops::Range<usize>,
+    out: *mut f32,
+    first: usize,
+    tail: usize,
+    ahead: bool,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let out = out.add(first);
+        let mut sums = [S::splat(0.0); V];
+        for (v, sum) in sums.iter_mut().enumerate() {
+            let p = out.add(v * S::LANES);
+            *sum = if v + 1 == V && tail < S::LANES {
+                S::load_part(p, tail)
+            } else {
+                S::load(p)
+            };
+        }
+        for k in group {
+            let row = rows.row::<X>(k).add(first * X::BYTES);
+            if ahead {
+                rows.ahead::<X>(k);
+            }
+            let s = S::splat(if POST > 0 { *rows.scale.get_unchecked(k) } else { 0.0 });
+            let b = S::splat(if POST > 1 { *rows.bias.get_unchecked(k) } else { 0.0 });
+            for (v, sum) in sums.iter_mut().enumerate() {
+                let p = row.add(v * S::LANES * X::BYTES);
+                let x = if v + 1 == V && tail < S::LANES {
+                    X::load_part::<S>(p, tail)
+                } else {
+                    X::load::<S>(p)
+                };
+                *sum = combine::<S, OP>(*sum, post::<S, POST>(x, s, b));
+            }
+        }
+        for (v, sum) in sums.into_iter().enumerate() {
+            let p = out.add(v * S::LANES);
+            if v + 1 == V && tail < S::LANES {
+                S::store_part(p, sum, tail);
+            } else {
+                S::store(p, sum);
+            }
+        }
+    }
+}
+
+/// All groups.
+///
+/// # Safety
+/// All rows lie in their buffers; `V` vectors, the last of them perhaps in part, are what is left of a row behind
+/// the blocks of eight; the CPU has what `S` names.
+#[inline(always)]
+unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(rows: &Rows<'_>) {
+    let block = 8 * S::LANES;
+    let blocks = (rows.size - 1) / block;
+    let tail = rows.size - blocks * block - (V - 1) * S::LANES;
+    let n = rows.dst.len();
+    let mut k = 0;
+    while k < n {
+        // SAFETY: `k` and what follows are below `n`.
+        unsafe {
+            let at = *rows.dst.get_unchecked(k);
+            let mut end = k + 1;
+            while end < n && *rows.dst.get_unchecked(end) == at {
+                end += 1;
+            }
+            let out = rows.out.wrapping_add(at as usize);
+            for b in 0..blocks {
+                columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, b == 0);
+            }
+            columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, blocks == 0);
+            k = end;
+        }
+    }
+}
+
+/// One function for each number of vectors of a row.
+macro_rules! choices {
+    ($choose:ident, $sized:ident, $simd:ty, $(#[$feature:meta])?) => {
+        /// # Safety
+        /// As for [`groups`].
+        $(#[$feature])?
+        unsafe fn $sized<X: Source, const OP: u8, const POST: u8>(rows: &Rows<'_>) {
+            let lanes = <$simd as Simd>::LANES;
+            let rest = rows.size - (rows.size - 1) / (8 * lanes) * (8 * lanes);
+            // SAFETY: the caller's promise, and the number of vectors that is left.
+            unsafe {
+                match rest.div_ceil(lanes) {
+                    1 => groups::<$simd, X, OP, POST, 1>(rows),
+                    2 => groups::<$simd, X, OP, POST, 2>(rows),
+                    3 => groups::<$simd, X, OP, POST, 3>(rows),
+                    4 => groups::<$simd, X, OP, POST, 4>(rows),
+                    5 => groups::<$simd, X, OP, POST, 5>(rows),
+                    6 => groups::<$simd, X, OP, POST, 6>(rows),
+                    7 => groups::<$simd, X, OP, POST, 7>(rows),
+                    _ => groups::<$simd, X, OP, POST, 8>(rows),
+                }
+            }
+        }
+
+        /// # Safety
+        /// As for [`groups`]; [`covers`] says yes.
+        unsafe fn $choose(element: ElementType, op: Op, post: Post, rows: &Rows<'_>) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match (op, post, element) {
+                    (Op::Min, _, _) => $sized::<F32, 1, 0>(rows),
+                    (Op::Max, _, _) => $sized::<F32, 2, 0>(rows),
+                    (Op::Add, Post::Plain, ElementType::S8) => $sized::<S8, 0, 0>(rows),
+                    (Op::Add, Post::Plain, ElementType::U8) => $sized::<U8, 0, 0>(rows),
+                    (Op::Add, Post::Plain, ElementType::F16) => $sized::<F16, 0, 0>(rows),
+                    (Op::Add, Post::Plain, ElementType::BF16) => $sized::<Bf16, 0, 0>(rows),
+                    (Op::Add, Post::Plain, _) => $sized::<F32, 0, 0>(rows),
+                    (Op::Add, Post::Scale, ElementType::S8) => $sized::<S8, 0, 1>(rows),
+                    (Op::Add, Post::Scale, ElementType::U8) => $sized::<U8, 0, 1>(rows),
+                    (Op::Add, Post::Scale, ElementType::F16) => $sized::<F16, 0, 1>(rows),
+                    (Op::Add, Post::Scale, ElementType::BF16) => $sized::<Bf16, 0, 1>(rows),
+                    (Op::Add, Post::Scale, _) => $sized::<F32, 0, 1>(rows),
+                    (Op::Add, Post::ScaleBias, ElementType::S8) => $sized::<S8, 0, 2>(rows),
+                    (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, 2>(rows),
+                    (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, 3>(rows),
+                    (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, 3>(rows),
+                }
+            }
+        }
+    };
+}
+
+choices! { choose_portable, sized_portable, Portable, }
+#[cfg(target_arch = "x86_64")]
+choices! { choose_avx2, sized_avx2, Avx2, #[target_feature(enable = "avx2,f16c,fma,bmi1,bmi2")] }
+#[cfg(target_arch = "x86_64")]
+choices! { choose_avx512, sized_avx512, Avx512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c,fma,bmi1,bmi2")] }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,608 @@
+//! Columns: many values of one type, and the scalar operations on all of them at once.
+//!
+//! A column is a block of lookups, or a tile of rows; the operations are the same. The loops are compiled twice, for every CPU
+//! and for AVX2.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use hlo2dae_ir::core::{
+    Arith, BinaryOp, CompareOp, ElementType, Operand, Scalar, ScalarType, TypeError, UnaryOp,
+};
+
+use super::element::Element;
+use crate::native::machine::Isa;
+
+/// Values of one type; `index` is as `s64`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Column {
+    Bool(Vec<bool>),
+    S8(Vec<i8>),
+    S16(Vec<i16>),
+    S32(Vec<i32>),
+    S64(Vec<i64>),
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+/// Runs `$body` with `$v` bound to the vector of a column, whatever its type.
+macro_rules! with_column {
+    ($column:expr, |$v:ident| $body:expr) => {
+        match $column {
+            Column::Bool($v) => $body,
+            Column::S8($v) => $body,
+            Column::S16($v) => $body,
+            Column::S32($v) => $body,
+            Column::S64($v) => $body,
+            Column::U8($v) => $body,
+            Column::U16($v) => $body,
+            Column::U32($v) => $body,
+            Column::U64($v) => $body,
+            Column::F16($v) => $body,
+            Column::BF16($v) => $body,
+            Column::F32($v) => $body,
+            Column::F64($v) => $body,
+        }
+    };
+}
+pub(crate) use with_column;
+
+/// Runs `$body` with the vectors of two columns of one type; `$otherwise` when their types differ.
+macro_rules! with_columns {
+    ($a:expr, $b:expr, |$v:ident, $w:ident| $body:expr, $otherwise:expr) => {
+        match ($a, $b) {
+            (Column::Bool($v), Column::Bool($w)) => $body,
+            (Column::S8($v), Column::S8($w)) => $body,
+            (Column::S16($v), Column::S16($w)) => $body,
+            (Column::S32($v), Column::S32($w)) => $body,
+            (Column::S64($v), Column::S64($w)) => $body,
+            (Column::U8($v), Column::U8($w)) => $body,
+            (Column::U16($v), Column::U16($w)) => $body,
+            (Column::U32($v), Column::U32($w)) => $body,
+            (Column::U64($v), Column::U64($w)) => $body,
+            (Column::F16($v), Column::F16($w)) => $body,
+            (Column::BF16($v), Column::BF16($w)) => $body,
+            (Column::F32($v), Column::F32($w)) => $body,
+            (Column::F64($v), Column::F64($w)) => $body,
+            _ => $otherwise,
+        }
+    };
+}
+pub(crate) use with_columns;
+
+impl Column {
+    /// `n` zeros.
+    pub fn new(ty: ScalarType, n: usize) -> Column {
+        match ty {
+            ScalarType::Index => Column::S64(vec![0; n]),
+            ScalarType::Element(element) => match element {
+                ElementType::Bool => Column::Bool(vec![false; n]),
+                ElementType::S8 => Column::S8(vec![0; n]),
+                ElementType::S16 => Column::S16(vec![0; n]),
+                ElementType::S32 => Column::S32(vec![0; n]),
+                ElementType::S64 => Column::S64(vec![0; n]),
+                ElementType::U8 => Column::U8(vec![0; n]),
+                ElementType::U16 => Column::U16(vec![0; n]),
+                ElementType::U32 => Column::U32(vec![0; n]),
+                ElementType::U64 => Column::U64(vec![0; n]),
+                ElementType::F16 => Column::F16(vec![f16::ZERO; n]),
+                ElementType::BF16 => Column::BF16(vec![bf16::ZERO; n]),
+                ElementType::F32 => Column::F32(vec![0.0; n]),
+                ElementType::F64 => Column::F64(vec![0.0; n]),
+            },
+        }
+    }
+
+    /// No values of type `bool`: what stands in for a column that is worked on.
+    pub const fn none() -> Column {
+        Column::Bool(Vec::new())
+    }
+
+    /// Values that it holds.
+    pub fn len(&self) -> usize {
+        with_column!(self, |v| v.len())
+    }
+
+    /// The value at a position.
+    pub fn get(&self, k: usize) -> Option<Scalar> {
+        use hlo2dae_ir::core::Native;
+        with_column!(self, |v| v.get(k).map(|v| v.scalar()))
+    }
+
+    /// Makes the first `n` values this one (an `index` in a column of `s64`).
+    pub fn fill(&mut self, n: usize, value: Scalar) {
+        use hlo2dae_ir::core::Native;
+        fn set<T: Native>(v: &mut [T], n: usize, value: Scalar) {
+            if let Some(value) = T::from_scalar(value) {
+                v.iter_mut().take(n).for_each(|v| *v = value);
+            }
+        }
+        let value = match value {
+            Scalar::Index(v) => Scalar::S64(v),
+            other => other,
+        };
+        with_column!(self, |v| set(v, n, value));
+    }
+
+    /// The values of a column of `index` or `s64`.
+    pub fn as_index(&self) -> &[i64] {
+        match self {
+            Column::S64(v) => v,
+            _ => &[],
+        }
+    }
+
+    /// The values of a column of `bool`.
+    pub fn as_bool(&self) -> &[bool] {
+        match self {
+            Column::Bool(v) => v,
+            _ => &[],
+        }
+    }
+
+    /// The values of a column of `f32`.
+    pub fn as_f32(&self) -> &[f32] {
+        match self {
+            Column::F32(v) => v,
+            _ => &[],
+        }
+    }
+
+    /// The first `n` values become `from[which[k]]`.
+    pub fn pick(&mut self, from: &Column, which: &[u32]) {
+        with_columns!(
+            self,
+            from,
+            |v, w| for (v, &k) in v.iter_mut().zip(which) {
+                if let Some(&value) = w.get(k as usize) {
+                    *v = value;
+                }
+            },
+            ()
+        );
+    }
+
+    /// `size` copies of each of the first `n` values of `from`, one behind the other.
+    pub fn spread(&mut self, from: &Column, first: usize, n: usize, size: usize) {
+        with_columns!(
+            self,
+            from,
+            |v, w| for (row, &value) in v
+                .chunks_exact_mut(size.max(1))
+                .zip(w.iter().skip(first).take(n))
+            {
+                row.fill(value);
+            },
+            ()
+        );
+    }
+
+    /// Appends the values of `from` at the positions `which`, or all of the first `n`.
+    pub fn append(&mut self, from: &Column, n: usize, which: Option<&[u32]>) {
+        with_columns!(
+            self,
+            from,
+            |v, w| match which {
+                Some(which) => v.extend(which.iter().filter_map(|&k| w.get(k as usize))),
+                None => v.extend(w.iter().take(n)),
+            },
+            ()
+        );
+    }
+
+    /// Appends `n` times a value.
+    pub fn append_value(&mut self, n: usize, value: Scalar) {
+        use hlo2dae_ir::core::Native;
+        fn push<T: Native>(v: &mut Vec<T>, n: usize, value: Scalar) {
+            if let Some(value) = T::from_scalar(value) {
+                v.extend(std::iter::repeat_n(value, n));
+            }
+        }
+        let value = match value {
+            Scalar::Index(v) => Scalar::S64(v),
+            other => other,
+        };
+        with_column!(self, |v| push(v, n, value));
+    }
+
+    /// Forgets the first `n` values.
+    pub fn drop_front(&mut self, n: usize) {
+        with_column!(self, |v| {
+            let n = n.min(v.len());
+            v.drain(..n);
+        });
+    }
+}
+
+/// An operand: a column, or one value everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operands<'a> {
+    /// A value for each position.
+    Each(&'a Column),
+    /// One for all.
+    All(Scalar),
+}
+
+/// One operand of a type.
+#[derive(Clone, Copy)]
+enum Of<'a, T> {
+    Each(&'a [T]),
+    All(T),
+}
+
+/// Computes the first `n` values of `out`, a column of the result's type.
+pub(crate) fn compute(
+    isa: Isa,
+    arith: &Arith<Operands<'_>>,
+    out: &mut Column,
+    n: usize,
+) -> Result<(), TypeError> {
+    match arith {
+        Arith::Constant(value) => {
+            out.fill(n, *value);
+            Ok(())
+        }
+        Arith::Unary(op, a) => unary(*op, a, out, n),
+        Arith::Binary(op, a, b) => {
+            let wrong = || TypeError::Binary {
+                op: op.name(),
+                lhs: ty(a),
+                rhs: ty(b),
+            };
+            with_column!(out, |out| {
+                let (Some(a), Some(b)) = (of(a, n), of(b, n)) else {
+                    return Err(wrong());
+                };
+                let out = out.get_mut(..n).ok_or_else(wrong)?;
+                binary(isa, *op, a, b, out);
+            });
+            Ok(())
+        }
+        Arith::Compare(op, a, b) => compare(isa, *op, a, b, out, n),
+        Arith::Select(condition, a, b) => {
+            let wrong = || TypeError::Select {
+                condition: ty(condition),
+                on_true: ty(a),
+                on_false: ty(b),
+            };
+            let condition = of::<bool>(condition, n).ok_or_else(wrong)?;
+            with_column!(out, |out| {
+                let (Some(a), Some(b)) = (of(a, n), of(b, n)) else {
+                    return Err(wrong());
+                };
+                let out = out.get_mut(..n).ok_or_else(wrong)?;
+                select(isa, condition, a, b, out);
+            });
+            Ok(())
+        }
+        Arith::Convert(a, to) => {
+            convert(a, *to, out, n);
+            Ok(())
+        }
+    }
+}
+
+fn ty(operand: &Operands<'_>) -> ScalarType {
+    match operand {
+        Operands::All(value) => value.ty(),
+        Operands::Each(column) => column.get(0).map_or(ScalarType::BOOL, Scalar::ty),
+    }
+}
+
+/// The operand as one of type `T`.
+fn of<'a, T: Element>(operand: &Operands<'a>, n: usize) -> Option<Of<'a, T>> {
+    match operand {
+        Operands::All(Scalar::Index(v)) => T::from_scalar(Scalar::S64(*v)).map(Of::All),
+        Operands::All(value) => T::from_scalar(*value).map(Of::All),
+        Operands::Each(column) => slice::<T>(column)?.get(..n).map(Of::Each),
+    }
+}
+
+/// The values of a column of type `T`.
+fn slice<T: Element>(column: &Column) -> Option<&[T]> {
+    with_column!(column, |v| (v as &dyn std::any::Any)
+        .downcast_ref::<Vec<T>>()
+        .map(Vec::as_slice))
+}
+
+/// Makes a function and its AVX2 version, and one that chooses.
+macro_rules! versions {
+    ($(#[$doc:meta])* $name:ident / $wide:ident / $body:ident <T: $bound:path> ($($arg:ident: $ty:ty),*)) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi1,bmi2")]
+        fn $wide<T: $bound>($($arg: $ty),*) {
+            $body($($arg),*);
+        }
+
+        $(#[$doc])*
+        fn $name<T: $bound>(isa: Isa, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            if isa >= Isa::Avx2 {
+                // SAFETY: an `Isa` beyond the portable one is used where the CPU has it.
+                unsafe { $wide($($arg),*) };
+                return;
+            }
+            let _ = isa;
+            $body($($arg),*);
+        }
+    };
+}
+
+versions! {
+    /// `out = op(a, b)`.
+    binary / binary_avx2 / binary_body <T: Element> (op: BinaryOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
+}
+
+#[inline(always)]
+fn binary_body<T: Element>(op: BinaryOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T]) {
+    match op {
+        BinaryOp::Add => zip(a, b, out, |a, b| T::apply(BinaryOp::Add, a, b)),
+        BinaryOp::Sub => zip(a, b, out, |a, b| T::apply(BinaryOp::Sub, a, b)),
+        BinaryOp::Mul => zip(a, b, out, |a, b| T::apply(BinaryOp::Mul, a, b)),
+        BinaryOp::Min => zip(a, b, out, |a, b| T::apply(BinaryOp::Min, a, b)),
+        BinaryOp::Max => zip(a, b, out, |a, b| T::apply(BinaryOp::Max, a, b)),
+        BinaryOp::And => zip(a, b, out, |a, b| T::apply(BinaryOp::And, a, b)),
+        BinaryOp::Or => zip(a, b, out, |a, b| T::apply(BinaryOp::Or, a, b)),
+        BinaryOp::Div => zip(a, b, out, |a, b| T::apply(BinaryOp::Div, a, b)),
+        BinaryOp::Rem
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::Xor
+        | BinaryOp::Shl
+        | BinaryOp::ShrArithmetic
+        | BinaryOp::ShrLogical => zip(a, b, out, |a, b| T::apply(op, a, b)),
+    }
+}
+
+#[inline(always)]
+fn zip<T: Copy, U>(a: Of<'_, T>, b: Of<'_, T>, out: &mut [U], f: impl Fn(T, T) -> U) {
+    match (a, b) {
+        (Of::Each(a), Of::Each(b)) => {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(a, b);
+            }
+        }
+        (Of::Each(a), Of::All(b)) => {
+            for (out, &a) in out.iter_mut().zip(a) {
+                *out = f(a, b);
+            }
+        }
+        (Of::All(a), Of::Each(b)) => {
+            for (out, &b) in out.iter_mut().zip(b) {
+                *out = f(a, b);
+            }
+        }
+        (Of::All(a), Of::All(b)) => {
+            for out in out {
+                *out = f(a, b);
+            }
+        }
+    }
+}
+
+versions! {
+    /// `out = if condition { a } else { b }`.
+    select / select_avx2 / select_body <T: Element> (condition: Of<'_, bool>, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
+}
+
+#[inline(always)]
+fn select_body<T: Element>(
+    condition: Of<'_, bool>,
+    a: Of<'_, T>,
+    b: Of<'_, T>,
+    out: &mut [T],
+) {
+    let condition = match condition {
+        Of::Each(condition) => condition,
+        Of::All(condition) => {
+            return zip(a, b, out, |a, b| if condition { a } else { b });
+        }
+    };
+    match (a, b) {
+        (Of::Each(a), Of::Each(b)) => {
+            for (((out, &c), &a), &b) in out.iter_mut().zip(condition).zip(a).zip(b) {
+                *out = if c { a } else { b };
+            }
+        }
+        (Of::Each(a), Of::All(b)) => {
+            for ((out, &c), &a) in out.iter_mut().zip(condition).zip(a) {
+                *out = if c { a } else { b };
+            }
+        }
+        (Of::All(a), Of::Each(b)) => {
+            for ((out, &c), &b) in out.iter_mut().zip(condition).zip(b) {
+                *out = if c { a } else { b };
+            }
+        }
+        (Of::All(a), Of::All(b)) => {
+            for (out, &c) in out.iter_mut().zip(condition) {
+                *out = if c { a } else { b };
+            }
+        }
+    }
+}
+
+versions! {
+    /// `out = op(a, b)`.
+    compare_of / compare_avx2 / compare_body <T: Element> (op: CompareOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [bool])
+}
+
+#[inline(always)]
+fn compare_body<T: Element>(op: CompareOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [bool]) {
+    match op {
+        CompareOp::Eq => zip(a, b, out, |a, b| a == b),
+        CompareOp::Ne => zip(a, b, out, |a, b| a != b),
+        CompareOp::Lt => zip(a, b, out, |a, b| a < b),
+        CompareOp::Le => zip(a, b, out, |a, b| a <= b),
+        CompareOp::Gt => zip(a, b, out, |a, b| a > b),
+        CompareOp::Ge => zip(a, b, out, |a, b| a >= b),
+    }
+}
+
+fn compare(
+    isa: Isa,
+    op: CompareOp,
+    a: &Operands<'_>,
+    b: &Operands<'_>,
+    out: &mut Column,
+    n: usize,
+) -> Result<(), TypeError> {
+    let wrong = || TypeError::Binary {
+        op: op.name(),
+        lhs: ty(a),
+        rhs: ty(b),
+    };
+    let Column::Bool(out) = out else {
+        return Err(wrong());
+    };
+    let out = out.get_mut(..n).ok_or_else(wrong)?;
+    macro_rules! on {
+        ($($t:ty)*) => {$(
+            if let (Some(a), Some(b)) = (of::<$t>(a, n), of::<$t>(b, n)) {
+                compare_of(isa, op, a, b, out);
+                return Ok(());
+            }
+        )*};
+    }
+    on!(i64 i32 u32 f32 bool i8 i16 u8 u16 u64 f16 bf16 f64);
+    Err(wrong())
+}
+
+fn unary(
+    op: UnaryOp,
+    a: &Operands<'_>,
+    out: &mut Column,
+    n: usize,
+) -> Result<(), TypeError> {
+    let wrong = || TypeError::Unary {
+        op: op.name(),
+        operand: ty(a),
+    };
+    if op == UnaryOp::IsFinite {
+        let Column::Bool(out) = out else {
+            return Err(wrong());
+        };
+        for (k, out) in out.iter_mut().take(n).enumerate() {
+            let value = match a {
+                Operands::All(value) => Some(*value),
+                Operands::Each(column) => column.get(k),
+            };
+            *out = matches!(
+                value.map(|value| op.apply(value)),
+                Some(Ok(Scalar::Bool(true)))
+            );
+        }
+        return Ok(());
+    }
+    fn map<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
+        fn each<T: Element>(a: Of<'_, T>, out: &mut [T], f: impl Fn(T) -> T) {
+            match a {
+                Of::Each(a) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)),
+                Of::All(a) => out.fill(f(a)),
+            }
+        }
+        let apply = |op: UnaryOp, a: T| T::unary(op, a).unwrap_or(a);
+        match op {
+            UnaryOp::Neg => each(a, out, |a| apply(UnaryOp::Neg, a)),
+            UnaryOp::Abs => each(a, out, |a| apply(UnaryOp::Abs, a)),
+            UnaryOp::Sqrt => each(a, out, |a| apply(UnaryOp::Sqrt, a)),
+            UnaryOp::Not => each(a, out, |a| apply(UnaryOp::Not, a)),
+            UnaryOp::Exp => each(a, out, |a| apply(UnaryOp::Exp, a)),
+            UnaryOp::Sign
+            | UnaryOp::Ceil
+            | UnaryOp::Floor
+            | UnaryOp::RoundNearestEven
+            | UnaryOp::RoundNearestAfz
+            | UnaryOp::Rsqrt
+            | UnaryOp::Cbrt
+            | UnaryOp::Expm1
+            | UnaryOp::Log
+            | UnaryOp::Log1p
+            | UnaryOp::Logistic
+            | UnaryOp::Tanh
+            | UnaryOp::Erf
+            | UnaryOp::Sin
+            | UnaryOp::Cos
+            | UnaryOp::Tan
+            | UnaryOp::Popcnt
+            | UnaryOp::Clz
+            | UnaryOp::IsFinite => each(a, out, |a| apply(op, a)),
+        }
+    }
+    with_column!(out, |out| {
+        let a = of(a, n).ok_or_else(wrong)?;
+        map(op, a, out.get_mut(..n).ok_or_else(wrong)?);
+    });
+    Ok(())
+}
+
+/// XLA's conversion of every value. The pairs that address arithmetic and narrow tables have get loops of their own.
+fn convert(a: &Operands<'_>, to: ScalarType, out: &mut Column, n: usize) {
+    let column = match a {
+        Operands::All(value) => return out.fill(n, value.convert(to)),
+        Operands::Each(column) => *column,
+    };
+    macro_rules! cast {
+        ($($from:ident $to:ident $t:ty),* $(,)?) => {
+            match (column, &mut *out) {
+                $((Column::$from(a), Column::$to(out)) => {
+                    for (out, &a) in out.iter_mut().zip(a).take(n) {
+                        *out = a as $t;
+                    }
+                    return;
+                })*
+                (Column::F16(a), Column::F32(out)) => {
+                    if let (Some(a), Some(out)) = (a.get(..n), out.get_mut(..n)) {
+                        a.convert_to_f32_slice(out);
+                    }
+                    return;
+                }
+                (Column::BF16(a), Column::F32(out)) => {
+                    for (out, a) in out.iter_mut().zip(a).take(n) {
+                        *out = a.to_f32();
+                    }
+                    return;
+                }
+                (Column::F32(a), Column::F16(out)) => {
+                    if let (Some(a), Some(out)) = (a.get(..n), out.get_mut(..n)) {
+                        out.convert_from_f32_slice(a);
+                    }
+                    return;
+                }
+                (Column::F32(a), Column::BF16(out)) => {
+                    for (out, &a) in out.iter_mut().zip(a).take(n) {
+                        *out = bf16::from_f32(a);
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        };
+    }
+    cast! {
+        S32 S64 i64, S64 S64 i64, U32 S64 i64, S8 S64 i64, U8 S64 i64, S16 S64 i64, U16 S64 i64, U64 S64 i64,
+        S64 S32 i32, S32 S32 i32, S8 S32 i32, U8 S32 i32, U32 S32 i32,
+        S8 F32 f32, U8 F32 f32, S32 F32 f32, S64 F32 f32, U32 F32 f32,
+        F32 F64 f64, F64 F32 f32, F32 F32 f32, F32 S32 i32, S32 F64 f64,
+    }
+    for k in 0..n {
+        let Some(value) = column.get(k) else { return };
+        let value = match value.convert(to) {
+            Scalar::Index(v) => Scalar::S64(v),
+            other => other,
+        };
+        with_column!(&mut *out, |v| set(v, k, value));
+    }
+}
+
+/// Sets one value.
+fn set<T: Element>(v: &mut [T], k: usize, value: Scalar) {
+    if let (Some(slot), Some(value)) = (v.get_mut(k), T::from_scalar(value)) {
+        *slot = value;
+    }
+}

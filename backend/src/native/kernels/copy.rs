@@ -1,0 +1,241 @@
+//! Rows of a table copied to rows of a buffer: `for k: dst[k] = src[k]`.
+//!
+//! Rows that go past the caches are written with non-temporal stores: a large result that nobody reads at once
+//! costs one pass over memory instead of two.
+
+use super::accumulate::fetch;
+use super::memory::{Memory, Outside, span};
+use crate::native::machine::Isa;
+use crate::native::prefetch::Prefetch;
+
+/// Rows to be copied.
+#[derive(Clone, Copy)]
+pub(crate) struct Copies<'a> {
+    /// The table.
+    pub table: usize,
+    /// Where the rows start, in elements; those behind the first `dst.len()` are known ahead. Negative: the row is `fill`.
+    pub src: &'a [i64],
+    /// What stands for a row that is not in the table, in bytes; as long as a row, or empty.
+    pub fill: &'a [u8],
+    /// The buffer that is written, of the table's type.
+    pub out: usize,
+    /// Where its rows start.
+    pub dst: &'a [i64],
+    /// Elements of a row.
+    pub size: usize,
+    /// Whether stores go past the caches.
+    pub stream: bool,
+    /// How far ahead.
+    pub prefetch: Prefetch,
+}
+
+/// Copies all rows.
+pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result<(), Outside> {
+    let n = copies.dst.len();
+    if n == 0 || copies.size == 0 {
+        return Ok(());
+    }
+    let src = copies.src.get(..n).ok_or(Outside)?;
+    let (low, high) = span(src);
+    let element = memory.raw(copies.table).ok_or(Outside)?.element();
+    let bytes = copies.size * element.bytes();
+    let low = if copies.fill.len() == bytes { low.max(0) } else { low };
+    let rows = if high < 0 { 0 } else { copies.size };
+    let table = memory.read(copies.table, low, high.max(low), rows)?;
+    let (low, high) = span(copies.dst);
+    let out = memory.write(copies.out, low, high, copies.size)?;
+    if out.element() != element || copies.out == copies.table {
+        return Err(Outside);
+    }
+    let rows = Rows {
+        copies,
+        table: table.data(),
+        out: out.data(),
+        element: element.bytes(),
+        bytes,
+        lines: bytes.div_ceil(64) + usize::from(!bytes.is_multiple_of(64)),
+    };
+    // SAFETY: all rows lie in their buffers, which are two; the CPU has what `isa` names.
+    unsafe {
+        match bytes {
+            1 => rows.each(|from, to| copy_array::<1>(from, to)),
+            2 => rows.each(|from, to| copy_array::<2>(from, to)),
+            4 => rows.each(|from, to| copy_array::<4>(from, to)),
+            8 => rows.each(|from, to| copy_array::<8>(from, to)),
+            12 => rows.each(|from, to| copy_array::<12>(from, to)),
+            16 => rows.each(|from, to| copy_array::<16>(from, to)),
+            _ => match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => x86::avx512(&rows),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => x86::avx2(&rows),
+                _ => rows.each(|from, to| std::ptr::copy_nonoverlapping(from, to, bytes)),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// [`Copies`] whose rows were checked.
+struct Rows<'a> {
+    copies: &'a Copies<'a>,
+    table: *const u8,
+    out: *mut u8,
+    element: usize,
+    bytes: usize,
+    lines: usize,
+}
+
+impl Rows<'_> {
+    /// Calls `f` with every row and its place.
+    #[inline(always)]
+    fn each(&self, f: impl Fn(*const u8, *mut u8)) {
+        let at = |offset: i64| self.table.wrapping_add((offset as usize).wrapping_mul(self.element));
+        let Prefetch { l2, l1 } = self.copies.prefetch;
+        for (k, (&src, &dst)) in self.copies.src.iter().zip(self.copies.dst).enumerate() {
+            if l2 > 0
+                && let Some(&ahead) = self.copies.src.get(k + l2)
+            {
+                fetch::<false>(at(ahead), self.lines);
+            }
+            if l1 > 0
+                && let Some(&ahead) = self.copies.src.get(k + l1)
+            {
+                fetch::<true>(at(ahead), self.lines);
+            }
+            let from = if src < 0 { self.copies.fill.as_ptr() } else { at(src) };
+            f(from, self.out.wrapping_add(dst as usize * self.element));
+        }
+    }
+}
+
+/// Copies a row of a known length.
+///
+/// # Safety
+/// Both places have so many bytes.
+#[inline(always)]
+unsafe fn copy_array<const N: usize>(from: *const u8, to: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { to.cast::<[u8; N]>().write_unaligned(from.cast::<[u8; N]>().read_unaligned()) }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Rows;
+
+    macro_rules! version {
+        ($name:ident, $feature:literal, $width:literal, $load:ident, $store:ident, $stream:ident, $vector:ty) => {
+            /// # Safety
+            /// All rows lie in their buffers.
+            #[target_feature(enable = $feature)]
+            pub unsafe fn $name(rows: &Rows<'_>) {
+                let (bytes, stream) = (rows.bytes, rows.copies.stream);
+                rows.each(|from, to| {
+                    // SAFETY: the row has `bytes` bytes in both places; what is streamed to is aligned.
+                    unsafe {
+                        let mut at = 0;
+                        if stream && to.addr().is_multiple_of($width) {
+                            while at + $width <= bytes {
+                                let v = $load(from.add(at).cast::<$vector>());
+                                $stream(to.add(at).cast::<$vector>(), v);
+                                at += $width;
+                            }
+                        } else {
+                            while at + $width <= bytes {
+                                let v = $load(from.add(at).cast::<$vector>());
+                                $store(to.add(at).cast::<$vector>(), v);
+                                at += $width;
+                            }
+                        }
+                        std::ptr::copy_nonoverlapping(from.add(at), to.add(at), bytes - at);
+                    }
+                });
+                if stream {
+                    _mm_sfence();
+                }
+            }
+        };
+    }
+
+    version! { avx2, "avx2", 32, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_stream_si256, __m256i }
+    version! { avx512, "avx512f", 64, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_stream_si512, __m512i }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use hlo2dae_ir::core::ElementType;
+    use proptest::prelude::*;
+
+    use super::super::memory::Bytes;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_version_copies_the_rows(
+            size in 1usize..300,
+            rows in prop::collection::vec(-1i64..20, 0..40),
+            shift in 0usize..8,
+            stream: bool,
+            l2 in 0usize..50,
+        ) {
+            let mut random = fastrand::Rng::with_seed(size as u64);
+            let table: Vec<u8> = (0..20 * size + shift).map(|_| random.u8(..)).collect();
+            let fill = vec![7u8; size];
+            let dst: Vec<i64> = (0..rows.len()).map(|k| ((rows.len() - 1 - k) * size) as i64).collect();
+            let src: Vec<i64> = rows.iter().map(|&row| row * size as i64).collect();
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let mut out = vec![0u8; rows.len() * size + shift];
+                let memory = Memory::new([
+                    (ElementType::U8, Bytes::Read(&table[shift..])),
+                    (ElementType::U8, Bytes::Write(&mut out[shift..])),
+                ].into_iter());
+                copy(isa, &memory, &Copies {
+                    table: 0, src: &src, fill: &fill, out: 1, dst: &dst, size, stream,
+                    prefetch: Prefetch { l2, l1: l2 / 4 },
+                }).unwrap();
+                for (k, &row) in rows.iter().enumerate() {
+                    let at = (rows.len() - 1 - k) * size + shift;
+                    let expected = match row {
+                        -1 => &fill[..],
+                        row => &table[shift + row as usize * size..][..size],
+                    };
+                    prop_assert_eq!(&out[at..at + size], expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_outside_are_refused() {
+        let table = [1u8; 16];
+        let mut out = [0u8; 16];
+        let memory = Memory::new(
+            [
+                (ElementType::U8, Bytes::Read(&table)),
+                (ElementType::U8, Bytes::Write(&mut out)),
+            ]
+            .into_iter(),
+        );
+        let run = |src: i64, dst: i64, fill: &[u8]| {
+            let copies = Copies {
+                table: 0,
+                src: &[src],
+                fill,
+                out: 1,
+                dst: &[dst],
+                size: 8,
+                stream: false,
+                prefetch: Prefetch::default(),
+            };
+            copy(Isa::Portable, &memory, &copies)
+        };
+        assert_eq!(run(8, 8, &[]), Ok(()));
+        assert_eq!(run(-8, 0, &[0; 8]), Ok(()));
+        for (src, dst) in [(9, 0), (-1, 0), (0, 9), (0, -1), (i64::MAX, 0), (0, i64::MIN)] {
+            assert_eq!(run(src, dst, &[]), Err(Outside), "{src} {dst}");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The memory of one run: every buffer as foreign bytes that all threads of the run see.
+//!
+//! Everything here checks where it reads and writes. What it cannot check is that two threads do not write the same element: see
+//! [`Memory::new`].
+
+use std::marker::PhantomData;
+
+use hlo2dae_ir::core::{BinaryOp, CombineOp, ElementType, Native, Operand, Scalar, ScalarType};
+
+use super::element::Element;
+
+/// A read or write outside a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outside;
+
+/// Where the elements of one buffer are.
+#[derive(Clone, Copy)]
+pub(crate) struct Raw {
+    data: *mut u8,
+    bytes: usize,
+    element: ElementType,
+    writable: bool,
+}
+
+/// All buffers of one run, by their number.
+pub(crate) struct Memory<'a> {
+    buffers: Vec<Raw>,
+    lifetime: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: the bytes are borrowed for the lifetime of the memory, inputs shared and all others exclusively; that threads write
+// apart from one another is the promise given to `Memory::new`.
+unsafe impl Send for Memory<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Memory<'_> {}
+
+/// Bytes of one buffer, to make a [`Memory`] of.
+pub(crate) enum Bytes<'a> {
+    /// An input.
+    Read(&'a [u8]),
+    /// An output or a temporary.
+    Write(&'a mut [u8]),
+}
+
+impl<'a> Memory<'a> {
+    /// The buffers in the order of their numbers.
+    ///
+    /// Threads may share it under the one rule of the engine, which `run::split` keeps: in one nest, no two threads touch an element
+    /// of a buffer that the nest writes.
+    pub fn new(buffers: impl Iterator<Item = (ElementType, Bytes<'a>)>) -> Memory<'a> {
+        Memory {
+            buffers: buffers
+                .map(|(element, bytes)| match bytes {
+                    Bytes::Read(bytes) => Raw {
+                        data: bytes.as_ptr().cast_mut(),
+                        bytes: bytes.len(),
+                        element,
+                        writable: false,
+                    },
+                    Bytes::Write(bytes) => Raw {
+                        data: bytes.as_mut_ptr(),
+                        bytes: bytes.len(),
+                        element,
+                        writable: true,
+                    },
+                })
+                .collect(),
+            lifetime: PhantomData,
+        }
+    }
+
+    /// Elements of a buffer.
+    pub fn len(&self, buffer: usize) -> usize {
+        self.buffers
+            .get(buffer)
+            .map_or(0, |raw| raw.bytes / raw.element.bytes())
+    }
+
+    /// Bytes of a buffer.
+    pub fn bytes(&self, buffer: usize) -> usize {
+        self.buffers.get(buffer).map_or(0, |raw| raw.bytes)
+    }
+
+    /// One element.
+    pub fn load(&self, buffer: usize, offset: i64) -> Result<Scalar, Outside> {
+        let raw = self.read(buffer, offset, offset, 1)?;
+        let mut bits = [0u8; 8];
+        let size = raw.element.bytes();
+        // SAFETY: the element lies in the buffer, and no element has more than 8 bytes.
+        unsafe {
+            let from = raw.data.add(offset as usize * size);
+            std::ptr::copy_nonoverlapping(from, bits.as_mut_ptr(), size);
+        }
+        Ok(Scalar::from_bits(
+            ScalarType::Element(raw.element),
+            u64::from_le_bytes(bits),
+        ))
+    }
+
+    /// Writes one element, of the buffer's type.
+    pub fn store(&self, buffer: usize, offset: i64, value: Scalar) -> Result<(), Outside> {
+        let raw = self.write(buffer, offset, offset, 1)?;
+        if value.ty() != ScalarType::Element(raw.element) {
+            return Err(Outside);
+        }
+        let size = raw.element.bytes();
+        let bits = value.bits().to_le_bytes();
+        // SAFETY: the element lies in the buffer, and no element has more than 8 bytes.
+        unsafe {
+            let to = raw.data.add(offset as usize * size);
+            std::ptr::copy_nonoverlapping(bits.as_ptr(), to, size);
+        }
+        Ok(())
+    }
+
+    /// `out[k] = buffer[offsets[k]]`.
+    pub fn gather<T: Element>(
+        &self,
+        buffer: usize,
+        offsets: &[i64],
+        out: &mut [T],
+    ) -> Result<(), Outside> {
+        let (low, high) = span(offsets);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let raw = self.typed::<T>(self.read(buffer, low, high, 1)?)?;
+        for (out, &offset) in out.iter_mut().zip(offsets) {
+            // SAFETY: between the smallest and the largest offset, which lie in the buffer.
+            *out = unsafe { T::read(raw.data.add(offset as usize * size_of::<T>())) };
+        }
+        Ok(())
+    }
+
+    /// `out[k] = buffer[first + k * stride]`.
+    pub fn strided<T: Element>(
+        &self,
+        buffer: usize,
+        first: i64,
+        stride: i64,
+        out: &mut [T],
+    ) -> Result<(), Outside> {
+        let Some(steps) = out.len().checked_sub(1) else {
+            return Ok(());
+        };
+        let last = (steps as i64)
+            .checked_mul(stride)
+            .and_then(|distance| first.checked_add(distance))
+            .ok_or(Outside)?;
+        let raw = self.read(buffer, first.min(last), first.max(last), 1)?;
+        let raw = self.typed::<T>(raw)?;
+        if stride == 1 {
+            // SAFETY: the elements lie in the buffer; `out` is borrowed exclusively.
+            unsafe { T::read_many(raw.data.add(first as usize * size_of::<T>()), out) };
+            return Ok(());
+        }
+        let mut offset = first;
+        for out in out {
+            // SAFETY: between the first and the last, which lie in the buffer.
+            *out = unsafe { T::read(raw.data.add(offset as usize * size_of::<T>())) };
+            offset = offset.wrapping_add(stride);
+        }
+        Ok(())
+    }
+
+    /// `buffer[offsets[k]] = op(buffer[offsets[k]], values[k])`, in order.
+    pub fn scatter<T: Element>(
+        &self,
+        op: CombineOp,
+        buffer: usize,
+        offsets: &[i64],
+        values: &[T],
+    ) -> Result<(), Outside> {
+        let (low, high) = span(offsets);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let raw = self.typed::<T>(self.write(buffer, low, high, 1)?)?;
+        let at = |offset: i64| raw.data.wrapping_add(offset as usize * size_of::<T>());
+        let pairs = offsets.iter().zip(values);
+        // SAFETY (both): between the smallest and the largest offset, which lie in the buffer.
+        match op.binary() {
+            None => pairs.for_each(|(&offset, &value)| unsafe { T::write(at(offset), value) }),
+            Some(BinaryOp::Add) => pairs.for_each(|(&offset, &value)| unsafe {
+                T::write(at(offset), T::apply(BinaryOp::Add, T::read(at(offset)), value));
+            }),
+            Some(op) => pairs.for_each(|(&offset, &value)| unsafe {
+                T::write(at(offset), T::apply(op, T::read(at(offset)), value));
+            }),
+        }
+        Ok(())
+    }
+
+    /// Rows: for each `k`, `buffer[offsets[k] + d] = op(.., values[k * size + d])` for `d < size`, in order.
+    pub fn scatter_rows<T: Element>(
+        &self,
+        op: CombineOp,
+        buffer: usize,
+        offsets: &[i64],
+        values: &[T],
+        size: usize,
+    ) -> Result<(), Outside> {
+        let (low, high) = span(offsets);
+        if offsets.is_empty() || size == 0 {
+            return Ok(());
+        }
+        let raw = self.typed::<T>(self.write(buffer, low, high, size)?)?;
+        for (&offset, row) in offsets.iter().zip(values.chunks_exact(size)) {
+            let to = raw.data.wrapping_add(offset as usize * size_of::<T>());
+            let at = |d: usize| to.wrapping_add(d * size_of::<T>());
+            // SAFETY (all): the row at every offset lies in the buffer.
+            match op.binary() {
+                None => unsafe { T::write_many(to, row) },
+                Some(BinaryOp::Add) => {
+                    for (d, &value) in row.iter().enumerate() {
+                        unsafe { T::write(at(d), T::apply(BinaryOp::Add, T::read(at(d)), value)) };
+                    }
+                }
+                Some(BinaryOp::Max) => {
+                    for (d, &value) in row.iter().enumerate() {
+                        unsafe { T::write(at(d), T::apply(BinaryOp::Max, T::read(at(d)), value)) };
+                    }
+                }
+                Some(op) => {
+                    for (d, &value) in row.iter().enumerate() {
+                        unsafe { T::write(at(d), T::apply(op, T::read(at(d)), value)) };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reductions: for each `k`, `buffer[offsets[k]]` combined with all of `values[k * size..][..size]`.
+    ///
+    /// A row of floats is added up in eight interleaved parts.
+    pub fn scatter_folds<T: Element>(
+        &self,
+        op: CombineOp,
+        buffer: usize,
+        offsets: &[i64],
+        values: &[T],
+        size: usize,
+    ) -> Result<(), Outside> {
+        let Some(binary) = op.binary() else {
+            // The last of a row stays.
+            let last: Vec<T> = match size {
+                0 => return Ok(()),
+                size => values
+                    .chunks_exact(size)
+                    .filter_map(|row| row.last().copied())
+                    .collect(),
+            };
+            return self.scatter(op, buffer, offsets, &last);
+        };
+        let (low, high) = span(offsets);
+        if offsets.is_empty() || size == 0 {
+            return Ok(());
+        }
+        let raw = self.typed::<T>(self.write(buffer, low, high, 1)?)?;
+        for (&offset, row) in offsets.iter().zip(values.chunks_exact(size)) {
+            let at = raw.data.wrapping_add(offset as usize * size_of::<T>());
+            // SAFETY: between the smallest and the largest offset, which lie in the buffer.
+            let old = unsafe { T::read(at) };
+            let new = match binary {
+                BinaryOp::Add => fold(old, row, |a, b| T::apply(BinaryOp::Add, a, b)),
+                BinaryOp::Sub => row.iter().fold(old, |a, &b| T::apply(BinaryOp::Sub, a, b)),
+                op => fold(old, row, |a, b| T::apply(op, a, b)),
+            };
+            // SAFETY: as above.
+            unsafe { T::write(at, new) };
+        }
+        Ok(())
+    }
+
+    /// Writes `value` to the elements `first..last`.
+    pub fn fill(
+        &self,
+        buffer: usize,
+        first: usize,
+        last: usize,
+        value: Scalar,
+    ) -> Result<(), Outside> {
+        if first >= last {
+            return Ok(());
+        }
+        let raw = self.write(buffer, first as i64, last as i64 - 1, 1)?;
+        let size = raw.element.bytes();
+        if value.ty() != ScalarType::Element(raw.element) {
+            return Err(Outside);
+        }
+        // SAFETY: the elements lie in the buffer, and nobody else has them.
+        unsafe {
+            let to = raw.data.add(first * size);
+            let bits = value.bits();
+            if bits == 0 {
+                std::ptr::write_bytes(to, 0, (last - first) * size);
+                return Ok(());
+            }
+            let pattern = bits.to_le_bytes();
+            for element in 0..last - first {
+                std::ptr::copy_nonoverlapping(pattern.as_ptr(), to.add(element * size), size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the bytes `first..last` of a buffer to the same place of another.
+    pub fn copy(
+        &self,
+        from: usize,
+        to: usize,
+        first: usize,
+        last: usize,
+    ) -> Result<(), Outside> {
+        let (Some(source), Some(target)) = (self.buffers.get(from), self.buffers.get(to)) else {
+            return Err(Outside);
+        };
+        let fits = first <= last && last <= source.bytes && last <= target.bytes;
+        if !fits || !target.writable || from == to {
+            return Err(Outside);
+        }
+        // SAFETY: both ranges lie in their buffers, which are two, and one of which is borrowed exclusively.
+        unsafe {
+            let (source, target) = (source.data.add(first), target.data.add(first));
+            std::ptr::copy_nonoverlapping(source, target, last - first);
+        }
+        Ok(())
+    }
+
+    /// A buffer for kernels, if rows of `size` elements from each offset between `low` and `high` lie in it.
+    pub(super) fn read(
+        &self,
+        buffer: usize,
+        low: i64,
+        high: i64,
+        size: usize,
+    ) -> Result<Raw, Outside> {
+        let raw = self.buffers.get(buffer).ok_or(Outside)?;
+        let end = usize::try_from(high).ok().and_then(|high| high.checked_add(size));
+        match end {
+            Some(end) if low >= 0 && end <= raw.bytes / raw.element.bytes() => Ok(*raw),
+            _ => Err(Outside),
+        }
+    }
+
+    /// The same, of a buffer that is written.
+    pub(super) fn write(
+        &self,
+        buffer: usize,
+        low: i64,
+        high: i64,
+        size: usize,
+    ) -> Result<Raw, Outside> {
+        let raw = self.read(buffer, low, high, size)?;
+        if raw.writable { Ok(raw) } else { Err(Outside) }
+    }
+
+    fn typed<T: Native>(&self, raw: Raw) -> Result<Raw, Outside> {
+        if raw.element == T::ELEMENT {
+            Ok(raw)
+        } else {
+            Err(Outside)
+        }
+    }
+
+    /// A buffer, for advice about its pages.
+    pub(super) fn raw(&self, buffer: usize) -> Option<Raw> {
+        self.buffers.get(buffer).copied()
+    }
+}
+
+impl Raw {
+    /// First byte.
+    pub(super) fn data(&self) -> *mut u8 {
+        self.data
+    }
+
+    /// Number of bytes.
+    pub(super) fn size(&self) -> usize {
+        self.bytes
+    }
+
+    /// Element type.
+    pub(super) fn element(&self) -> ElementType {
+        self.element
+    }
+}
+
+/// The smallest and the largest; of nothing, a range that no buffer has.
+#[inline]
+pub(crate) fn span(offsets: &[i64]) -> (i64, i64) {
+    offsets
+        .iter()
+        .fold((i64::MAX, i64::MIN), |(low, high), &offset| {
+            (low.min(offset), high.max(offset))
+        })
+}
+
+/// `old` combined with a row, in eight interleaved parts when there is more than one round of them.
+#[inline(always)]
+fn fold<T: Operand>(old: T, row: &[T], f: impl Fn(T, T) -> T) -> T {
+    let mut rounds = row.chunks_exact(8);
+    let Some(first) = rounds.next() else {
+        return row.iter().fold(old, |a, &b| f(a, b));
+    };
+    let mut parts = [old; 8];
+    parts.copy_from_slice(first);
+    for round in rounds.by_ref() {
+        for (part, &value) in parts.iter_mut().zip(round) {
+            *part = f(*part, value);
+        }
+    }
+    let [a, b, c, d, e, g, h, i] = parts;
+    let sum = f(f(f(a, e), f(c, h)), f(f(b, g), f(d, i)));
+    f(old, rounds.remainder().iter().fold(sum, |a, &b| f(a, b)))
+}

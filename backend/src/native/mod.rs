@@ -1,0 +1,5 @@
+//! The native engine.
+
+pub mod kernels;
+pub mod machine;
+pub mod prefetch;

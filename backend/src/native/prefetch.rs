@@ -1,0 +1,66 @@
+//! The prefetch plan: how far ahead of their use rows are fetched, and into which cache.
+//!
+//! A core has few outstanding misses in its first cache and many in its second. Rows of a table that no
+//! cache holds are therefore fetched into the second cache, dozens of rows ahead, across the borders of bags; rows
+//! of one or two lines are fetched a second time, into the first cache, a few rows ahead.
+
+use super::machine::Caches;
+
+/// Distances in rows; 0 is no prefetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prefetch {
+    /// Into the second cache.
+    pub l2: usize,
+    /// Into the first cache.
+    pub l1: usize,
+}
+
+impl Prefetch {
+    /// The largest distance of any plan: how many rows must be decoded ahead.
+    pub const FARTHEST: usize = 96;
+
+    /// The plan for `lookups` rows of `row` bytes out of `table` bytes.
+    pub fn choose(caches: Caches, table: usize, row: usize, lookups: usize) -> Prefetch {
+        let touched = table.min(lookups.saturating_mul(row.next_multiple_of(64)));
+        if table <= caches.l2 / 2 || touched <= caches.l1 {
+            return Prefetch::default();
+        }
+        match row {
+            0..=160 => Prefetch { l2: 64, l1: 8 },
+            161..=383 => Prefetch { l2: 40, l1: 0 },
+            384..=767 => Prefetch { l2: 32, l1: 0 },
+            768..=2047 => Prefetch { l2: 16, l1: 0 },
+            2048..=8191 => Prefetch { l2: 4, l1: 0 },
+            // Long rows are streams, which the hardware follows.
+            _ => Prefetch::default(),
+        }
+    }
+
+    /// Rows that have to be known ahead.
+    pub fn farthest(self) -> usize {
+        self.l1.max(self.l2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_plan_looks_farther_than_the_farthest() {
+        let caches = Caches {
+            l1: 32 << 10,
+            l2: 1 << 20,
+            last: 32 << 20,
+        };
+        for row in (1..10_000).step_by(7) {
+            let plan = Prefetch::choose(caches, 1 << 30, row, 1 << 20);
+            assert!(plan.farthest() <= Prefetch::FARTHEST);
+        }
+        assert_eq!(
+            Prefetch::choose(caches, 1 << 18, 64, 1 << 20).farthest(),
+            0,
+            "the table stays in the cache"
+        );
+    }
+}
