@@ -1,5 +1,251 @@
-//! The native engine.
+//! The native engine: the CPU as a decoupled machine.
+//!
+//! A plan is made once from a DLC program without optimisation, and run any number of times, by any threads at once. What the machine's access
+//! unit does is done by columns: indices are decoded in blocks, addresses computed, rows prefetched far ahead of
+//! their use. What its execute unit does is done by rows, with vector instructions.
+//!
+//! ```text
+//! dlc::Program -> source (one tree) -> chains of units -> lookups, rows, combines -> steps on columns + a kernel for each combine
+//! ```
+//!
+//! | module | job |
+//! |---|---|
+//! | `plan` | from the program to what runs: values and their levels, lookups and rows, the kernel of each combine |
+//! | `run` | blocks of lookups decoded, windows of them handed to kernels, parts for threads; whatever is left, as loops |
+//! | [`kernels`] | rows, columns and pages by address: the only place where memory is touched |
+//! | [`prefetch`] | how far ahead |
+//! | [`machine`] | vector units and caches |
+//! | [`pool`] | threads |
+//!
+//! # Results
+//!
+//! Every element is combined in the order of the lookups, whatever the number of threads and the instructions of the CPU: runs
+//! repeat bit by bit, and agree with the evaluators. The exception is a row that is reduced to one value (a dot product, a
+//! norm): it is added up in eight interleaved parts, always the same.
+//!
+//! # Safety
+//!
+//! Indices are checked, by what is known about them or as they come; an index outside of its buffer is a [`RunError`]. An element of an
+//! output without initial value that the program does not write keeps what was in the caller's memory.
 
+pub mod error;
 pub mod kernels;
 pub mod machine;
+mod plan;
+pub mod pool;
 pub mod prefetch;
+mod run;
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+
+use hlo2dae_ir::core::{Init, Ir, Role};
+use hlo2dae_ir::dlc;
+
+pub use error::{PlanError, RunError};
+pub use machine::Isa;
+pub use pool::{Caller, Pool, Threads};
+
+use kernels::memory::{Bytes, Memory};
+use kernels::pages;
+use plan::Node;
+use plan::source::{BufferData, Source};
+use run::Run;
+use run::decode::Scratch;
+
+/// What a run may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The vector instructions that are used.
+    pub isa: Isa,
+    /// Bytes that a thread must have to do, so that waking it pays.
+    pub grain: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            isa: Isa::best(),
+            grain: 256 << 10,
+        }
+    }
+}
+
+/// A program, ready to be run on this CPU.
+pub struct Plan {
+    source: Source,
+    nodes: Vec<Node>,
+    /// For each nest that runs by columns, the columns of threads that ran it.
+    scratch: Vec<Mutex<Vec<Scratch>>>,
+    /// Temporaries of earlier runs.
+    temporaries: Mutex<Vec<Vec<Vec<u8>>>>,
+}
+
+impl Plan {
+    /// Verifies a program and plans it.
+    pub fn new(program: &dlc::Program) -> Result<Plan, PlanError> {
+        program.verify()?;
+        let source = Source::new(program)?;
+        let mut nests = 0;
+        let nodes = plan::nodes(&source, &source.roots, &mut nests);
+        Ok(Plan {
+            source,
+            nodes,
+            scratch: (0..nests).map(|_| Mutex::new(Vec::new())).collect(),
+            temporaries: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Runs the program: the bytes of one array for each input and each output, in the order of the declarations.
+    pub fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        pool: &dyn Pool,
+        options: &Options,
+    ) -> Result<(), RunError> {
+        let data = self.source.inputs().map(|(_, data)| data);
+        self.check("inputs", data, inputs.iter().map(|bytes| bytes.len()))?;
+        let data = self.source.outputs().map(|(_, data)| data);
+        self.check("outputs", data, outputs.iter().map(|bytes| bytes.len()))?;
+        let lock = || {
+            let lock = self.temporaries.lock();
+            lock.unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        let known = lock().pop();
+        let mut temporaries = match known {
+            Some(temporaries) => temporaries,
+            None => self.temporaries()?,
+        };
+        let done = self.run_in(inputs, outputs, &mut temporaries, pool, options);
+        lock().push(temporaries);
+        done
+    }
+
+    /// The kernels that were chosen, one line for each nest.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        plan::describe(&self.source, &self.nodes, 0, &mut |depth, line| {
+            let _ = writeln!(text, "{:depth$}{line}", "", depth = 2 * depth);
+        });
+        text
+    }
+
+    fn check<'a>(
+        &self,
+        what: &'static str,
+        data: impl Iterator<Item = &'a BufferData>,
+        found: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<(), RunError> {
+        let data: Vec<_> = data.collect();
+        if data.len() != found.len() {
+            return Err(RunError::Count {
+                program: self.source.name.clone(),
+                what,
+                expected: data.len(),
+                found: found.len(),
+            });
+        }
+        for (data, found) in data.into_iter().zip(found) {
+            if data.bytes != found {
+                return Err(RunError::Size {
+                    buffer: data.name.clone(),
+                    expected: data.bytes,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn temporaries(&self) -> Result<Vec<Vec<u8>>, RunError> {
+        let buffers = self.source.buffers.iter();
+        buffers
+            .filter(|data| matches!(data.role, Role::Temp(_)))
+            .map(|data| {
+                let mut bytes = Vec::new();
+                let reserved = bytes.try_reserve_exact(data.bytes);
+                reserved.map_err(|_| RunError::Memory {
+                    buffer: data.name.clone(),
+                    bytes: data.bytes,
+                })?;
+                bytes.resize(data.bytes, 0);
+                Ok(bytes)
+            })
+            .collect()
+    }
+
+    fn run_in(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        temporaries: &mut [Vec<u8>],
+        pool: &dyn Pool,
+        options: &Options,
+    ) -> Result<(), RunError> {
+        let (mut inputs, mut outputs) = (inputs.iter(), outputs.iter_mut());
+        let mut temporaries = temporaries.iter_mut();
+        let memory = Memory::new(self.source.buffers.iter().map(|data| {
+            let bytes = match data.role {
+                Role::Input => Bytes::Read(inputs.next().map_or(&[][..], |bytes| bytes)),
+                Role::Output(_) => Bytes::Write(outputs.next().map_or(&mut [][..], |bytes| bytes)),
+                Role::Temp(_) => {
+                    Bytes::Write(temporaries.next().map_or(&mut [][..], Vec::as_mut_slice))
+                }
+            };
+            (data.element, bytes)
+        }));
+        let run = Run {
+            source: &self.source,
+            memory: &memory,
+            pool,
+            options,
+            scratch: &self.scratch,
+        };
+        for (buffer, data) in self.source.buffers.iter().enumerate() {
+            if let Role::Output(_) = data.role {
+                pages::advise(&memory, buffer);
+            }
+            run.start(buffer, data);
+        }
+        let mut registers = run::loops::registers(&self.source.types);
+        run.nodes(&self.nodes, &mut registers)
+    }
+}
+
+impl Run<'_> {
+    /// Gives a buffer its initial value, on as many threads as pay.
+    fn start(&self, buffer: usize, data: &BufferData) {
+        let (Role::Output(init) | Role::Temp(init)) = &data.role else {
+            return;
+        };
+        if *init == Init::Undefined || data.bytes == 0 {
+            return;
+        }
+        // Whole pages, so that each is touched first by one thread.
+        const PAGE: usize = 2 << 20;
+        let tasks = data.bytes.div_ceil(PAGE);
+        let work = |task: usize| {
+            let (first, last) = (task * PAGE, ((task + 1) * PAGE).min(data.bytes));
+            let width = data.element.bytes();
+            // Both stay inside of buffers whose sizes were checked.
+            let _ = match init {
+                Init::Undefined => Ok(()),
+                Init::Splat(value) => {
+                    self.memory.fill(buffer, first / width, last / width, *value)
+                }
+                Init::Copy(from) => {
+                    use cranelift_entity::EntityRef;
+                    self.memory.copy(from.index(), buffer, first, last)
+                }
+            };
+        };
+        match tasks {
+            1 => work(0),
+            tasks => self.pool.run(tasks, &work),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

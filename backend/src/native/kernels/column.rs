@@ -6,7 +6,7 @@
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use hlo2dae_ir::core::{
-    Arith, BinaryOp, CompareOp, ElementType, Operand, Scalar, ScalarType, TypeError, UnaryOp,
+    Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError, UnaryOp,
 };
 
 use super::element::Element;
@@ -73,7 +73,6 @@ macro_rules! with_columns {
         }
     };
 }
-pub(crate) use with_columns;
 
 impl Column {
     /// `n` zeros.

@@ -132,35 +132,60 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// `out[k] = buffer[first + k * stride]`.
-    pub fn strided<T: Element>(
+    /// Rows: `out[k * size + d] = buffer[offsets[k] + d * stride]` for `d < size`; at a negative offset, `fill` if there is one.
+    pub fn gather_rows<T: Element>(
         &self,
         buffer: usize,
-        first: i64,
+        offsets: &[i64],
         stride: i64,
+        size: usize,
+        fill: Option<T>,
         out: &mut [T],
     ) -> Result<(), Outside> {
-        let Some(steps) = out.len().checked_sub(1) else {
+        let (low, high) = span(offsets);
+        let Some(steps) = size.checked_sub(1) else {
             return Ok(());
         };
-        let last = (steps as i64)
-            .checked_mul(stride)
-            .and_then(|distance| first.checked_add(distance))
-            .ok_or(Outside)?;
-        let raw = self.read(buffer, first.min(last), first.max(last), 1)?;
-        let raw = self.typed::<T>(raw)?;
-        if stride == 1 {
-            // SAFETY: the elements lie in the buffer; `out` is borrowed exclusively.
-            unsafe { T::read_many(raw.data.add(first as usize * size_of::<T>()), out) };
+        if offsets.is_empty() || (high < 0 && fill.is_some()) {
+            out.iter_mut().for_each(|v| *v = fill.unwrap_or(*v));
             return Ok(());
         }
-        let mut offset = first;
-        for out in out {
-            // SAFETY: between the first and the last, which lie in the buffer.
-            *out = unsafe { T::read(raw.data.add(offset as usize * size_of::<T>())) };
-            offset = offset.wrapping_add(stride);
+        let reach = (steps as i64).checked_mul(stride).ok_or(Outside)?;
+        let low = if fill.is_some() { low.max(0) } else { low };
+        let first = low.checked_add(reach.min(0)).ok_or(Outside)?;
+        let last = high.checked_add(reach.max(0)).ok_or(Outside)?;
+        let raw = self.typed::<T>(self.read(buffer, first, last, 1)?)?;
+        for (&offset, row) in offsets.iter().zip(out.chunks_exact_mut(size)) {
+            if offset < 0
+                && let Some(fill) = fill
+            {
+                row.fill(fill);
+                continue;
+            }
+            let from = raw.data.wrapping_add(offset as usize * size_of::<T>());
+            if stride == 1 {
+                // SAFETY: the row lies between the first and the last element, which lie in the buffer.
+                unsafe { T::read_many(from, row) };
+            } else {
+                for (d, out) in row.iter_mut().enumerate() {
+                    let at = (d as i64).wrapping_mul(stride) as usize;
+                    // SAFETY: as above.
+                    *out = unsafe { T::read(from.wrapping_add(at.wrapping_mul(size_of::<T>()))) };
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Prefetches rows of `bytes` bytes.
+    pub fn fetch_rows(&self, buffer: usize, offsets: &[i64], bytes: usize) {
+        if let Some(raw) = self.buffers.get(buffer) {
+            let size = raw.element.bytes();
+            for &offset in offsets {
+                let row = raw.data.wrapping_add((offset as usize).wrapping_mul(size));
+                super::accumulate::fetch::<false>(row, bytes.div_ceil(64) + 1);
+            }
+        }
     }
 
     /// `buffer[offsets[k]] = op(buffer[offsets[k]], values[k])`, in order.

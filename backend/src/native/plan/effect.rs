@@ -1,0 +1,409 @@
+//! What is done with decoded lookups: one effect for each combine, and the kernel that does it.
+
+use hashbrown::HashMap;
+use hlo2dae_ir::core::{Arith, BinaryOp, CombineOp, ElementType, Scalar, ScalarType, Span, UnaryOp};
+
+use super::flat::Combine;
+use super::graph::{Def, Graph, Val};
+use super::schedule::{Place, Scheduler};
+use super::source::{BufferNumber, Source};
+use crate::native::kernels::accumulate::{Op, Post, covers};
+
+/// An effect: `buffer[dst] = op(buffer[dst], value)`, for each lookup whose guard is true.
+#[derive(Clone, Debug)]
+pub(crate) struct Effect {
+    pub op: CombineOp,
+    pub buffer: BufferNumber,
+    pub guard: Option<Place>,
+    /// The columns that it takes from the innermost level; the first is `dst`, in elements.
+    pub exports: Vec<(Place, ScalarType)>,
+    pub kernel: Kernel,
+    pub span: Span,
+}
+
+/// How an effect is done. Numbers are those of the exports.
+#[derive(Clone, Debug)]
+pub(crate) enum Kernel {
+    /// One element for each lookup.
+    Scalars { value: usize },
+    /// Rows computed in tiles; `fold` combines all of a row into one element.
+    Rows { program: RowProgram, fold: bool },
+    /// Rows of a table accumulated in registers.
+    Accumulate {
+        op: Op,
+        post: Post,
+        table: Table,
+        scale: Option<usize>,
+        bias: Option<usize>,
+    },
+    /// Rows of a table copied.
+    Copy { table: Table },
+}
+
+/// The rows that a kernel reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub buffer: BufferNumber,
+    /// Where the rows start; -1 for `fill`.
+    pub src: usize,
+    pub fill: Option<Scalar>,
+    pub span: Span,
+}
+
+/// What is computed along a row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowProgram {
+    pub steps: Vec<(RowStep, ScalarType)>,
+    /// The step whose rows are the result.
+    pub result: usize,
+}
+
+/// One step on a tile of rows; steps are numbered.
+#[derive(Clone, Debug)]
+pub(crate) enum RowStep {
+    Load { table: Table, stride: i64 },
+    /// A value of the lookup, along its row.
+    Spread { export: usize },
+    Constant(Scalar),
+    /// The position in the row.
+    Position { begin: i64 },
+    Arith(Arith<usize>),
+}
+
+/// An effect whose exports are values yet.
+pub(crate) struct Draft {
+    pub combine: Combine,
+    pub exports: Vec<Val>,
+    types: Vec<ScalarType>,
+    kernel: Kernel,
+}
+
+impl Draft {
+    /// The effect, once values have places.
+    pub fn finish(self, place: impl Fn(Val) -> Option<Place>) -> Option<Effect> {
+        let exports = self.exports.iter().zip(&self.types);
+        Some(Effect {
+            op: self.combine.op,
+            buffer: self.combine.buffer,
+            guard: match self.combine.guard {
+                None => None,
+                Some(guard) => Some(place(guard)?),
+            },
+            exports: exports
+                .map(|(&val, &ty)| Some((place(val)?, ty)))
+                .collect::<Option<_>>()?,
+            kernel: self.kernel,
+            span: self.combine.span,
+        })
+    }
+}
+
+impl Effect {
+    /// The size of a row that it writes, in elements of which `row` are one.
+    pub fn size(&self, row: usize) -> usize {
+        match self.kernel {
+            Kernel::Scalars { .. } | Kernel::Rows { fold: true, .. } => 1,
+            Kernel::Rows { fold: false, .. } | Kernel::Accumulate { .. } | Kernel::Copy { .. } => {
+                row
+            }
+        }
+    }
+
+    /// The tables that it reads rows of.
+    pub fn tables(&self) -> Vec<&Table> {
+        match &self.kernel {
+            Kernel::Scalars { .. } => Vec::new(),
+            Kernel::Rows { program, .. } => program
+                .steps
+                .iter()
+                .filter_map(|(step, _)| match step {
+                    RowStep::Load { table, .. } => Some(table),
+                    RowStep::Spread { .. }
+                    | RowStep::Constant(_)
+                    | RowStep::Position { .. }
+                    | RowStep::Arith(_) => None,
+                })
+                .collect(),
+            Kernel::Accumulate { table, .. } | Kernel::Copy { table } => vec![table],
+        }
+    }
+
+    /// Bytes of the elements that one position of a row touches; for whole rows, times their size.
+    pub fn bytes(&self, source: &Source) -> usize {
+        let element = |buffer: BufferNumber| {
+            source
+                .buffers
+                .get(buffer)
+                .map_or(0, |data| data.element.bytes())
+        };
+        let tables: usize = self.tables().iter().map(|t| element(t.buffer)).sum();
+        tables + element(self.buffer)
+    }
+
+    /// Name of the kernel, for reports.
+    pub fn name(&self) -> &'static str {
+        match &self.kernel {
+            Kernel::Scalars { .. } => "columns",
+            Kernel::Rows { fold: true, .. } => "row tiles, folded",
+            Kernel::Rows { fold: false, .. } => "row tiles",
+            Kernel::Accumulate { .. } => "accumulate",
+            Kernel::Copy { .. } => "copy",
+        }
+    }
+}
+
+/// Chooses the kernel of a combine; none if its value is not one that rows can be computed of.
+pub(super) fn draft(
+    scheduler: &mut Scheduler,
+    source: &Source,
+    combine: Combine,
+) -> Option<Draft> {
+    let levels = scheduler.levels;
+    let (row_begin, rows) = (scheduler.chain.row_begin, scheduler.chain.row);
+    let mut exports = Exports {
+        graph: &mut scheduler.chain.graph,
+        levels,
+        vals: vec![combine.dst],
+    };
+    let kernel = match combine.stride {
+        None => Kernel::Scalars {
+            value: exports.number(combine.value)?,
+        },
+        Some(stride) => {
+            let fast = match stride {
+                1 => accumulate(&mut exports, source, &combine)
+                    .or_else(|| copy(&mut exports, source, &combine)),
+                _ => None,
+            };
+            match fast {
+                Some(kernel) => kernel,
+                None => {
+                    exports.vals.truncate(1);
+                    let mut program = RowProgram::default();
+                    let mut known = HashMap::new();
+                    let one_unit = rows.is_some();
+                    let result =
+                        exports.row(combine.value, &mut program, &mut known, row_begin, one_unit)?;
+                    program.result = result;
+                    Kernel::Rows {
+                        program,
+                        fold: stride == 0,
+                    }
+                }
+            }
+        }
+    };
+    let types = exports.vals.iter().map(|&v| exports.graph.ty(v)).collect();
+    Some(Draft {
+        exports: exports.vals,
+        types,
+        kernel,
+        combine,
+    })
+}
+
+/// The values that an effect takes from the innermost lookup level.
+struct Exports<'a> {
+    graph: &'a mut Graph,
+    levels: usize,
+    vals: Vec<Val>,
+}
+
+impl Exports<'_> {
+    /// The number of a value among the exports.
+    fn number(&mut self, val: Val) -> Option<usize> {
+        if self.graph.level(val) > self.levels {
+            return None;
+        }
+        if let Some(known) = self.vals.iter().skip(1).position(|&v| v == val) {
+            return Some(known + 1);
+        }
+        self.vals.push(val);
+        Some(self.vals.len() - 1)
+    }
+
+    /// The rows that a value reads, and from one element to the next.
+    fn table(&mut self, val: Val) -> Option<(Table, i64)> {
+        let Def::RowLoad {
+            buffer,
+            base,
+            stride,
+            fill,
+            span,
+        } = self.graph.get(val).def.clone()
+        else {
+            return None;
+        };
+        let src = match fill {
+            None => base,
+            Some((condition, _)) => {
+                let elsewhere = self.graph.index(-1);
+                let src = Arith::Select(condition, base, elsewhere);
+                self.graph.arith(src, ScalarType::Index)
+            }
+        };
+        let table = Table {
+            buffer,
+            src: self.number(src)?,
+            fill: fill.map(|(_, value)| value),
+            span,
+        };
+        Some((table, stride))
+    }
+
+    /// The step that computes a value along the row. Recursion is as deep as the expression of one case.
+    fn row(
+        &mut self,
+        val: Val,
+        program: &mut RowProgram,
+        known: &mut HashMap<Val, usize>,
+        begin: i64,
+        one_unit: bool,
+    ) -> Option<usize> {
+        if let Some(&step) = known.get(&val) {
+            return Some(step);
+        }
+        let data = self.graph.get(val).clone();
+        let step = if let Some(value) = self.graph.as_constant(val) {
+            RowStep::Constant(value)
+        } else if data.level <= self.levels {
+            RowStep::Spread {
+                export: self.number(val)?,
+            }
+        } else {
+            match data.def {
+                Def::RowLoad { .. } => {
+                    let (table, stride) = self.table(val)?;
+                    RowStep::Load { table, stride }
+                }
+                Def::RowPosition(_) if one_unit => RowStep::Position { begin },
+                Def::Arith(arith) => {
+                    let arith = arith
+                        .try_map(|&v| self.row(v, program, known, begin, one_unit).ok_or(()))
+                        .ok()?;
+                    RowStep::Arith(arith)
+                }
+                Def::Outer(_)
+                | Def::Position(_)
+                | Def::RowPosition(_)
+                | Def::Load { .. }
+                | Def::Old { .. } => return None,
+            }
+        };
+        program.steps.push((step, data.ty));
+        known.insert(val, program.steps.len() - 1);
+        Some(program.steps.len() - 1)
+    }
+
+    /// `x`, or what is converted to it.
+    fn widened(&self, val: Val) -> Val {
+        match self.graph.get(val).def {
+            Def::Arith(Arith::Convert(from, to)) if to == F32 => from,
+            _ => val,
+        }
+    }
+
+    fn is_row(&self, val: Val) -> bool {
+        self.graph.level(val) > self.levels
+    }
+
+    /// The operand along the row and the other one, of an operation that commutes.
+    fn sides(&self, a: Val, b: Val) -> Option<(Val, Val)> {
+        match (self.is_row(a), self.is_row(b)) {
+            (true, false) => Some((a, b)),
+            (false, true) => Some((b, a)),
+            (true, true) | (false, false) => None,
+        }
+    }
+}
+
+const F32: ScalarType = ScalarType::Element(ElementType::F32);
+
+/// Rows of a table, perhaps converted, scaled and shifted, accumulated into rows of `f32`.
+fn accumulate(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> Option<Kernel> {
+    let op = match combine.op {
+        CombineOp::Add => Op::Add,
+        CombineOp::Min => Op::Min,
+        CombineOp::Max => Op::Max,
+        CombineOp::Mul
+        | CombineOp::And
+        | CombineOp::Or
+        | CombineOp::Xor
+        | CombineOp::Sub
+        | CombineOp::Replace => return None,
+    };
+    let value = combine.value;
+    if source.buffers.get(combine.buffer)?.element != ElementType::F32
+        || exports.graph.ty(value) != F32
+    {
+        return None;
+    }
+    let outermost = exports.graph.get(value).def.clone();
+    let (post, row, scale, bias) = match outermost {
+        Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) => {
+            let (row, scale) = exports.sides(a, b)?;
+            match exports.graph.get(row).def.clone() {
+                Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
+                    let (row, bias) = exports.sides(a, b)?;
+                    (Post::BiasScale, row, Some(scale), Some(bias))
+                }
+                // To subtract is to add the negative, to the bit.
+                Def::Arith(Arith::Binary(BinaryOp::Sub, row, bias))
+                    if exports.is_row(row) && !exports.is_row(bias) =>
+                {
+                    let bias = Arith::Unary(UnaryOp::Neg, bias);
+                    let bias = exports.graph.arith(bias, F32);
+                    (Post::BiasScale, row, Some(scale), Some(bias))
+                }
+                _ => (Post::Scale, row, Some(scale), None),
+            }
+        }
+        Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
+            let (product, bias) = exports.sides(a, b)?;
+            let Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) =
+                exports.graph.get(product).def.clone()
+            else {
+                return None;
+            };
+            let (row, scale) = exports.sides(a, b)?;
+            (Post::ScaleBias, row, Some(scale), Some(bias))
+        }
+        _ => (Post::Plain, value, None, None),
+    };
+    let row = exports.widened(row);
+    let (table, stride) = exports.table(row)?;
+    let element = source.buffers.get(table.buffer)?.element;
+    if stride != 1 || !covers(element, op, post) || table.buffer == combine.buffer {
+        return None;
+    }
+    let scale = match scale {
+        None => None,
+        Some(scale) => Some(exports.number(scale)?),
+    };
+    let bias = match bias {
+        None => None,
+        Some(bias) => Some(exports.number(bias)?),
+    };
+    Some(Kernel::Accumulate {
+        op,
+        post,
+        table,
+        scale,
+        bias,
+    })
+}
+
+/// Rows of a table in place of what was there.
+fn copy(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> Option<Kernel> {
+    if combine.op != CombineOp::Replace {
+        return None;
+    }
+    exports.vals.truncate(1);
+    let (table, stride) = exports.table(combine.value)?;
+    let (from, to) = (
+        source.buffers.get(table.buffer)?,
+        source.buffers.get(combine.buffer)?,
+    );
+    (stride == 1 && from.element == to.element && table.buffer != combine.buffer)
+        .then_some(Kernel::Copy { table })
+}

@@ -1,0 +1,709 @@
+//! Nests that run by columns: a chain of units, of which the inner ones are a row.
+//!
+//! The units of the chain but for the innermost dense ones, the *row*, are flattened to one sequence of lookups, which is decoded in blocks:
+//! each stream is a column. What the cases do becomes effects, `buffer[dst] = op(buffer[dst], value)`, on whole rows or, without a
+//! row, on elements. That is possible when
+//!
+//! * code stands in the innermost unit only, or before the row (where it computes what is the same for the row);
+//! * a buffer that is written is not read, but for the old value of the one combine into it, and for temporaries of rank 0
+//!   that hand a value from before the row into it, which become values;
+//! * indices along the row are multiples of its position.
+//!
+//! As many units as possible are taken as row, none of them if need be. What does not fit at all is run by [`crate::native::run`]
+//! as loops, one value at a time.
+
+use hashbrown::HashMap;
+use hlo2dae_ir::core::{Arith, BinaryOp, CombineOp, Scalar, ScalarType, Span, UnaryOp};
+use hlo2dae_ir::dlc::Event;
+
+use super::graph::{ANY, Def, Graph, Val};
+use super::schedule::{Flat, schedule};
+use super::source::{Bound, BufferNumber, Instruction, Op, Reg, Source, Unit};
+
+/// A combine for each lookup, before it is scheduled.
+#[derive(Clone, Debug)]
+pub(crate) struct Combine {
+    pub op: CombineOp,
+    pub buffer: BufferNumber,
+    /// Where the row starts, in elements.
+    pub dst: Val,
+    /// For each dimension of the buffer, the index at which the row starts, and the last row position's multiple of it.
+    pub indices: Vec<(Val, i128)>,
+    /// Elements from one row position to the next: 1, or 0 for a reduction; no row, no value.
+    pub stride: Option<i64>,
+    pub value: Val,
+    pub guard: Option<Val>,
+    pub span: Span,
+}
+
+/// An index that must be inside whenever the guard is true.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub val: Val,
+    pub low: i64,
+    pub high: i64,
+    pub guard: Option<Val>,
+    pub level: usize,
+    pub buffer: BufferNumber,
+    pub span: Span,
+}
+
+/// A lookup unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Positions {
+    pub begin: End,
+    pub end: End,
+    pub step: i64,
+}
+
+/// A bound of a lookup unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Constant(i64),
+    Val(Val),
+}
+
+/// A chain of units as values and combines.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub graph: Graph,
+    /// The lookup units, at least one.
+    pub positions: Vec<Positions>,
+    /// Elements of a row; none without a row.
+    pub row: Option<i64>,
+    /// The first position of a row of one unit.
+    pub row_begin: i64,
+    pub combines: Vec<Combine>,
+    pub checks: Vec<Check>,
+}
+
+/// The chain that starts at a unit, scheduled, if it can run by columns.
+pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
+    let mut units = vec![unit];
+    let mut last = unit;
+    while let [child] = last.children.as_slice() {
+        units.push(child);
+        last = child;
+    }
+    if !last.children.is_empty() {
+        return None;
+    }
+    let rows = units.iter().rev().take_while(|unit| extent(unit).is_some_and(|n| n > 0));
+    let most = rows.count();
+    (0..=most).rev().find_map(|rows| {
+        let elements = units
+            .iter()
+            .rev()
+            .take(rows)
+            .try_fold(1i64, |n, unit| n.checked_mul(extent(unit)?))?;
+        // A row of one element is a lookup.
+        if rows > 0 && elements < 2 {
+            return None;
+        }
+        let chain = Builder::new(source, &units, rows, elements).build()?;
+        schedule(source, chain)
+    })
+}
+
+/// Positions of a dense unit of step 1.
+fn extent(unit: &Unit) -> Option<i64> {
+    match (unit.begin, unit.end, unit.step) {
+        (Bound::Constant(begin), Bound::Constant(end), 1) => {
+            Some(end.checked_sub(begin)?.max(0))
+        }
+        _ => None,
+    }
+}
+
+/// Where code stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Once for a lookup, before the row.
+    Before,
+    /// At each position of the row; without a row, once for a lookup.
+    Body,
+}
+
+struct Builder<'a> {
+    source: &'a Source,
+    /// The lookup units.
+    lookups: &'a [&'a Unit],
+    /// The units of the row.
+    rows: &'a [&'a Unit],
+    elements: i64,
+    /// Level of the innermost lookup unit.
+    levels: usize,
+    graph: Graph,
+    registers: HashMap<Reg, Val>,
+    written: Vec<BufferNumber>,
+    /// What a temporary of rank 0 holds from before the row on, and how often it was read.
+    forwarded: HashMap<BufferNumber, (Val, usize)>,
+    combines: Vec<Combine>,
+    checks: Vec<Check>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(source: &'a Source, units: &'a [&'a Unit], rows: usize, elements: i64) -> Builder<'a> {
+        let (lookups, rows) = units.split_at(units.len() - rows);
+        let mut written = Vec::new();
+        for unit in units {
+            for event in Event::ALL {
+                stores(unit.on(event), &mut written);
+            }
+        }
+        Builder {
+            source,
+            lookups,
+            rows,
+            elements,
+            levels: lookups.len().max(1),
+            graph: Graph::default(),
+            registers: HashMap::new(),
+            written,
+            forwarded: HashMap::new(),
+            combines: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    fn row_level(&self) -> usize {
+        self.levels + 1
+    }
+
+    fn build(mut self) -> Option<Chain> {
+        let mut positions = Vec::new();
+        for (n, unit) in self.lookups.iter().enumerate() {
+            let level = n + 1;
+            let begin = self.end(unit.begin);
+            let end = self.end(unit.end);
+            let low = self.end_range(begin).0;
+            let high = (self.end_range(end).1 - 1).max(low);
+            positions.push(Positions {
+                begin,
+                end,
+                step: unit.step,
+            });
+            self.streams(unit, Def::Position(level), level, (low, high))?;
+        }
+        if positions.is_empty() {
+            positions.push(Positions {
+                begin: End::Constant(0),
+                end: End::Constant(1),
+                step: 1,
+            });
+        }
+        self.code()?;
+        if self
+            .combines
+            .iter()
+            .any(|combine| self.reads_old(combine))
+        {
+            return None;
+        }
+        // What a temporary handed on is a value; nobody else looks at it.
+        let (source, forwarded) = (self.source, &self.forwarded);
+        self.combines.retain(|combine| {
+            forwarded
+                .get(&combine.buffer)
+                .is_none_or(|&(_, reads)| source.loads.get(combine.buffer) != Some(&reads))
+        });
+        let mut buffers: Vec<_> = self.combines.iter().map(|c| c.buffer).collect();
+        buffers.sort_unstable();
+        if buffers.windows(2).any(|pair| pair.first() == pair.last()) {
+            return None;
+        }
+        Some(Chain {
+            graph: self.graph,
+            positions,
+            row: (!self.rows.is_empty()).then_some(self.elements),
+            row_begin: match self.rows {
+                [unit] => constant(unit.begin)?,
+                _ => 0,
+            },
+            combines: self.combines,
+            checks: self.checks,
+        })
+    }
+
+    /// Defines the streams of a unit.
+    fn streams(
+        &mut self,
+        unit: &Unit,
+        position: Def,
+        level: usize,
+        range: (i128, i128),
+    ) -> Option<()> {
+        for (reg, op, span) in &unit.streams {
+            let val = match op {
+                Op::Position => {
+                    self.graph
+                        .add(position.clone(), ScalarType::Index, level, range)
+                }
+                Op::Arith(arith) => self.arith(arith, *reg)?,
+                Op::Load { buffer, indices } => {
+                    let indices = self.vals(indices);
+                    self.load(*buffer, &indices, None, level, *span)?
+                }
+            };
+            self.registers.insert(*reg, val);
+        }
+        Some(())
+    }
+
+    /// The units of the row, and all code.
+    fn code(&mut self) -> Option<()> {
+        let (lookups, rows) = (self.lookups, self.rows);
+        for (n, unit) in rows.iter().enumerate() {
+            let (begin, extent) = (constant(unit.begin)?, extent(unit)?);
+            let range = (i128::from(begin), i128::from(begin) + i128::from(extent) - 1);
+            let level = self.row_level();
+            self.streams(unit, Def::RowPosition(n), level, range)?;
+        }
+        let units = lookups.len() + rows.len();
+        for (n, unit) in lookups.iter().chain(rows).enumerate() {
+            for event in Event::ALL {
+                let code = unit.on(event);
+                if code.is_empty() {
+                    continue;
+                }
+                let before_row = !rows.is_empty();
+                let phase = match event {
+                    Event::Iterate if n + 1 == units => Phase::Body,
+                    Event::Iterate if before_row && n + 1 == lookups.len() => Phase::Before,
+                    Event::Begin if before_row && n == lookups.len() => Phase::Before,
+                    Event::Begin | Event::Iterate | Event::End => return None,
+                };
+                self.block(code, None, phase)?;
+            }
+        }
+        Some(())
+    }
+
+    fn block(
+        &mut self,
+        code: &[Instruction],
+        guard: Option<Val>,
+        phase: Phase,
+    ) -> Option<()> {
+        let level = match phase {
+            Phase::Body if !self.rows.is_empty() => self.row_level(),
+            Phase::Body | Phase::Before => self.levels,
+        };
+        for instruction in code {
+            match instruction {
+                Instruction::Let(reg, op, span) => {
+                    let val = match op {
+                        Op::Position => return None,
+                        Op::Arith(arith) => self.arith(arith, *reg)?,
+                        Op::Load { buffer, indices } => {
+                            let indices = self.vals(indices);
+                            if self.written.contains(buffer) {
+                                self.read_written(*buffer, indices, level)
+                            } else {
+                                self.load(*buffer, &indices, guard, level, *span)?
+                            }
+                        }
+                    };
+                    self.registers.insert(*reg, val);
+                }
+                Instruction::Store {
+                    buffer,
+                    indices,
+                    value,
+                    span,
+                } => {
+                    let indices = self.vals(indices);
+                    let value = self.val(*value);
+                    self.store(*buffer, &indices, value, guard, phase, *span)?;
+                }
+                Instruction::If {
+                    condition,
+                    then,
+                    otherwise,
+                } => {
+                    let condition = self.val(*condition);
+                    if self.graph.level(condition) > self.levels {
+                        return None;
+                    }
+                    let both = self.and(guard, condition);
+                    self.block(then, Some(both), phase)?;
+                    if !otherwise.is_empty() {
+                        let not = self
+                            .graph
+                            .arith(Arith::Unary(UnaryOp::Not, condition), ScalarType::BOOL);
+                        let both = self.and(guard, not);
+                        self.block(otherwise, Some(both), phase)?;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn and(&mut self, guard: Option<Val>, condition: Val) -> Val {
+        match guard {
+            None => condition,
+            Some(guard) => self.graph.arith(
+                Arith::Binary(BinaryOp::And, guard, condition),
+                ScalarType::BOOL,
+            ),
+        }
+    }
+
+    /// The value of a register; one of the loops around if the chain does not define it.
+    fn val(&mut self, reg: Reg) -> Val {
+        if let Some(&val) = self.registers.get(&reg) {
+            return val;
+        }
+        let ty = self.source.types.get(reg).copied();
+        let val = self
+            .graph
+            .add(Def::Outer(reg), ty.unwrap_or(ScalarType::Index), 0, ANY);
+        self.registers.insert(reg, val);
+        val
+    }
+
+    fn vals(&mut self, registers: &[Reg]) -> Vec<Val> {
+        registers.iter().map(|&reg| self.val(reg)).collect()
+    }
+
+    fn end(&mut self, bound: Bound) -> End {
+        match bound {
+            Bound::Constant(value) => End::Constant(value),
+            Bound::Reg(reg) => End::Val(self.val(reg)),
+        }
+    }
+
+    fn end_range(&self, end: End) -> (i128, i128) {
+        match end {
+            End::Constant(value) => (value.into(), value.into()),
+            End::Val(val) => self.graph.get(val).range,
+        }
+    }
+
+    fn arith(&mut self, arith: &Arith<Reg>, reg: Reg) -> Option<Val> {
+        let arith = arith.map(|&reg| self.val(reg));
+        let ty = *self.source.types.get(reg)?;
+        if let Arith::Select(condition, on_true, on_false) = arith
+            && self.graph.level(condition) <= self.levels
+        {
+            if let Some(filled) = self.filled(condition, on_true, on_false) {
+                return Some(filled);
+            }
+            if self.graph.as_constant(on_true).is_some() {
+                let not = Arith::Unary(UnaryOp::Not, condition);
+                let not = self.graph.arith(not, ScalarType::BOOL);
+                if let Some(filled) = self.filled(not, on_false, on_true) {
+                    return Some(filled);
+                }
+            }
+        }
+        Some(self.graph.arith(arith, ty))
+    }
+
+    /// `select condition, row, constant` as a row that is the constant where the condition is false.
+    fn filled(&mut self, condition: Val, row: Val, constant: Val) -> Option<Val> {
+        let value = self.graph.as_constant(constant)?;
+        let data = self.graph.get(row).clone();
+        let Def::RowLoad {
+            buffer,
+            base,
+            stride,
+            fill: None,
+            span,
+        } = data.def
+        else {
+            return None;
+        };
+        let def = Def::RowLoad {
+            buffer,
+            base,
+            stride,
+            fill: Some((condition, value)),
+            span,
+        };
+        Some(self.graph.add(def, data.ty, data.level, ANY))
+    }
+
+    /// A load from a buffer that the chain writes.
+    fn read_written(&mut self, buffer: BufferNumber, indices: Vec<Val>, level: usize) -> Val {
+        if let Some((value, reads)) = self.forwarded.get_mut(&buffer) {
+            *reads += 1;
+            return *value;
+        }
+        let ty = self.source.buffers[buffer].element.into();
+        self.graph
+            .add(Def::Old { buffer, indices }, ty, level, ANY)
+    }
+
+    /// Where indices point to: the start of the row, in elements; elements from one row position to the next; each index at
+    /// the start of the row, and what the last position adds to it.
+    fn place(
+        &mut self,
+        buffer: BufferNumber,
+        indices: &[Val],
+        guard: Option<Val>,
+        level: usize,
+        span: Span,
+    ) -> Option<(Val, i64, Vec<(Val, i128)>)> {
+        let (rows, row_level) = (self.rows.len(), self.row_level());
+        let data = self.source.buffers.get(buffer)?;
+        let mut factors = vec![0i64; rows];
+        let mut offset = self.graph.index(0);
+        let mut starts = Vec::new();
+        for ((&index, &stride), &dim) in indices.iter().zip(&data.strides).zip(&data.dims) {
+            let affine = self.graph.affine(index, rows, row_level)?;
+            // The base is where all row positions are 0; rows may begin elsewhere.
+            let mut start = affine.base;
+            let (mut lowest, mut highest) = (0i128, 0i128);
+            for ((&factor, unit), total) in affine.factors.iter().zip(self.rows).zip(&mut factors) {
+                *total = total.checked_add(factor.checked_mul(stride)?)?;
+                let (begin, extent) = (constant(unit.begin)?, extent(unit)?);
+                if begin != 0 && factor != 0 {
+                    let shift = self.graph.index(begin.checked_mul(factor)?);
+                    start = self.graph.arith(
+                        Arith::Binary(BinaryOp::Add, start, shift),
+                        ScalarType::Index,
+                    );
+                }
+                let reach = i128::from(factor) * i128::from(extent - 1);
+                lowest += reach.min(0);
+                highest += reach.max(0);
+            }
+            self.bound(
+                buffer,
+                start,
+                (-lowest, i128::from(dim) - 1 - highest),
+                guard,
+                level,
+                span,
+            )?;
+            starts.push((start, highest - lowest));
+            let by = self.graph.index(stride);
+            let scaled = Arith::Binary(BinaryOp::Mul, start, by);
+            let scaled = self.graph.arith(scaled, ScalarType::Index);
+            let sum = Arith::Binary(BinaryOp::Add, offset, scaled);
+            offset = self.graph.arith(sum, ScalarType::Index);
+        }
+        // The units of the row are one if each steps over what those inside of it cover.
+        let stride = factors.last().copied().unwrap_or(0);
+        let mut expected = stride;
+        for (&factor, unit) in factors.iter().zip(self.rows).rev() {
+            let extent = extent(unit)?;
+            if factor != expected && extent != 1 {
+                return None;
+            }
+            expected = expected.checked_mul(extent)?;
+        }
+        Some((offset, stride, starts))
+    }
+
+    /// Sees to it that an index is inside of `low..=high`: it is known to be, or it is checked.
+    fn bound(
+        &mut self,
+        buffer: BufferNumber,
+        val: Val,
+        (low, high): (i128, i128),
+        guard: Option<Val>,
+        level: usize,
+        span: Span,
+    ) -> Option<()> {
+        let inside = |(least, most): (i128, i128)| low <= least && most <= high;
+        if inside(self.graph.get(val).range) || inside(self.graph.guarded(val, guard)) {
+            return Some(());
+        }
+        let level = level.min(self.levels);
+        let guard_level = guard.map_or(0, |guard| self.graph.level(guard));
+        self.checks.push(Check {
+            val,
+            low: i64::try_from(low).ok()?,
+            high: i64::try_from(high.max(-1)).ok()?,
+            guard,
+            level: level.max(self.graph.level(val)).max(guard_level),
+            buffer,
+            span,
+        });
+        Some(())
+    }
+
+    fn load(
+        &mut self,
+        buffer: BufferNumber,
+        indices: &[Val],
+        guard: Option<Val>,
+        level: usize,
+        span: Span,
+    ) -> Option<Val> {
+        let checks = self.checks.len();
+        let (offset, stride, starts) = self.place(buffer, indices, guard, level, span)?;
+        let data = self.source.buffers.get(buffer)?;
+        let ty: ScalarType = data.element.into();
+        let range = match Scalar::range(ty) {
+            (low, high) if ty.is_integer() => {
+                (low.as_integer().unwrap_or(ANY.0), high.as_integer().unwrap_or(ANY.1))
+            }
+            _ => ANY,
+        };
+        let along_row = stride != 0 || starts.iter().any(|&(_, reach)| reach != 0);
+        if along_row {
+            let def = Def::RowLoad {
+                buffer,
+                base: offset,
+                stride,
+                fill: None,
+                span,
+            };
+            return Some(self.graph.add(def, ty, self.row_level(), range));
+        }
+        let always = starts
+            .iter()
+            .zip(&data.dims)
+            .all(|(&(start, _), &dim)| {
+                let (low, high) = self.graph.get(start).range;
+                0 <= low && high < i128::from(dim)
+            });
+        let mut at = self.graph.level(offset);
+        let guard = guard.filter(|_| !always);
+        if let Some(guard) = guard {
+            if data.len() == 0 {
+                return None;
+            }
+            at = at.max(self.graph.level(guard));
+        }
+        // What may fail is not done earlier than in the program.
+        if self.checks.len() > checks {
+            at = at.max(level.min(self.levels));
+        }
+        let offset = match guard {
+            None => offset,
+            Some(guard) => {
+                let zero = self.graph.index(0);
+                let safe = Arith::Select(guard, offset, zero);
+                self.graph.arith(safe, ScalarType::Index)
+            }
+        };
+        let def = Def::Load {
+            buffer,
+            offset,
+            guard,
+            span,
+        };
+        Some(self.graph.add(def, ty, at, range))
+    }
+
+    fn store(
+        &mut self,
+        buffer: BufferNumber,
+        indices: &[Val],
+        value: Val,
+        guard: Option<Val>,
+        phase: Phase,
+        span: Span,
+    ) -> Option<()> {
+        let rows = phase == Phase::Body && !self.rows.is_empty();
+        if self.source.buffers.get(buffer)?.dims.is_empty() {
+            if phase == Phase::Before && guard.is_none() {
+                let reads = self.forwarded.get(&buffer).map_or(0, |&(_, reads)| reads);
+                self.forwarded.insert(buffer, (value, reads));
+                // Only the last store before the row counts.
+                self.combines.retain(|combine| combine.buffer != buffer);
+            } else if self.forwarded.contains_key(&buffer) {
+                return None;
+            }
+        }
+        let level = if rows { self.row_level() } else { self.levels };
+        let (dst, stride, starts) = self.place(buffer, indices, guard, level, span)?;
+        if rows && stride != 0 && stride != 1 {
+            return None;
+        }
+        let old = Def::Old {
+            buffer,
+            indices: indices.to_vec(),
+        };
+        let is_old = |val: Val| self.graph.get(val).def == old;
+        let (op, value) = match self.graph.get(value).def {
+            Def::Arith(Arith::Binary(op, a, b)) if is_old(a) => (combine(op)?, b),
+            Def::Arith(Arith::Binary(op, a, b))
+                if is_old(b) && !matches!(op, BinaryOp::Sub) =>
+            {
+                (combine(op)?, a)
+            }
+            _ => (CombineOp::Replace, value),
+        };
+        self.combines.push(Combine {
+            op,
+            buffer,
+            dst,
+            indices: starts,
+            stride: rows.then_some(stride),
+            value,
+            guard,
+            span,
+        });
+        Some(())
+    }
+
+    /// Whether a combine needs an old value beside its own.
+    fn reads_old(&self, combine: &Combine) -> bool {
+        let mut left: Vec<Val> = vec![combine.value, combine.dst];
+        left.extend(combine.guard);
+        let mut seen = vec![false; self.graph.vals.len()];
+        while let Some(val) = left.pop() {
+            match seen.get_mut(val.0) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            if matches!(self.graph.get(val).def, Def::Old { .. }) {
+                return true;
+            }
+            left.extend(self.graph.operands(val));
+        }
+        false
+    }
+}
+
+/// The combine that a binary operation on the old value is.
+fn combine(op: BinaryOp) -> Option<CombineOp> {
+    Some(match op {
+        BinaryOp::Add => CombineOp::Add,
+        BinaryOp::Sub => CombineOp::Sub,
+        BinaryOp::Mul => CombineOp::Mul,
+        BinaryOp::Min => CombineOp::Min,
+        BinaryOp::Max => CombineOp::Max,
+        BinaryOp::And => CombineOp::And,
+        BinaryOp::Or => CombineOp::Or,
+        BinaryOp::Xor => CombineOp::Xor,
+        BinaryOp::Div
+        | BinaryOp::Rem
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::Shl
+        | BinaryOp::ShrArithmetic
+        | BinaryOp::ShrLogical => return None,
+    })
+}
+
+fn constant(bound: Bound) -> Option<i64> {
+    match bound {
+        Bound::Constant(value) => Some(value),
+        Bound::Reg(_) => None,
+    }
+}
+
+/// The buffers that code writes.
+fn stores(code: &[Instruction], written: &mut Vec<BufferNumber>) {
+    for instruction in code {
+        match instruction {
+            Instruction::Let(..) => {}
+            Instruction::Store { buffer, .. } => written.push(*buffer),
+            Instruction::If {
+                condition: _,
+                then,
+                otherwise,
+            } => {
+                stores(then, written);
+                stores(otherwise, written);
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! From a DLC program to what the engine runs.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`source`] | DLC as one tree of units and code |
+//! | [`graph`] | values, their levels and ranges |
+//! | [`flat`] | a chain of units as lookups, rows and combines |
+//! | [`effect`] | the kernel of each combine |
+//! | [`schedule`] | the order of it all |
+
+pub(crate) mod effect;
+pub(crate) mod flat;
+pub(crate) mod graph;
+pub(crate) mod schedule;
+pub(crate) mod source;
+
+use schedule::Flat;
+use source::{Source, Unit};
+
+/// A part of the program.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    /// By columns.
+    Flat(Box<Flat>),
+    /// One position after the other; the unit's children are the nodes.
+    Loop(Box<Unit>, Vec<Node>),
+}
+
+/// The parts of the program, in order; nests that run by columns are numbered from `nests` on. Recursion is as deep as units nest,
+/// which the verifier bounds.
+pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<Node> {
+    units
+        .iter()
+        .map(|unit| match flat::flat(source, unit) {
+            Some(flat) => {
+                let number = *nests;
+                *nests += 1;
+                Node::Flat(Box::new(Flat { number, ..flat }))
+            }
+            None => {
+                let children = nodes(source, &unit.children, nests);
+                let unit = Unit {
+                    children: Vec::new(),
+                    ..unit.clone()
+                };
+                Node::Loop(Box::new(unit), children)
+            }
+        })
+        .collect()
+}
+
+/// Tells one line for each part and effect, with its depth.
+pub(crate) fn describe(
+    source: &Source,
+    nodes: &[Node],
+    depth: usize,
+    tell: &mut impl FnMut(usize, &str),
+) {
+    for node in nodes {
+        match node {
+            Node::Flat(flat) => {
+                let levels = flat.levels.len();
+                let row = flat.row;
+                tell(depth, &format!("lookups of {levels} levels, rows of {row}"));
+                for effect in &flat.effects {
+                    let buffer = source.buffers.get(effect.buffer);
+                    let name = buffer.map_or("?", |data| data.name.as_str());
+                    let (op, kernel) = (effect.op, effect.name());
+                    tell(depth + 1, &format!("{op} into %{name}: {kernel}"));
+                }
+            }
+            Node::Loop(_, children) => {
+                tell(depth, "loop");
+                describe(source, children, depth + 1, tell);
+            }
+        }
+    }
+}

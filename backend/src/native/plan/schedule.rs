@@ -1,0 +1,387 @@
+//! A chain in the order in which it runs: for each lookup level its steps on columns, then the effects.
+
+use hashbrown::{HashMap, HashSet};
+use hlo2dae_ir::core::{Arith, BinaryOp, Scalar, ScalarType, Span};
+
+use super::effect::{self, Effect};
+use super::flat::{Chain, Check, End};
+use super::graph::{ANY, Def, Val};
+use super::source::{BufferNumber, Reg, Source};
+
+/// Where a value is when a level's steps run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    Constant(Scalar),
+    /// The same for all lookups.
+    Uniform(usize),
+    /// A column of the level.
+    Column(usize),
+}
+
+/// What a value that is the same for all lookups is.
+#[derive(Clone, Debug)]
+pub(crate) enum Uniform {
+    Outer(Reg),
+    Arith(Arith<Place>),
+    Load {
+        buffer: BufferNumber,
+        offset: Place,
+        span: Span,
+    },
+}
+
+/// One step on columns.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// The positions of the level's unit.
+    Position { to: usize },
+    /// A column of the level around, for each position inside.
+    Pick { from: usize, to: usize },
+    Arith { arith: Arith<Place>, to: usize },
+    Load {
+        buffer: BufferNumber,
+        offset: Place,
+        to: usize,
+        span: Span,
+    },
+    Check {
+        val: Place,
+        low: i64,
+        high: i64,
+        guard: Option<Place>,
+        buffer: BufferNumber,
+        span: Span,
+    },
+}
+
+/// A lookup level.
+#[derive(Clone, Debug)]
+pub(crate) struct Level {
+    /// First position and the one behind the last: places of the level around.
+    pub begin: Place,
+    pub end: Place,
+    pub step: i64,
+    /// Types of the columns.
+    pub columns: Vec<ScalarType>,
+    pub steps: Vec<Step>,
+}
+
+/// A nest that runs by columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Flat {
+    /// Which of the program's nests it is.
+    pub number: usize,
+    pub uniforms: Vec<Uniform>,
+    pub levels: Vec<Level>,
+    pub effects: Vec<Effect>,
+    /// Elements of a row; 1 without rows.
+    pub row: usize,
+    /// Whether different positions of the outermost level write different elements.
+    pub outer: bool,
+    /// Whether lookups whose destinations differ write different elements.
+    pub apart: bool,
+    /// Whether all effects are on rows, so that the row can be divided.
+    pub columns: bool,
+    /// Bytes that one lookup touches, about.
+    pub bytes: usize,
+}
+
+/// Schedules a chain; none if it does nothing or lost something.
+pub(crate) fn schedule(source: &Source, chain: Chain) -> Option<Flat> {
+    let mut scheduler = Scheduler {
+        levels: chain.positions.len(),
+        chain,
+        uniforms: Vec::new(),
+        uniform_of: HashMap::new(),
+    };
+    scheduler.run(source)
+}
+
+pub(super) struct Scheduler {
+    pub(super) chain: Chain,
+    pub(super) levels: usize,
+    uniforms: Vec<Uniform>,
+    uniform_of: HashMap<Val, usize>,
+}
+
+impl Scheduler {
+    fn run(&mut self, source: &Source) -> Option<Flat> {
+        let combines = self.chain.combines.clone();
+        let drafts: Vec<effect::Draft> = combines
+            .into_iter()
+            .map(|combine| effect::draft(self, source, combine))
+            .collect::<Option<_>>()?;
+        // What has to be there at the innermost level.
+        let levels = self.levels;
+        let mut need: Vec<Vec<Val>> = vec![Vec::new(); levels + 1];
+        for draft in &drafts {
+            need[levels].extend(draft.exports.iter().copied());
+            need[levels].extend(draft.combine.guard);
+        }
+        for check in &self.chain.checks {
+            need.get_mut(check.level)?.push(check.val);
+            need.get_mut(check.level)?.extend(check.guard);
+        }
+        for (around, positions) in self.chain.positions.iter().enumerate() {
+            for end in [positions.begin, positions.end] {
+                if let End::Val(val) = end {
+                    need[around].push(val);
+                }
+            }
+        }
+        // From the innermost level outwards: what is computed there, and what it takes from further out.
+        let mut imports: Vec<HashSet<Val>> = vec![HashSet::new(); levels + 1];
+        let mut computed: Vec<HashSet<Val>> = vec![HashSet::new(); levels + 1];
+        for level in (0..=levels).rev() {
+            let mut left = std::mem::take(&mut need[level]);
+            while let Some(val) = left.pop() {
+                let at = self.chain.graph.level(val);
+                if at > level {
+                    return None;
+                }
+                if at < level {
+                    if at > 0 {
+                        if imports[level].insert(val) {
+                            need[level - 1].push(val);
+                        }
+                    } else {
+                        need[0].push(val);
+                    }
+                } else if computed[level].insert(val) {
+                    left.extend(self.chain.graph.operands(val));
+                }
+            }
+        }
+        self.uniform(&computed[0])?;
+        let mut places: HashMap<Val, Place> = HashMap::new();
+        let mut done = Vec::new();
+        for level in 1..=levels {
+            let positions = self.chain.positions.get(level - 1)?.clone();
+            let (begin, end) = (
+                self.end(positions.begin, &places)?,
+                self.end(positions.end, &places)?,
+            );
+            let (next, columns, steps) =
+                self.level(level, &imports[level], &computed[level], &places)?;
+            places = next;
+            done.push(Level {
+                begin,
+                end,
+                step: positions.step,
+                columns,
+                steps,
+            });
+        }
+        let effects: Vec<Effect> = drafts
+            .into_iter()
+            .map(|draft| draft.finish(|val| self.place(val, &places)))
+            .collect::<Option<_>>()?;
+        let row = usize::try_from(self.chain.row.unwrap_or(1)).ok()?;
+        let strided = |c: &super::flat::Combine| c.stride == Some(1);
+        let apart = self.chain.combines.iter().all(|c| self.is_apart(source, c, row));
+        Some(Flat {
+            number: 0,
+            uniforms: std::mem::take(&mut self.uniforms),
+            levels: done,
+            row,
+            outer: self.chain.combines.iter().all(|c| self.is_outer(c)),
+            apart,
+            columns: apart && self.chain.combines.iter().all(strided),
+            bytes: effects.iter().map(|effect| effect.bytes(source)).sum(),
+            effects,
+        })
+    }
+
+    /// The values that are the same for all lookups.
+    fn uniform(&mut self, computed: &HashSet<Val>) -> Option<()> {
+        for n in 0..self.chain.graph.vals.len() {
+            let val = Val(n);
+            if !computed.contains(&val) || self.chain.graph.as_constant(val).is_some() {
+                continue;
+            }
+            let none = HashMap::new();
+            let uniform = match self.chain.graph.get(val).def.clone() {
+                Def::Outer(reg) => Uniform::Outer(reg),
+                Def::Arith(arith) => {
+                    Uniform::Arith(arith.try_map(|&v| self.place(v, &none).ok_or(())).ok()?)
+                }
+                Def::Load {
+                    buffer,
+                    offset,
+                    guard: _,
+                    span,
+                } => Uniform::Load {
+                    buffer,
+                    offset: self.place(offset, &none)?,
+                    span,
+                },
+                Def::Position(_) | Def::RowPosition(_) | Def::RowLoad { .. } | Def::Old { .. } => {
+                    return None;
+                }
+            };
+            self.uniform_of.insert(val, self.uniforms.len());
+            self.uniforms.push(uniform);
+        }
+        Some(())
+    }
+
+    fn place(&self, val: Val, columns: &HashMap<Val, Place>) -> Option<Place> {
+        if let Some(value) = self.chain.graph.as_constant(val) {
+            return Some(Place::Constant(value));
+        }
+        if let Some(&uniform) = self.uniform_of.get(&val) {
+            return Some(Place::Uniform(uniform));
+        }
+        columns.get(&val).copied()
+    }
+
+    fn end(&self, end: End, columns: &HashMap<Val, Place>) -> Option<Place> {
+        match end {
+            End::Constant(value) => Some(Place::Constant(Scalar::Index(value))),
+            End::Val(val) => self.place(val, columns),
+        }
+    }
+
+    /// The columns and steps of a level; a column is used again when nobody needs what it holds.
+    #[allow(clippy::type_complexity, reason = "three results that belong to one level")]
+    fn level(
+        &self,
+        level: usize,
+        imports: &HashSet<Val>,
+        computed: &HashSet<Val>,
+        outer: &HashMap<Val, Place>,
+    ) -> Option<(HashMap<Val, Place>, Vec<ScalarType>, Vec<Step>)> {
+        let graph = &self.chain.graph;
+        let mut places = HashMap::new();
+        let mut columns = Vec::new();
+        let mut steps = Vec::new();
+        for n in 0..graph.vals.len() {
+            let val = Val(n);
+            let to = columns.len();
+            if imports.contains(&val) {
+                let Place::Column(from) = *outer.get(&val)? else {
+                    return None;
+                };
+                steps.push(Step::Pick { from, to });
+            } else if computed.contains(&val) {
+                let place = |val: Val| self.place(val, &places);
+                match &graph.get(val).def {
+                    Def::Position(_) => steps.push(Step::Position { to }),
+                    Def::Arith(arith) => {
+                        let arith = arith.try_map(|&v| place(v).ok_or(())).ok()?;
+                        steps.push(Step::Arith { arith, to });
+                    }
+                    Def::Load {
+                        buffer,
+                        offset,
+                        guard: _,
+                        span,
+                    } => steps.push(Step::Load {
+                        buffer: *buffer,
+                        offset: place(*offset)?,
+                        to,
+                        span: *span,
+                    }),
+                    Def::Outer(_)
+                    | Def::RowPosition(_)
+                    | Def::RowLoad { .. }
+                    | Def::Old { .. } => return None,
+                }
+            } else {
+                continue;
+            }
+            places.insert(val, Place::Column(to));
+            columns.push(graph.ty(val));
+        }
+        for check in self.chain.checks.iter().filter(|check| check.level == level) {
+            let Check {
+                val,
+                low,
+                high,
+                guard,
+                level: _,
+                buffer,
+                span,
+            } = check.clone();
+            let guard = match guard {
+                None => None,
+                Some(guard) => Some(self.place(guard, &places)?),
+            };
+            steps.push(Step::Check {
+                val: self.place(val, &places)?,
+                low,
+                high,
+                guard,
+                buffer,
+                span,
+            });
+        }
+        Some((places, columns, steps))
+    }
+
+    /// Whether different positions of the outermost level write different elements: some index is a multiple of the position, and
+    /// all else in it is less than that.
+    fn is_outer(&self, combine: &super::flat::Combine) -> bool {
+        combine.indices.iter().any(|&(index, reach)| {
+            let (factor, low, high) = self.by_position(index);
+            factor != 0 && high - low + reach < i128::from(factor).abs()
+        })
+    }
+
+    /// A value as a multiple of the outermost position and a rest in a range.
+    fn by_position(&self, val: Val) -> (i64, i128, i128) {
+        let data = self.chain.graph.get(val);
+        let all = (0, data.range.0, data.range.1);
+        if data.ty != ScalarType::Index {
+            return all;
+        }
+        match &data.def {
+            Def::Position(1) => (1, 0, 0),
+            Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
+                let ((f, a0, a1), (g, b0, b1)) = (self.by_position(*a), self.by_position(*b));
+                match f.checked_add(g) {
+                    Some(factor) if factor != 0 => (factor, a0 + b0, a1 + b1),
+                    _ => all,
+                }
+            }
+            Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) => {
+                let constant = |val: Val| match self.chain.graph.as_constant(val) {
+                    Some(Scalar::Index(value)) => Some(value),
+                    _ => None,
+                };
+                let (val, by) = match (constant(*a), constant(*b)) {
+                    (_, Some(by)) => (*a, by),
+                    (Some(by), _) => (*b, by),
+                    _ => return all,
+                };
+                let (factor, low, high) = self.by_position(val);
+                match factor.checked_mul(by) {
+                    Some(factor) if factor != 0 && (low, high) != ANY => {
+                        let (low, high) = (low * i128::from(by), high * i128::from(by));
+                        (factor, low.min(high), low.max(high))
+                    }
+                    _ => all,
+                }
+            }
+            _ => all,
+        }
+    }
+
+    /// Whether lookups with different destinations write different elements: rows start at multiples of their size.
+    fn is_apart(&self, source: &Source, combine: &super::flat::Combine, row: usize) -> bool {
+        if combine.stride != Some(1) {
+            return true;
+        }
+        let Some(buffer) = source.buffers.get(combine.buffer) else {
+            return false;
+        };
+        combine
+            .indices
+            .iter()
+            .zip(&buffer.strides)
+            .all(|(&(index, _), &stride)| {
+                self.chain.graph.level(index) == 0 || stride % (row as i64).max(1) == 0
+            })
+    }
+}
+

@@ -1,0 +1,571 @@
+//! The execute side: windows of decoded lookups, handed to kernels.
+//!
+//! A window holds the columns that one effect needs, of lookups that do something. It is handed to the kernel but for
+//! its last lookups, which are known ahead and prefetched: the stream of prefetches goes on from block to block.
+
+use hlo2dae_ir::core::{Arith, CombineOp, Native, Scalar};
+
+use super::Run;
+use super::decode::{BLOCK, Consumer};
+use super::split::Part;
+use crate::native::error::RunError;
+use crate::native::kernels::accumulate::{Lookups, accumulate};
+use crate::native::kernels::column::{Column, Operands, compute, with_column};
+use crate::native::kernels::copy::{Copies, copy};
+use crate::native::kernels::memory::Outside;
+use crate::native::machine::Caches;
+use crate::native::plan::effect::{Effect, Kernel, RowProgram, RowStep, Table};
+use crate::native::plan::schedule::{Flat, Place};
+use crate::native::prefetch::Prefetch;
+
+/// Elements of a tile of rows: what stays in the first cache, for a few steps.
+const TILE: usize = 1024;
+
+/// The decoded lookups of one effect.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    columns: Vec<Column>,
+    len: usize,
+    tiles: Vec<Column>,
+    fill: Vec<u8>,
+    offsets: Vec<i64>,
+    /// Of each table of the effect.
+    prefetch: Vec<Prefetch>,
+    /// Lookups kept back.
+    far: usize,
+    which: Vec<u32>,
+}
+
+/// All effects of a nest, for one part of its lookups.
+pub(crate) struct Effects<'a, 'b> {
+    pub run: &'a Run<'a>,
+    pub flat: &'a Flat,
+    pub part: &'a Part,
+    pub uniforms: &'a [Scalar],
+    pub windows: &'b mut Vec<Window>,
+}
+
+impl Effects<'_, '_> {
+    /// Empties the windows and chooses how far ahead to look, for about so many lookups.
+    pub fn prepare(&mut self, lookups: usize) {
+        self.windows.resize_with(self.flat.effects.len(), Window::default);
+        let size = self.row_size();
+        for (window, effect) in self.windows.iter_mut().zip(&self.flat.effects) {
+            window.len = 0;
+            let fits = window.columns.len() == effect.exports.len()
+                && window
+                    .columns
+                    .iter()
+                    .zip(&effect.exports)
+                    .all(|(column, &(_, ty))| column.holds(ty));
+            if fits {
+                for column in &mut window.columns {
+                    column.drop_front(usize::MAX);
+                }
+            } else {
+                let columns = effect.exports.iter().map(|&(_, ty)| Column::new(ty, 0));
+                window.columns = columns.collect();
+            }
+            window.prefetch.clear();
+            for table in effect.tables() {
+                let bytes = self.run.memory.bytes(table.buffer);
+                let element = self.run.source.buffers.get(table.buffer);
+                let row = size * element.map_or(1, |data| data.element.bytes());
+                let caches = Caches::get();
+                window.prefetch.push(Prefetch::choose(caches, bytes, row, lookups));
+            }
+            window.far = window.prefetch.iter().map(|p| p.farthest()).max().unwrap_or(0);
+            window.fill.clear();
+            match &effect.kernel {
+                Kernel::Accumulate { table, .. } | Kernel::Copy { table } => {
+                    if let Some(fill) = table.fill {
+                        let bytes = fill.bits().to_le_bytes();
+                        let element = self.run.source.buffers.get(table.buffer);
+                        let width = element.map_or(0, |data| data.element.bytes());
+                        let bytes = bytes.get(..width).unwrap_or(&[]);
+                        for _ in 0..size {
+                            window.fill.extend_from_slice(bytes);
+                        }
+                    }
+                }
+                Kernel::Rows { program, .. } => {
+                    let fits = window.tiles.len() == program.steps.len()
+                        && window
+                            .tiles
+                            .iter()
+                            .zip(&program.steps)
+                            .all(|(tile, &(_, ty))| tile.holds(ty));
+                    if !fits {
+                        let tiles = program.steps.iter().map(|&(_, ty)| Column::new(ty, TILE));
+                        window.tiles = tiles.collect();
+                    }
+                }
+                Kernel::Scalars { .. } => {}
+            }
+        }
+    }
+
+    /// Hands over what is left.
+    pub fn finish(&mut self) -> Result<(), RunError> {
+        (0..self.flat.effects.len()).try_for_each(|n| {
+            let all = self.windows.get(n).map_or(0, |window| window.len);
+            self.hand_over(n, all)
+        })
+    }
+
+    /// Elements of a row in this part.
+    fn row_size(&self) -> usize {
+        match self.part.columns {
+            Some((first, last)) => last - first,
+            None => self.flat.row,
+        }
+    }
+
+    /// Hands the first `n` lookups of a window to the kernel.
+    fn hand_over(&mut self, number: usize, n: usize) -> Result<(), RunError> {
+        let size = self.row_size();
+        let (run, flat) = (self.run, self.flat);
+        let (Some(window), Some(effect)) = (self.windows.get_mut(number), flat.effects.get(number))
+        else {
+            return Ok(());
+        };
+        if n == 0 {
+            return Ok(());
+        }
+        let first_column = self.part.columns.map_or(0, |(first, _)| first);
+        window.run(run, effect, n, size, first_column)?;
+        for column in &mut window.columns {
+            column.drop_front(n);
+        }
+        window.len -= n;
+        Ok(())
+    }
+}
+
+impl Consumer for Effects<'_, '_> {
+    fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
+        for (number, effect) in self.flat.effects.iter().enumerate() {
+            let Some(window) = self.windows.get_mut(number) else {
+                continue;
+            };
+            let owned = self.part.owned.as_ref().and_then(|owned| owned.get(number));
+            let Some(all) = active(
+                self.run,
+                effect,
+                owned.copied(),
+                columns,
+                n,
+                self.uniforms,
+                &mut window.which,
+            )?
+            else {
+                continue;
+            };
+            let which = (!all).then_some(window.which.as_slice());
+            let added = which.map_or(n, <[u32]>::len);
+            for (to, (place, _)) in window.columns.iter_mut().zip(&effect.exports) {
+                match place {
+                    Place::Column(column) => {
+                        if let Some(column) = columns.get(*column) {
+                            to.append(column, n, which);
+                        }
+                    }
+                    Place::Constant(_) | Place::Uniform(_) => {
+                        to.append_value(added, self.run.uniform(*place, self.uniforms)?);
+                    }
+                }
+            }
+            if let Some((first, _)) = self.part.columns {
+                window.shift(effect, added, first as i64);
+            }
+            window.len += added;
+            let ready = window.len.saturating_sub(window.far);
+            if ready >= BLOCK {
+                self.hand_over(number, ready)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lookups that do something: all of them (`true`), those in `which`, or none at all.
+pub(crate) fn active(
+    run: &Run<'_>,
+    effect: &Effect,
+    owned: Option<(i64, i64)>,
+    columns: &[Column],
+    n: usize,
+    uniforms: &[Scalar],
+    which: &mut Vec<u32>,
+) -> Result<Option<bool>, RunError> {
+    which.clear();
+    let guard = match effect.guard {
+        None => None,
+        Some(Place::Column(column)) => columns.get(column).map(Column::as_bool),
+        Some(place @ (Place::Constant(_) | Place::Uniform(_))) => {
+            match run.uniform(place, uniforms)? {
+                Scalar::Bool(true) => None,
+                _ => return Ok(None),
+            }
+        }
+    };
+    let owned = match owned {
+        None => None,
+        Some((low, high)) => match effect.exports.first() {
+            Some((Place::Column(dst), _)) => columns
+                .get(*dst)
+                .map(|dst| (low, high, dst.as_index())),
+            // One place: its owner does everything.
+            Some((place, _)) => {
+                let dst = run.uniform_index(*place, uniforms)?;
+                if dst < low || dst >= high {
+                    return Ok(None);
+                }
+                None
+            }
+            None => None,
+        },
+    };
+    match (guard, owned) {
+        (None, None) => return Ok(Some(true)),
+        (Some(guard), None) => {
+            if guard.iter().take(n).all(|&g| g) {
+                return Ok(Some(true));
+            }
+            which.resize(n, 0);
+            let mut kept = 0;
+            for (k, &guard) in guard.iter().take(n).enumerate() {
+                // Without a branch: every position is written, and kept if it counts.
+                if let Some(slot) = which.get_mut(kept) {
+                    *slot = k as u32;
+                }
+                kept += usize::from(guard);
+            }
+            which.truncate(kept);
+        }
+        (guard, Some((low, high, dst))) => {
+            which.resize(n, 0);
+            let mut kept = 0;
+            for (k, &dst) in dst.iter().take(n).enumerate() {
+                if let Some(slot) = which.get_mut(kept) {
+                    *slot = k as u32;
+                }
+                let guard = guard.is_none_or(|guard| guard.get(k) == Some(&true));
+                kept += usize::from(guard & (low <= dst) & (dst < high));
+            }
+            which.truncate(kept);
+        }
+    }
+    Ok(Some(false))
+}
+
+impl Window {
+    /// Moves the last `added` rows to the column `first`.
+    fn shift(&mut self, effect: &Effect, added: usize, first: i64) {
+        let mut shift = |column: usize, by: i64| {
+            if let Some(Column::S64(offsets)) = self.columns.get_mut(column) {
+                let from = offsets.len().saturating_sub(added);
+                for offset in offsets.iter_mut().skip(from).filter(|offset| **offset >= 0) {
+                    *offset = offset.wrapping_add(by);
+                }
+            }
+        };
+        shift(0, first);
+        match &effect.kernel {
+            Kernel::Scalars { .. } => {}
+            Kernel::Accumulate { table, .. } | Kernel::Copy { table } => shift(table.src, first),
+            Kernel::Rows { program, .. } => {
+                let mut done = Vec::new();
+                for (step, _) in &program.steps {
+                    if let RowStep::Load { table, stride } = step
+                        && !done.contains(&table.src)
+                    {
+                        shift(table.src, first.wrapping_mul(*stride));
+                        done.push(table.src);
+                    }
+                }
+            }
+        }
+    }
+
+    fn index(&self, column: usize) -> &[i64] {
+        self.columns.get(column).map_or(&[], Column::as_index)
+    }
+
+    fn f32(&self, column: Option<usize>) -> &[f32] {
+        column
+            .and_then(|column| self.columns.get(column))
+            .map_or(&[], Column::as_f32)
+    }
+
+    /// Runs the kernel on the first `n` lookups.
+    fn run(
+        &mut self,
+        run: &Run<'_>,
+        effect: &Effect,
+        n: usize,
+        size: usize,
+        first_column: usize,
+    ) -> Result<(), RunError> {
+        let isa = run.options.isa;
+        let dst = self.index(0).get(..n).unwrap_or(&[]);
+        let written = |_: Outside| run.outside(effect.buffer, effect.span);
+        match &effect.kernel {
+            Kernel::Scalars { value } => {
+                let Some(values) = self.columns.get(*value) else {
+                    return Err(run.broken("a column that does not exist"));
+                };
+                with_column!(values, |values| {
+                    let values = values.get(..n).unwrap_or(&[]);
+                    run.memory
+                        .scatter(effect.op, effect.buffer, dst, values)
+                        .map_err(written)
+                })
+            }
+            Kernel::Accumulate {
+                op,
+                post,
+                table,
+                scale,
+                bias,
+            } => {
+                let lookups = Lookups {
+                    table: table.buffer,
+                    src: self.index(table.src),
+                    fill: &self.fill,
+                    out: effect.buffer,
+                    dst,
+                    size,
+                    scale: self.f32(*scale),
+                    bias: self.f32(*bias),
+                    prefetch: self.prefetch.first().copied().unwrap_or_default(),
+                };
+                accumulate(isa, run.memory, *op, *post, &lookups)
+                    .map_err(|_| run.outside(table.buffer, table.span))
+            }
+            Kernel::Copy { table } => {
+                let copies = Copies {
+                    table: table.buffer,
+                    src: self.index(table.src),
+                    fill: &self.fill,
+                    out: effect.buffer,
+                    dst,
+                    size,
+                    stream: run.memory.bytes(effect.buffer) >= Caches::get().last / 2,
+                    prefetch: self.prefetch.first().copied().unwrap_or_default(),
+                };
+                copy(isa, run.memory, &copies)
+                    .map_err(|_| run.outside(table.buffer, table.span))
+            }
+            Kernel::Rows { program, fold } => {
+                let op = effect.op;
+                let mut tiles = std::mem::take(&mut self.tiles);
+                let mut offsets = std::mem::take(&mut self.offsets);
+                let mut tiled = Tiles {
+                    run,
+                    effect,
+                    window: self,
+                    program,
+                    tiles: &mut tiles,
+                    offsets: &mut offsets,
+                };
+                let done = tiled.all(n, size, first_column, op, *fold);
+                self.tiles = tiles;
+                self.offsets = offsets;
+                done
+            }
+        }
+    }
+}
+
+/// Rows computed in tiles.
+struct Tiles<'a, 'b> {
+    run: &'a Run<'a>,
+    effect: &'a Effect,
+    window: &'a Window,
+    program: &'a RowProgram,
+    tiles: &'b mut [Column],
+    offsets: &'b mut Vec<i64>,
+}
+
+/// The rows `first..first + rows` of a window, the columns `column..column + size` of them.
+#[derive(Clone, Copy)]
+struct Tile {
+    first: usize,
+    rows: usize,
+    column: usize,
+    size: usize,
+    /// The row position of column 0.
+    begin: usize,
+}
+
+impl Tiles<'_, '_> {
+    fn all(
+        &mut self,
+        n: usize,
+        size: usize,
+        begin: usize,
+        op: CombineOp,
+        fold: bool,
+    ) -> Result<(), RunError> {
+        let rows = (TILE / size.max(1)).max(1);
+        let mut first = 0;
+        while first < n {
+            let rows = rows.min(n - first);
+            self.prefetch(first, rows, size);
+            let mut column = 0;
+            while column < size {
+                let tile = Tile {
+                    first,
+                    rows,
+                    column,
+                    size: (size - column).min(TILE),
+                    begin,
+                };
+                self.compute(tile)?;
+                self.combine(tile, op, fold)?;
+                column += tile.size;
+            }
+            first += rows;
+        }
+        Ok(())
+    }
+
+    /// Prefetches the rows that come after those of a tile.
+    fn prefetch(&self, first: usize, rows: usize, size: usize) {
+        for (table, prefetch) in self.effect.tables().into_iter().zip(&self.window.prefetch) {
+            if prefetch.l2 > 0 {
+                let element = self.run.source.buffers.get(table.buffer);
+                let bytes = size * element.map_or(1, |data| data.element.bytes());
+                let offsets = self.window.index(table.src);
+                let from = (first + prefetch.l2).min(offsets.len());
+                let to = (from + rows).min(offsets.len());
+                let ahead = offsets.get(from..to).unwrap_or(&[]);
+                self.run.memory.fetch_rows(table.buffer, ahead, bytes);
+            }
+        }
+    }
+
+    /// Runs the steps on a tile.
+    fn compute(&mut self, tile: Tile) -> Result<(), RunError> {
+        let n = tile.rows * tile.size;
+        for (number, (step, _)) in self.program.steps.iter().enumerate() {
+            let Some(slot) = self.tiles.get_mut(number) else {
+                return Err(self.run.broken("a tile that does not exist"));
+            };
+            let mut out = std::mem::replace(slot, Column::none());
+            let done = self.step(step, tile, &mut out, n);
+            if let Some(slot) = self.tiles.get_mut(number) {
+                *slot = out;
+            }
+            done?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        step: &RowStep,
+        tile: Tile,
+        out: &mut Column,
+        n: usize,
+    ) -> Result<(), RunError> {
+        match step {
+            RowStep::Load { table, stride } => self.load(table, *stride, tile, out, n),
+            RowStep::Spread { export } => {
+                if let Some(column) = self.window.columns.get(*export) {
+                    out.spread(column, tile.first, tile.rows, tile.size);
+                }
+                Ok(())
+            }
+            // Constants are operands as they are; only as a result they are rows.
+            RowStep::Constant(value) => {
+                out.fill(n, *value);
+                Ok(())
+            }
+            RowStep::Position { begin } => {
+                let first = begin.wrapping_add((tile.begin + tile.column) as i64);
+                if let Column::S64(out) = out {
+                    for row in out.chunks_exact_mut(tile.size).take(tile.rows) {
+                        for (d, out) in row.iter_mut().enumerate() {
+                            *out = first.wrapping_add(d as i64);
+                        }
+                    }
+                }
+                Ok(())
+            }
+            RowStep::Arith(arith) => {
+                let operands: Arith<Operands<'_>> = arith.try_map(|&step| {
+                    match self.program.steps.get(step) {
+                        Some((RowStep::Constant(value), _)) => Ok(Operands::All(*value)),
+                        _ => self
+                            .tiles
+                            .get(step)
+                            .map(Operands::Each)
+                            .ok_or_else(|| self.run.broken("a tile that does not exist")),
+                    }
+                })?;
+                compute(self.run.options.isa, &operands, out, n)
+                    .map_err(|error| self.run.broken(error))
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        table: &Table,
+        stride: i64,
+        tile: Tile,
+        out: &mut Column,
+        n: usize,
+    ) -> Result<(), RunError> {
+        let rows = tile.first..tile.first + tile.rows;
+        let mut offsets = self.window.index(table.src).get(rows).unwrap_or(&[]);
+        if tile.column > 0 {
+            let by = stride.wrapping_mul(tile.column as i64);
+            self.offsets.clear();
+            let shifted = offsets.iter().map(|&offset| match offset {
+                ..0 => offset,
+                _ => offset.wrapping_add(by),
+            });
+            self.offsets.extend(shifted);
+            offsets = self.offsets;
+        }
+        fn typed<T: Native>(fill: Option<Scalar>) -> Option<T> {
+            fill.and_then(T::from_scalar)
+        }
+        let memory = self.run.memory;
+        with_column!(out, |out| {
+            let out = out.get_mut(..n).unwrap_or(&mut []);
+            let fill = typed(table.fill);
+            memory.gather_rows(table.buffer, offsets, stride, tile.size, fill, out)
+        })
+        .map_err(|_| self.run.outside(table.buffer, table.span))
+    }
+
+    /// Combines the results of a tile into the buffer.
+    fn combine(&mut self, tile: Tile, op: CombineOp, fold: bool) -> Result<(), RunError> {
+        let rows = tile.first..tile.first + tile.rows;
+        let mut dst = self.window.index(0).get(rows).unwrap_or(&[]);
+        if tile.column > 0 && !fold {
+            self.offsets.clear();
+            let by = tile.column as i64;
+            self.offsets.extend(dst.iter().map(|&offset| offset.wrapping_add(by)));
+            dst = self.offsets;
+        }
+        let (memory, buffer) = (self.run.memory, self.effect.buffer);
+        let Some(values) = self.tiles.get(self.program.result) else {
+            return Err(self.run.broken("a tile that does not exist"));
+        };
+        with_column!(values, |values| {
+            let values = values.get(..tile.rows * tile.size).unwrap_or(&[]);
+            if fold {
+                memory.scatter_folds(op, buffer, dst, values, tile.size)
+            } else {
+                memory.scatter_rows(op, buffer, dst, values, tile.size)
+            }
+        })
+        .map_err(|_| self.run.outside(buffer, self.effect.span))
+    }
+}
+

@@ -1,0 +1,144 @@
+//! Runs of a plan.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`decode`] | the access side: lookups decoded in blocks of columns |
+//! | [`effects`] | the execute side: windows of decoded lookups handed to kernels |
+//! | [`split`] | who does which part |
+//! | [`loops`] | what does not run by columns: one value at a time |
+
+pub(crate) mod decode;
+pub(crate) mod effects;
+pub(crate) mod loops;
+pub(crate) mod split;
+
+use std::sync::Mutex;
+
+use hlo2dae_ir::core::{Arith, Scalar, Span};
+
+use super::Options;
+use super::error::RunError;
+use super::kernels::memory::Memory;
+use super::plan::Node;
+use super::plan::schedule::{Flat, Place, Uniform};
+use super::plan::source::{BufferNumber, Source};
+use super::pool::Pool;
+use decode::Scratch;
+
+/// What the parts of one run share.
+pub(crate) struct Run<'a> {
+    pub source: &'a Source,
+    pub memory: &'a Memory<'a>,
+    pub pool: &'a dyn Pool,
+    pub options: &'a Options,
+    /// Columns that were used before, for each nest that runs by columns.
+    pub scratch: &'a [Mutex<Vec<Scratch>>],
+}
+
+impl Run<'_> {
+    /// Runs nodes one after the other. Recursion is as deep as units nest, which the verifier bounds.
+    pub fn nodes(&self, nodes: &[Node], registers: &mut [Scalar]) -> Result<(), RunError> {
+        for node in nodes {
+            match node {
+                Node::Flat(flat) => self.flat(flat, registers)?,
+                Node::Loop(unit, children) => self.unit(unit, children, registers)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a nest by columns, on as many threads as pay.
+    fn flat(&self, flat: &Flat, registers: &[Scalar]) -> Result<(), RunError> {
+        let uniforms = self.uniforms(flat, registers)?;
+        let parts = split::parts(self, flat, &uniforms)?;
+        if let [part] = parts.as_slice() {
+            return self.with_scratch(flat, |scratch| self.part(flat, &uniforms, part, scratch));
+        }
+        let failed: Mutex<Option<RunError>> = Mutex::new(None);
+        self.pool.run(parts.len(), &|task| {
+            if let Some(part) = parts.get(task)
+                && let Err(error) =
+                    self.with_scratch(flat, |scratch| self.part(flat, &uniforms, part, scratch))
+            {
+                let mut failed = failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                failed.get_or_insert(error);
+            }
+        });
+        let failed = failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The values that are the same for all lookups.
+    fn uniforms(&self, flat: &Flat, registers: &[Scalar]) -> Result<Vec<Scalar>, RunError> {
+        let mut values: Vec<Scalar> = Vec::with_capacity(flat.uniforms.len());
+        for uniform in &flat.uniforms {
+            let value = match uniform {
+                Uniform::Outer(reg) => registers
+                    .get(*reg)
+                    .copied()
+                    .ok_or_else(|| self.broken("a register that does not exist"))?,
+                Uniform::Arith(arith) => {
+                    let arith: Arith<Scalar> =
+                        arith.try_map(|place| self.uniform(*place, &values))?;
+                    arith.evaluate().map_err(|error| self.broken(error))?
+                }
+                Uniform::Load {
+                    buffer,
+                    offset,
+                    span,
+                } => {
+                    let offset = self.uniform_index(*offset, &values)?;
+                    let value = self.memory.load(*buffer, offset);
+                    value.map_err(|_| self.outside(*buffer, *span))?
+                }
+            };
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// A value that is the same for all lookups.
+    pub fn uniform(&self, place: Place, values: &[Scalar]) -> Result<Scalar, RunError> {
+        let value = match place {
+            Place::Constant(value) => Some(value),
+            Place::Uniform(n) => values.get(n).copied(),
+            Place::Column(_) => None,
+        };
+        value.ok_or_else(|| self.broken("a column in place of one value"))
+    }
+
+    /// The same, of an `index`.
+    pub fn uniform_index(&self, place: Place, values: &[Scalar]) -> Result<i64, RunError> {
+        match self.uniform(place, values)? {
+            Scalar::Index(value) => Ok(value),
+            other => Err(self.broken(format!("{} in place of an index", other.ty()))),
+        }
+    }
+
+    /// Calls `f` with columns for a nest, and keeps them for the next.
+    pub fn with_scratch<T>(&self, flat: &Flat, f: impl FnOnce(&mut Scratch) -> T) -> T {
+        let lock = || {
+            let kept = self.scratch.get(flat.number)?;
+            Some(kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        };
+        let known = lock().and_then(|mut kept| kept.pop());
+        let mut scratch = known.unwrap_or_default();
+        let result = f(&mut scratch);
+        if let Some(mut kept) = lock() {
+            kept.push(scratch);
+        }
+        result
+    }
+
+    pub fn broken(&self, what: impl std::fmt::Display) -> RunError {
+        RunError::Broken {
+            program: self.source.name.clone(),
+            what: what.to_string(),
+        }
+    }
+
+    pub fn outside(&self, buffer: BufferNumber, span: Span) -> RunError {
+        let name = self.source.buffers.get(buffer);
+        RunError::outside(name.map_or("?", |data| &data.name), span)
+    }
+}

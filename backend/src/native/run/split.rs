@@ -1,0 +1,500 @@
+//! Who does which part of a nest.
+//!
+//! A nest is divided so that no two threads write the same element, and each element is combined in the order of the lookups: results
+//! do not depend on the number of threads. In this order:
+//!
+//! 1. small nests stay whole ([`super::super::Options::grain`]);
+//! 2. where the outermost position says what is written (bags, gathers), its positions are divided, by what is inside of them;
+//! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes;
+//! 4. otherwise destinations are divided: a thread does the lookups whose rows are its own, by a sample of them evenly;
+//! 5. rows that are wide enough are divided when there are too few bags.
+
+use std::sync::Mutex;
+
+use hlo2dae_ir::core::Scalar;
+
+use super::Run;
+use super::decode::{Block, Consumer, Decoder, Scratch};
+use super::effects::{Effects, active};
+use crate::native::error::RunError;
+use crate::native::kernels::column::Column;
+use crate::native::plan::schedule::{Flat, Place};
+
+/// A part of a nest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part {
+    /// Positions of the outermost level, by number.
+    pub first: u64,
+    pub last: u64,
+    /// Columns of the rows; all of them if none are said.
+    pub columns: Option<(usize, usize)>,
+    /// For each effect, the destinations that it does; all of them if none are said.
+    pub owned: Option<Vec<(i64, i64)>>,
+}
+
+/// Tasks for each thread, where tasks cost little: the last to be done are small then.
+const TASKS: u64 = 4;
+
+/// The parts of a nest.
+pub(crate) fn parts(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+) -> Result<Vec<Part>, RunError> {
+    let Some(outermost) = flat.levels.first() else {
+        return Ok(Vec::new());
+    };
+    let begin = run.uniform_index(outermost.begin, uniforms)?;
+    let end = run.uniform_index(outermost.end, uniforms)?;
+    if begin >= end {
+        return Ok(Vec::new());
+    }
+    let count = (end.wrapping_sub(begin) as u64).div_ceil(outermost.step as u64);
+    let whole = Part {
+        last: count,
+        ..Part::default()
+    };
+    let threads = run.pool.threads() as u64;
+    if threads < 2 {
+        return Ok(vec![whole]);
+    }
+    let each = (flat.bytes.max(1) as u64).saturating_mul(flat.row as u64);
+    // Lookups inside of one position, where that is fixed.
+    let mut inside = Some(1u64);
+    for level in flat.levels.iter().skip(1) {
+        inside = match (level.begin, level.end) {
+            (Place::Column(_), _) | (_, Place::Column(_)) => None,
+            (begin, end) => {
+                let begin = run.uniform_index(begin, uniforms)?;
+                let end = run.uniform_index(end, uniforms)?;
+                let n = (end.max(begin).wrapping_sub(begin) as u64).div_ceil(level.step as u64);
+                inside.and_then(|inside| inside.checked_mul(n))
+            }
+        };
+    }
+    let weights = match inside {
+        Some(_) => None,
+        None => Some(weights(run, flat, uniforms, count)?),
+    };
+    let lookups = match (inside, &weights) {
+        (Some(inside), _) => inside.saturating_mul(count),
+        (None, Some(weights)) => weights.iter().sum(),
+        (None, None) => count,
+    };
+    let grain = run.options.grain.max(1) as u64;
+    let threads = threads.min(lookups.saturating_mul(each) / grain);
+    if threads < 2 {
+        return Ok(vec![whole]);
+    }
+    let wide = flat.columns && flat.row as u64 >= 32 * threads;
+    if flat.outer {
+        if count < threads && wide {
+            return Ok(columns(&whole, flat.row, threads));
+        }
+        let tasks = (threads * TASKS).min(count);
+        let Some(weights) = weights else {
+            let borders = (0..=tasks).map(|task| border(count, task, tasks));
+            return Ok(between(&borders.collect::<Vec<_>>()));
+        };
+        let heaviest = weights.iter().max().copied().unwrap_or(0);
+        if wide && heaviest > lookups / threads {
+            return Ok(columns(&whole, flat.row, threads));
+        }
+        return Ok(between(&balanced(&weights, count, tasks)));
+    }
+    if let Some(parts) = sorted(run, flat, uniforms, count, threads * TASKS)? {
+        return Ok(parts);
+    }
+    if flat.apart {
+        return owned(run, flat, uniforms, &whole, threads, wide);
+    }
+    Ok(vec![whole])
+}
+
+/// The `task`-th of `tasks` borders, evenly.
+fn border(count: u64, task: u64, tasks: u64) -> u64 {
+    (u128::from(count) * u128::from(task) / u128::from(tasks.max(1))) as u64
+}
+
+/// The parts between borders.
+fn between(borders: &[u64]) -> Vec<Part> {
+    let pairs = borders.iter().zip(borders.iter().skip(1));
+    pairs
+        .filter(|(first, last)| first < last)
+        .map(|(&first, &last)| Part {
+            first,
+            last,
+            ..Part::default()
+        })
+        .collect()
+}
+
+/// The row divided among threads, in whole vectors.
+fn columns(whole: &Part, row: usize, threads: u64) -> Vec<Part> {
+    let vectors = row.div_ceil(16) as u64;
+    let at = |task: u64| row.min(border(vectors, task, threads) as usize * 16);
+    (0..threads)
+        .map(|task| (at(task), at(task + 1)))
+        .filter(|(first, last)| first < last)
+        .map(|columns| Part {
+            columns: Some(columns),
+            ..whole.clone()
+        })
+        .collect()
+}
+
+/// Positions that share a weight.
+const GROUP: u64 = 64;
+
+/// Lookups inside of each group of positions, where the second level is not fixed.
+fn weights(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+    count: u64,
+) -> Result<Vec<u64>, RunError> {
+    /// Adds up positions of the second level.
+    struct Weigh<'a> {
+        begin: Option<i64>,
+        end: Option<i64>,
+        level: &'a crate::native::plan::schedule::Level,
+        total: u64,
+    }
+    impl Consumer for Weigh<'_> {
+        fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
+            let at = |place: Place, fixed: Option<i64>, k: usize| match place {
+                Place::Column(column) => columns
+                    .get(column)
+                    .and_then(|column| column.as_index().get(k).copied()),
+                Place::Constant(_) | Place::Uniform(_) => fixed,
+            };
+            for k in 0..n {
+                let begin = at(self.level.begin, self.begin, k).unwrap_or(0);
+                let end = at(self.level.end, self.end, k).unwrap_or(0);
+                let step = self.level.step as u64;
+                let inside = (end.max(begin).wrapping_sub(begin) as u64).div_ceil(step);
+                // A position costs something, even if nothing is inside.
+                self.total = self.total.saturating_add(inside.max(1));
+            }
+            Ok(())
+        }
+    }
+    let Some(second) = flat.levels.get(1) else {
+        return Ok(Vec::new());
+    };
+    let fixed = |place: Place| match place {
+        Place::Column(_) => Ok(None),
+        Place::Constant(_) | Place::Uniform(_) => run.uniform_index(place, uniforms).map(Some),
+    };
+    let (begin, end) = (fixed(second.begin)?, fixed(second.end)?);
+    let outer = Flat {
+        levels: flat.levels.iter().take(1).cloned().collect(),
+        effects: Vec::new(),
+        uniforms: Vec::new(),
+        ..*flat
+    };
+    let mut levels = vec![Block::default()];
+    let mut weights = Vec::new();
+    let mut first = 0;
+    while first < count {
+        let last = (first + GROUP).min(count);
+        let mut weigh = Weigh {
+            begin,
+            end,
+            level: second,
+            total: 0,
+        };
+        Decoder {
+            run,
+            flat: &outer,
+            uniforms,
+            levels: &mut levels,
+            consumer: &mut weigh,
+        }
+        .decode(&Part {
+            first,
+            last,
+            ..Part::default()
+        })?;
+        weights.push(weigh.total);
+        first = last;
+    }
+    Ok(weights)
+}
+
+/// Borders of tasks of about the same weight.
+fn balanced(weights: &[u64], count: u64, tasks: u64) -> Vec<u64> {
+    let total: u64 = weights.iter().sum();
+    let mut borders = vec![0];
+    let mut passed = 0u64;
+    for (group, weight) in weights.iter().enumerate() {
+        passed += weight;
+        if passed >= border(total, borders.len() as u64, tasks) {
+            borders.push(((group as u64 + 1) * GROUP).min(count));
+        }
+    }
+    borders.push(count);
+    borders
+}
+
+/// What a run of positions writes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// The first destination, and the last.
+    ends: Option<(i64, i64)>,
+    /// The first position whose destination is another than the first.
+    change: Option<u64>,
+    decreasing: bool,
+}
+
+/// Parts that begin where the destination changes, if destinations never decrease.
+fn sorted(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+    count: u64,
+    tasks: u64,
+) -> Result<Option<Vec<Part>>, RunError> {
+    struct Look<'a, 'b> {
+        run: &'a Run<'a>,
+        flat: &'a Flat,
+        uniforms: &'a [Scalar],
+        which: &'b mut Vec<u32>,
+        seen: Seen,
+        position: u64,
+    }
+    impl Consumer for Look<'_, '_> {
+        fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
+            let first = self.position;
+            self.position += n as u64;
+            let Some(effect) = self.flat.effects.first() else {
+                return Ok(());
+            };
+            let all = active(self.run, effect, None, columns, n, self.uniforms, self.which)?;
+            let (Some(all), Some((Place::Column(dst), _))) = (all, effect.exports.first()) else {
+                self.seen.decreasing = true;
+                return Ok(());
+            };
+            let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
+            let kept = if all { n } else { self.which.len() };
+            for kept in 0..kept {
+                let k = match all {
+                    true => kept,
+                    false => self.which.get(kept).map_or(0, |&k| k as usize),
+                };
+                let at = dst.get(k).copied().unwrap_or(0);
+                match &mut self.seen.ends {
+                    None => self.seen.ends = Some((at, at)),
+                    Some((begin, last)) => {
+                        self.seen.decreasing |= at < *last;
+                        if at != *begin && self.seen.change.is_none() {
+                            self.seen.change = Some(first + k as u64);
+                        }
+                        *last = at;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    if flat.levels.len() != 1 || flat.effects.len() != 1 {
+        return Ok(None);
+    }
+    let look = |first: u64, last: u64| -> Result<Seen, RunError> {
+        run.with_scratch(flat, |scratch| {
+            scratch.levels.resize_with(1, Block::default);
+            let mut look = Look {
+                run,
+                flat,
+                uniforms,
+                which: &mut scratch.which,
+                seen: Seen::default(),
+                position: first,
+            };
+            let part = Part {
+                first,
+                last,
+                ..Part::default()
+            };
+            Decoder {
+                run,
+                flat,
+                uniforms,
+                levels: &mut scratch.levels,
+                consumer: &mut look,
+            }
+            .decode(&part)?;
+            Ok(look.seen)
+        })
+    };
+    // What is in no order shows at once.
+    if look(0, count.min(1024))?.decreasing {
+        return Ok(None);
+    }
+    let tasks = tasks.min(count);
+    let seen: Vec<Mutex<Result<Seen, RunError>>> =
+        (0..tasks).map(|_| Mutex::new(Ok(Seen::default()))).collect();
+    run.pool.run(tasks as usize, &|task| {
+        let result = look(
+            border(count, task as u64, tasks),
+            border(count, task as u64 + 1, tasks),
+        );
+        if let Some(slot) = seen.get(task) {
+            *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = result;
+        }
+    });
+    let mut borders = vec![0];
+    let mut before: Option<i64> = None;
+    for (task, seen) in seen.into_iter().enumerate() {
+        let seen = seen.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
+        let (first, last) = (
+            border(count, task as u64, tasks),
+            border(count, task as u64 + 1, tasks),
+        );
+        let Some((begin, end)) = seen.ends else {
+            continue;
+        };
+        if seen.decreasing || before.is_some_and(|before| begin < before) {
+            return Ok(None);
+        }
+        // What continues the row before belongs to whoever has that.
+        borders.push(match before == Some(begin) {
+            true => seen.change.unwrap_or(last),
+            false => first,
+        });
+        before = Some(end);
+    }
+    borders.push(count);
+    Ok(Some(between(&borders)))
+}
+
+/// Parts that own destinations.
+fn owned(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+    whole: &Part,
+    threads: u64,
+    wide: bool,
+) -> Result<Vec<Part>, RunError> {
+    struct Sample<'a, 'b> {
+        run: &'a Run<'a>,
+        flat: &'a Flat,
+        uniforms: &'a [Scalar],
+        which: &'b mut Vec<u32>,
+        found: Vec<Vec<i64>>,
+    }
+    impl Consumer for Sample<'_, '_> {
+        fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
+            for (effect, found) in self.flat.effects.iter().zip(&mut self.found) {
+                let all = active(self.run, effect, None, columns, n, self.uniforms, self.which)?;
+                let Some(all) = all else { continue };
+                let Some((Place::Column(dst), _)) = effect.exports.first() else {
+                    continue;
+                };
+                let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
+                match all {
+                    true => found.extend(dst.iter().take(n)),
+                    false => {
+                        found.extend(self.which.iter().filter_map(|&k| dst.get(k as usize)));
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    /// Samples, and positions of each.
+    const SAMPLES: u64 = 32;
+    const LENGTH: u64 = 32;
+    let found = run.with_scratch(flat, |scratch| {
+        let levels = flat.levels.len();
+        scratch.levels.resize_with(levels, Block::default);
+        let mut sample = Sample {
+            run,
+            flat,
+            uniforms,
+            which: &mut scratch.which,
+            found: vec![Vec::new(); flat.effects.len()],
+        };
+        for n in 0..SAMPLES {
+            let first = border(whole.last, n, SAMPLES);
+            let part = Part {
+                first,
+                last: (first + LENGTH).min(border(whole.last, n + 1, SAMPLES)),
+                ..Part::default()
+            };
+            let mut decoder = Decoder {
+                run,
+                flat,
+                uniforms,
+                levels: &mut scratch.levels,
+                consumer: &mut sample,
+            };
+            decoder.decode(&part)?;
+        }
+        Ok::<_, RunError>(sample.found)
+    })?;
+    // One destination that gets most lookups makes owners useless; a wide row is divided instead.
+    let skewed = |sorted: &[i64]| {
+        let quarter = (sorted.len() / 4).max(1);
+        sorted.windows(quarter + 1).any(|w| w.first() == w.last())
+    };
+    let mut borders: Vec<Vec<i64>> = Vec::new();
+    for mut found in found {
+        found.sort_unstable();
+        if wide && skewed(&found) {
+            return Ok(columns(whole, flat.row, threads));
+        }
+        let inner = (1..threads).map(|task| {
+            let at = border(found.len() as u64, task, threads) as usize;
+            found.get(at).copied().unwrap_or(i64::MAX)
+        });
+        let all = std::iter::once(i64::MIN).chain(inner).chain([i64::MAX]);
+        borders.push(all.collect());
+    }
+    Ok((0..threads as usize)
+        .map(|task| Part {
+            owned: Some(
+                borders
+                    .iter()
+                    .map(|borders| {
+                        let at = |n: usize| borders.get(n).copied().unwrap_or(i64::MAX);
+                        (at(task), at(task + 1))
+                    })
+                    .collect(),
+            ),
+            ..whole.clone()
+        })
+        .collect())
+}
+
+impl Run<'_> {
+    /// Does one part.
+    pub fn part(
+        &self,
+        flat: &Flat,
+        uniforms: &[Scalar],
+        part: &Part,
+        scratch: &mut Scratch,
+    ) -> Result<(), RunError> {
+        scratch.levels.resize_with(flat.levels.len(), Block::default);
+        let mut effects = Effects {
+            run: self,
+            flat,
+            part,
+            uniforms,
+            windows: &mut scratch.windows,
+        };
+        // How often the tables are looked up: a bound on what can be in the caches again.
+        effects.prepare(usize::MAX);
+        let mut decoder = Decoder {
+            run: self,
+            flat,
+            uniforms,
+            levels: &mut scratch.levels,
+            consumer: &mut effects,
+        };
+        decoder.decode(part)?;
+        effects.finish()
+    }
+}
