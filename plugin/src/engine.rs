@@ -6,7 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hlo2dae_ir::core::{Array, Ir, Limits};
+use hlo2dae_backend::native::{Options, Plan, Threads};
+use hlo2dae_ir::core::text::shape;
+use hlo2dae_ir::core::{Array, EvalError, Ir, Limits};
 use hlo2dae_sim::{Config, Emulator, Stats};
 
 use crate::compile::Ladder;
@@ -25,6 +27,8 @@ pub enum Engine {
     Dlc,
     /// The functional machine: two programs and bounded queues.
     Emulator,
+    /// This CPU: lookups by columns, prefetched rows, vector kernels, threads.
+    Native,
 }
 
 impl Engine {
@@ -35,6 +39,7 @@ impl Engine {
         Engine::Slc,
         Engine::Dlc,
         Engine::Emulator,
+        Engine::Native,
     ];
 
     /// The spelling on the command line and in reports.
@@ -45,6 +50,7 @@ impl Engine {
             Engine::Slc => "slc",
             Engine::Dlc => "dlc",
             Engine::Emulator => "emulator",
+            Engine::Native => "native",
         }
     }
 
@@ -54,7 +60,7 @@ impl Engine {
             Engine::Region => ladder.region.is_some(),
             Engine::Scf => ladder.scf.is_some(),
             Engine::Slc => ladder.slc.is_some(),
-            Engine::Dlc | Engine::Emulator => true,
+            Engine::Dlc | Engine::Emulator | Engine::Native => true,
         }
     }
 
@@ -67,6 +73,7 @@ impl Engine {
             Engine::Slc => ladder.slc()?.evaluate(inputs, &limits)?,
             Engine::Dlc => ladder.dlc.evaluate(inputs, &limits)?,
             Engine::Emulator => emulate(ladder, inputs)?.0,
+            Engine::Native => native(ladder, inputs)?,
         })
     }
 }
@@ -86,6 +93,31 @@ pub const STREAM_TOKENS: u64 = 1000;
 /// Runs the program on the emulated machine and counts what it does.
 pub fn emulate(ladder: &Ladder, inputs: &[Array]) -> Result<(Vec<Array>, Stats), Error> {
     Ok(Emulator::new(&ladder.artifact, Config::default())?.run(inputs)?)
+}
+
+/// Plans the program for this CPU and runs it, on all cores.
+fn native(ladder: &Ladder, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+    let plan = Plan::new(&ladder.dlc)?;
+    let (expected, outputs) = ladder.signature();
+    for (buffer, array) in expected.iter().zip(inputs) {
+        if buffer.element != array.element || buffer.dims != array.dims {
+            return Err(EvalError::Input {
+                buffer: buffer.name.clone(),
+                expected: shape(buffer.element, &buffer.dims),
+                found: shape(array.element, &array.dims),
+            }
+            .into());
+        }
+    }
+    let mut results = outputs
+        .into_iter()
+        .map(|buffer| Array::zeros(buffer.element, &buffer.dims))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Error::bug(error.to_string()))?;
+    let inputs: Vec<&[u8]> = inputs.iter().map(|array| array.data.as_slice()).collect();
+    let mut bytes: Vec<&mut [u8]> = results.iter_mut().map(|r| r.data.as_mut_slice()).collect();
+    plan.run(&inputs, &mut bytes, &Threads::default(), &Options::default())?;
+    Ok(results)
 }
 
 impl fmt::Display for Engine {

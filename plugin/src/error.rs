@@ -1,6 +1,7 @@
 //! What the facade can fail with: the errors of the layers, as they are.
 
 use hlo2dae_backend::BackendError;
+use hlo2dae_backend::native::{PlanError, RunError};
 use hlo2dae_frontend::FrontendError;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::literal::LiteralError;
@@ -61,6 +62,14 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Simulate(#[from] SimError),
+    /// The native engine cannot take the program.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Plan(#[from] PlanError),
+    /// The native engine cannot go on.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Native(#[from] RunError),
     /// Arrays could not be read or written.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -4,6 +4,7 @@
 //! at the boundary and nowhere else.
 
 use hlo2dae_backend::BackendError;
+use hlo2dae_backend::native::{PlanError, RunError};
 use hlo2dae_frontend::FrontendError;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_ir::core::EvalError;
@@ -91,6 +92,18 @@ fn code_of(error: &Error) -> Code {
         },
         // Artifacts come from the compiler alone.
         Error::Simulate(SimError::Bytes(_) | SimError::Malformed(_)) => Code::Internal,
+        Error::Plan(error) => match error {
+            PlanError::Invalid(_) => Code::InvalidArgument,
+            PlanError::NotScalar { .. } | PlanError::TooLarge { .. } => Code::Unsupported,
+            PlanError::Broken { .. } => Code::Internal,
+        },
+        Error::Native(error) => match error {
+            RunError::Count { .. } | RunError::Size { .. } | RunError::OutOfBounds { .. } => {
+                Code::InvalidArgument
+            }
+            RunError::Memory { .. } => Code::Unsupported,
+            RunError::Broken { .. } => Code::Internal,
+        },
         Error::Bug(_) => Code::Internal,
     }
 }
