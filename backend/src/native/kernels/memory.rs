@@ -69,13 +69,6 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Elements of a buffer.
-    pub fn len(&self, buffer: usize) -> usize {
-        self.buffers
-            .get(buffer)
-            .map_or(0, |raw| raw.bytes / raw.element.bytes())
-    }
-
     /// Bytes of a buffer.
     pub fn bytes(&self, buffer: usize) -> usize {
         self.buffers.get(buffer).map_or(0, |raw| raw.bytes)

@@ -6,6 +6,7 @@
 //! | [`column`] | scalar operations on columns |
 //! | [`accumulate`] | rows added into rows of `f32`, a bag in registers |
 //! | [`copy`] | rows copied, past the caches if wanted |
+//! | [`limit`] | what memory gives: plain loops to hold kernels against |
 //! | [`pages`] | advice to the system about large buffers |
 //!
 //! Functions here are safe to call with any argument: offsets are checked against their buffers, once for each call, before
@@ -20,6 +21,7 @@ pub(crate) mod column;
 pub(crate) mod copy;
 pub(crate) mod element;
 pub(crate) mod memory;
+pub mod limit;
 pub mod pages;
 pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]

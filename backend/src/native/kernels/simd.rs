@@ -27,8 +27,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
     /// Sum.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    /// Difference.
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// Product.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// Larger; NaN if either is, `-0.0` below `0.0`.
@@ -182,10 +180,6 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         Self::zip(a, b, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        Self::zip(a, b, |a, b| a - b)
     }
     #[inline(always)]
     unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {

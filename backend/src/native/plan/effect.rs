@@ -99,16 +99,6 @@ impl Draft {
 }
 
 impl Effect {
-    /// The size of a row that it writes, in elements of which `row` are one.
-    pub fn size(&self, row: usize) -> usize {
-        match self.kernel {
-            Kernel::Scalars { .. } | Kernel::Rows { fold: true, .. } => 1,
-            Kernel::Rows { fold: false, .. } | Kernel::Accumulate { .. } | Kernel::Copy { .. } => {
-                row
-            }
-        }
-    }
-
     /// The tables that it reads rows of.
     pub fn tables(&self) -> Vec<&Table> {
         match &self.kernel {

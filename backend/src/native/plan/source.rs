@@ -4,7 +4,7 @@
 //! stream that is pushed.
 
 use cranelift_entity::{EntityRef, SecondaryMap};
-use hlo2dae_ir::core::{Arith, Array, ElementType, Init, Role, ScalarType, Span};
+use hlo2dae_ir::core::{Arith, Array, ElementType, Role, ScalarType, Span};
 use hlo2dae_ir::dlc::{self, AccessOp, Event, Expr, Statement, StreamExpr};
 
 use crate::native::error::PlanError;
@@ -163,14 +163,6 @@ impl Source {
     pub fn outputs(&self) -> impl Iterator<Item = (BufferNumber, &BufferData)> {
         let buffers = self.buffers.iter().enumerate();
         buffers.filter(|(_, buffer)| matches!(buffer.role, Role::Output(_)))
-    }
-
-    /// What a buffer starts with.
-    pub fn init(&self, buffer: BufferNumber) -> Option<&Init> {
-        match &self.buffers.get(buffer)?.role {
-            Role::Input => None,
-            Role::Output(init) | Role::Temp(init) => Some(init),
-        }
     }
 }
 
