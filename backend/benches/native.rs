@@ -46,11 +46,22 @@ fn bag(
     (bags, pooling): (usize, usize),
     weighted: bool,
 ) -> Class {
-    let weights = if weighted { format!("  input %w: f32[{bags},{pooling}]\n") } else { String::new() };
+    let weights = if weighted {
+        format!("  input %w: f32[{bags},{pooling}]\n")
+    } else {
+        String::new()
+    };
     let wide = if element == "f32" { "%x" } else { "%wide" };
-    let convert = if element == "f32" { "" } else { "    %wide = convert %x to f32\n" };
+    let convert = if element == "f32" {
+        ""
+    } else {
+        "    %wide = convert %x to f32\n"
+    };
     let (scale, value) = if weighted {
-        (format!("    %s = read %w[%b, %l]\n    %y = mul {wide}, %s\n"), "%y")
+        (
+            format!("    %s = read %w[%b, %l]\n    %y = mul {wide}, %s\n"),
+            "%y",
+        )
     } else {
         (String::new(), wide)
     };
@@ -115,7 +126,11 @@ fn scatter(
     sorted: bool,
     update: bool,
 ) -> Class {
-    let table = if update { format!("  input %table: f32[{rows},{size}]\n") } else { String::new() };
+    let table = if update {
+        format!("  input %table: f32[{rows},{size}]\n")
+    } else {
+        String::new()
+    };
     let init = if update { "%table" } else { "0.0" };
     Class {
         name,
@@ -212,26 +227,140 @@ fn triples(name: &'static str, entities: usize, triples: usize, size: usize) -> 
 
 fn classes() -> Vec<Class> {
     vec![
-        bag("bag 1e6x64, 2048 x 64", "f32", (1_000_000, 64), (2048, 64), false),
-        bag("bag 1e6x64, 2048 x 64, weighted", "f32", (1_000_000, 64), (2048, 64), true),
-        bag("bag 1e6x128, 1024 x 32", "f32", (1_000_000, 128), (1024, 32), false),
-        bag("bag 4e6x32, 512 x 80", "f32", (4_000_000, 32), (512, 80), false),
-        bag("bag 1e4x64, 2048 x 64", "f32", (10_000, 64), (2048, 64), false),
-        bag("bag 1e6x32, 8192 x 1", "f32", (1_000_000, 32), (8192, 1), false),
-        bag("bag 1e5x256, 512 x 40", "f32", (100_000, 256), (512, 40), false),
-        bag("bag 1e6x64 bf16, 2048 x 64", "bf16", (1_000_000, 64), (2048, 64), false),
-        bag("bag 1e6x64 f16, 2048 x 64", "f16", (1_000_000, 64), (2048, 64), false),
-        bag("bag 1e6x64 s8, 2048 x 64, weighted", "s8", (1_000_000, 64), (2048, 64), true),
-        bag("bag 1e6x16, 2048 x 64", "f32", (1_000_000, 16), (2048, 64), false),
-        bag("bag 1e6x100, 1024 x 64", "f32", (1_000_000, 100), (1024, 64), false),
-        bag("bag 1e5x1000, 256 x 40", "f32", (100_000, 1000), (256, 40), false),
-        bag("bag 1e6x1, 2048 x 64", "f32", (1_000_000, 1), (2048, 64), false),
-        bag("bag 1e6x64, 1 x 131072", "f32", (1_000_000, 64), (1, 131_072), false),
+        bag(
+            "bag 1e6x64, 2048 x 64",
+            "f32",
+            (1_000_000, 64),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x64, 2048 x 64, weighted",
+            "f32",
+            (1_000_000, 64),
+            (2048, 64),
+            true,
+        ),
+        bag(
+            "bag 1e6x128, 1024 x 32",
+            "f32",
+            (1_000_000, 128),
+            (1024, 32),
+            false,
+        ),
+        bag(
+            "bag 4e6x32, 512 x 80",
+            "f32",
+            (4_000_000, 32),
+            (512, 80),
+            false,
+        ),
+        bag(
+            "bag 1e4x64, 2048 x 64",
+            "f32",
+            (10_000, 64),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x32, 8192 x 1",
+            "f32",
+            (1_000_000, 32),
+            (8192, 1),
+            false,
+        ),
+        bag(
+            "bag 1e5x256, 512 x 40",
+            "f32",
+            (100_000, 256),
+            (512, 40),
+            false,
+        ),
+        bag(
+            "bag 1e6x64 bf16, 2048 x 64",
+            "bf16",
+            (1_000_000, 64),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x64 f16, 2048 x 64",
+            "f16",
+            (1_000_000, 64),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x64 s8, 2048 x 64, weighted",
+            "s8",
+            (1_000_000, 64),
+            (2048, 64),
+            true,
+        ),
+        bag(
+            "bag 1e6x16, 2048 x 64",
+            "f32",
+            (1_000_000, 16),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x100, 1024 x 64",
+            "f32",
+            (1_000_000, 100),
+            (1024, 64),
+            false,
+        ),
+        bag(
+            "bag 1e5x1000, 256 x 40",
+            "f32",
+            (100_000, 1000),
+            (256, 40),
+            false,
+        ),
+        bag(
+            "bag 1e6x1, 2048 x 64",
+            "f32",
+            (1_000_000, 1),
+            (2048, 64),
+            false,
+        ),
+        bag(
+            "bag 1e6x64, 1 x 131072",
+            "f32",
+            (1_000_000, 64),
+            (1, 131_072),
+            false,
+        ),
         gather("gather 128k x 64", (1_000_000, 64), 131_072),
-        scatter("scatter-add 128k x 64 into 1e6, zeroed", (1_000_000, 64), 131_072, false, false),
-        scatter("scatter-add 128k x 64 into 1e4, zeroed", (10_000, 64), 131_072, false, false),
-        scatter("segment sum 128k x 64 into 2048, sorted", (2048, 64), 131_072, true, false),
-        scatter("segment sum 128k x 64 into 2048, unsorted", (2048, 64), 131_072, false, false),
+        scatter(
+            "scatter-add 128k x 64 into 1e6, zeroed",
+            (1_000_000, 64),
+            131_072,
+            false,
+            false,
+        ),
+        scatter(
+            "scatter-add 128k x 64 into 1e4, zeroed",
+            (10_000, 64),
+            131_072,
+            false,
+            false,
+        ),
+        scatter(
+            "segment sum 128k x 64 into 2048, sorted",
+            (2048, 64),
+            131_072,
+            true,
+            false,
+        ),
+        scatter(
+            "segment sum 128k x 64 into 2048, unsorted",
+            (2048, 64),
+            131_072,
+            false,
+            false,
+        ),
         spmm("spmm 1e5, degree 16, 64 features", 100_000, 16, 64),
         spmm("spmm 1e5, degree 16, 128 features", 100_000, 16, 128),
         triples("TransE 64k x 128", 100_000, 65_536, 128),
@@ -239,7 +368,13 @@ fn classes() -> Vec<Class> {
 }
 
 /// Random bytes of an input.
-fn input(random: &mut fastrand::Rng, element: ElementType, n: usize, below: u64, sorted: bool) -> Vec<u8> {
+fn input(
+    random: &mut fastrand::Rng,
+    element: ElementType,
+    n: usize,
+    below: u64,
+    sorted: bool,
+) -> Vec<u8> {
     match element {
         ElementType::S32 => {
             let mut ids: Vec<i32> = (0..n).map(|_| random.u64(0..below) as i32).collect();
@@ -249,7 +384,9 @@ fn input(random: &mut fastrand::Rng, element: ElementType, n: usize, below: u64,
             ids.iter().flat_map(|id| id.to_le_bytes()).collect()
         }
         ElementType::F32 => (0..n).flat_map(|_| random.f32().to_le_bytes()).collect(),
-        ElementType::BF16 | ElementType::F16 => (0..n).flat_map(|_| random.u16(0..0x3c00).to_le_bytes()).collect(),
+        ElementType::BF16 | ElementType::F16 => (0..n)
+            .flat_map(|_| random.u16(0..0x3c00).to_le_bytes())
+            .collect(),
         _ => (0..n * element.bytes()).map(|_| random.u8(..)).collect(),
     }
 }
@@ -268,7 +405,9 @@ fn timed(f: impl FnOnce()) -> f64 {
 fn load(threads: usize, table: &[f32], order: &[u32], size: usize, prefetch: Prefetch) {
     let part = order.len().div_ceil(threads);
     Threads::new(Some(threads)).run(threads, &|task| {
-        let rows = order.get(task * part..((task + 1) * part).min(order.len())).unwrap_or(&[]);
+        let rows = order
+            .get(task * part..((task + 1) * part).min(order.len()))
+            .unwrap_or(&[]);
         black_box(limit::random(Isa::best(), table, rows, size, prefetch));
     });
 }
@@ -278,8 +417,16 @@ fn measure(class: &Class) {
     let scf = region_to_scf(&region).unwrap();
     let program = slc_to_dlc(&scf_to_slc(&scf).unwrap()).unwrap();
     let plan = Plan::new(&program).unwrap();
-    let inputs: Vec<_> = program.buffers.values().filter(|b| b.role == Role::Input).collect();
-    let outputs: Vec<_> = program.buffers.values().filter(|b| matches!(b.role, Role::Output(_))).collect();
+    let inputs: Vec<_> = program
+        .buffers
+        .values()
+        .filter(|b| b.role == Role::Input)
+        .collect();
+    let outputs: Vec<_> = program
+        .buffers
+        .values()
+        .filter(|b| matches!(b.role, Role::Output(_)))
+        .collect();
     let mut random = fastrand::Rng::with_seed(1);
     let mut below = class.below.iter();
     let arrays: Vec<Vec<u8>> = inputs
@@ -291,23 +438,42 @@ fn measure(class: &Class) {
                 ElementType::S32 => *below.next().unwrap(),
                 _ => 1,
             };
-            input(&mut random, buffer.element, count, below, class.sorted.contains(&n))
+            input(
+                &mut random,
+                buffer.element,
+                count,
+                below,
+                class.sorted.contains(&n),
+            )
         })
         .collect();
     for array in &arrays {
         pages::collapse(array);
     }
     let arrays: Vec<&[u8]> = arrays.iter().map(Vec::as_slice).collect();
-    let sizes: Vec<usize> = outputs.iter().map(|b| Array::byte_size(b.element, &b.dims).unwrap()).collect();
+    let sizes: Vec<usize> = outputs
+        .iter()
+        .map(|b| Array::byte_size(b.element, &b.dims).unwrap())
+        .collect();
     let (rows, size, lookups) = class.rows;
     let size = size.max(1);
     let table: Vec<f32> = vec![1.0; rows * size];
     pages::collapse(bytes_of(&table));
     let order: Vec<u32> = (0..lookups).map(|_| random.u32(0..rows as u32)).collect();
-    let plans: Vec<Prefetch> = [(0, 0), (0, 8), (0, 16), (16, 0), (32, 0), (48, 0), (64, 0), (64, 8), (32, 8)]
-        .into_iter()
-        .map(|(l2, l1)| Prefetch { l2, l1 })
-        .collect();
+    let plans: Vec<Prefetch> = [
+        (0, 0),
+        (0, 8),
+        (0, 16),
+        (16, 0),
+        (32, 0),
+        (48, 0),
+        (64, 0),
+        (64, 8),
+        (32, 8),
+    ]
+    .into_iter()
+    .map(|(l2, l1)| Prefetch { l2, l1 })
+    .collect();
     for threads in [1, 2] {
         let (mut ours, mut best) = (Vec::new(), Vec::new());
         let mut limits = vec![Vec::new(); plans.len()];
@@ -322,7 +488,8 @@ fn measure(class: &Class) {
             ours.push(timed(|| {
                 let pool = Threads::new(Some(threads));
                 let caller: &dyn Pool = if threads == 1 { &Caller } else { &pool };
-                plan.run(&arrays, &mut outputs, caller, &Options::default()).unwrap();
+                plan.run(&arrays, &mut outputs, caller, &Options::default())
+                    .unwrap();
             }));
             for (plan, times) in plans.iter().zip(&mut limits) {
                 times.push(timed(|| load(threads, &table, &order, size, *plan)));
@@ -331,7 +498,12 @@ fn measure(class: &Class) {
         for times in &mut limits {
             best.push(best_of(times));
         }
-        let (at, limit) = best.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        let (at, limit) = best
+            .iter()
+            .copied()
+            .enumerate()
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .unwrap();
         let ours = best_of(&ours);
         let rate = (lookups * size * 4) as f64 / ours / 1e6;
         println!(
@@ -349,8 +521,15 @@ fn bytes_of(table: &[f32]) -> &[u8] {
 }
 
 fn main() {
-    let filter: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    println!("{} threads at most, {}", Threads::default().threads(), Isa::best().name());
+    let filter: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    println!(
+        "{} threads at most, {}",
+        Threads::default().threads(),
+        Isa::best().name()
+    );
     println!("| class | threads | ms | limit, ms | of the limit | GB/s | best distances |");
     println!("|---|---|---|---|---|---|---|");
     for class in classes() {

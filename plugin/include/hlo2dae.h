@@ -149,8 +149,8 @@ typedef struct hlo2dae_array {
 } hlo2dae_array;
 
 /* Runs a region. `engine` is named as after `--engine` on the command line; an empty name stands for
- * the default, the emulated machine. One array for each input and output, in order. Inputs may
- * share memory, outputs may not. When the run fails, the outputs are as they were. */
+ * the default, `native`, which runs on all cores of this CPU. One array for each input and output, in order. Inputs
+ * may share memory, outputs may not. When the run fails, the outputs hold anything. */
 hlo2dae_error *hlo2dae_run(const hlo2dae_module *module, size_t region, hlo2dae_view engine,
                            const hlo2dae_array *inputs, size_t input_count,
                            const hlo2dae_array *outputs, size_t output_count);

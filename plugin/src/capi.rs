@@ -12,6 +12,8 @@ use crate::emit::Stage;
 use crate::fence::fence;
 use crate::foreign::{self, Described, check_pointer};
 use crate::module::Module;
+use hlo2dae_backend::native::Threads;
+
 use crate::program::{Port, Program, engine_named};
 use crate::status::{BoundaryError, Status};
 use crate::xla::{self, host};
@@ -423,7 +425,8 @@ pub unsafe extern "C" fn hlo2dae_run(
             let inputs = described(foreign::slice("the inputs", inputs, input_count)?)?;
             let outputs = described(foreign::slice("the outputs", outputs, output_count)?)?;
             let mut bound = foreign::bind(region.signature(), &inputs, &outputs)?;
-            region.run(engine, &bound.inputs, &mut bound.outputs)
+            let threads = Threads::default();
+            region.run(engine, &bound.inputs, &mut bound.outputs, &threads)
         }
     })
 }

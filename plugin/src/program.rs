@@ -3,6 +3,9 @@
 //! A region that was found in HLO and the program that a custom call carries are the same thing
 //! here: a ladder of stages with a signature that callers are held to.
 
+use std::sync::{Arc, OnceLock};
+
+use hlo2dae_backend::native::{Options, Plan, Pool};
 use hlo2dae_ir::core::{Array, Buffer, ElementType};
 
 use crate::compile::Ladder;
@@ -11,7 +14,7 @@ use crate::engine::Engine;
 use crate::status::{BoundaryError, Code, Status};
 
 /// What runs a program when nobody says.
-pub const DEFAULT_ENGINE: Engine = Engine::Emulator;
+pub const DEFAULT_ENGINE: Engine = Engine::Native;
 
 /// An input or output of a program.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct Signature {
 pub struct Program {
     ladder: Ladder,
     signature: Signature,
+    /// For this CPU, made when it is first needed.
+    plan: Arc<OnceLock<Plan>>,
 }
 
 impl Program {
@@ -80,7 +85,11 @@ impl Program {
             inputs: ports(inputs)?,
             outputs: ports(outputs)?,
         };
-        Ok(Program { ladder, signature })
+        Ok(Program {
+            ladder,
+            signature,
+            plan: Arc::default(),
+        })
     }
 
     /// Name without `@`.
@@ -98,13 +107,30 @@ impl Program {
         emit_ladder(&self.ladder, stage).map_err(|error| Status::of(error, ""))
     }
 
-    /// Runs the program; the memory is that of the signature, byte for byte.
+    /// The plan for this CPU.
+    fn plan(&self) -> Result<&Plan, Status> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan);
+        }
+        let plan = Plan::new(&self.ladder.dlc).map_err(|error| Status::of(error.into(), ""))?;
+        Ok(self.plan.get_or_init(|| plan))
+    }
+
+    /// Runs the program; the memory is that of the signature, byte for byte. Only the native engine uses the threads, and writes
+    /// the outputs as it goes; after a failure they hold anything.
     pub fn run(
         &self,
         engine: Engine,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
+        threads: &dyn Pool,
     ) -> Result<(), Status> {
+        if engine == Engine::Native {
+            let ran = self
+                .plan()?
+                .run(inputs, outputs, threads, &Options::default());
+            return ran.map_err(|error| Status::of(error.into(), ""));
+        }
         let inputs: Vec<Array> = self
             .signature
             .inputs
@@ -163,12 +189,20 @@ impl Call {
                 ),
             });
         }
+        if engine == Engine::Native {
+            program.plan()?;
+        }
         Ok(Call { program, engine })
     }
 
     /// Runs the program on the given memory.
-    pub fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), Status> {
-        self.program.run(self.engine, inputs, outputs)
+    pub fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        threads: &dyn Pool,
+    ) -> Result<(), Status> {
+        self.program.run(self.engine, inputs, outputs, threads)
     }
 }
 

@@ -13,7 +13,9 @@ pub enum PlanError {
     Invalid(#[from] Diagnostics),
     /// Our limit: the program was optimised for a machine; the engine takes the scalar form.
     #[error("@{program} has {what}, which the native engine does not take")]
-    #[diagnostic(help("lower the region without optimisation (level 0): the engine vectorises it itself"))]
+    #[diagnostic(help(
+        "lower the region without optimisation (level 0): the engine vectorises it itself"
+    ))]
     NotScalar {
         /// Name of the program.
         program: String,
@@ -68,7 +70,9 @@ pub enum RunError {
     },
     /// Your input: an index outside of the buffer that it is for, without a mode that says what then.
     #[error("an index is outside of %{buffer}")]
-    #[diagnostic(help("give the index a bounds mode (clamp, fill, drop), or pass indices that are inside"))]
+    #[diagnostic(help(
+        "give the index a bounds mode (clamp, fill, drop), or pass indices that are inside"
+    ))]
     OutOfBounds {
         /// Name of the buffer.
         buffer: String,

@@ -213,6 +213,12 @@ impl Plan {
     }
 }
 
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
 impl Run<'_> {
     /// Gives a buffer its initial value, on as many threads as pay.
     fn start(&self, buffer: usize, data: &BufferData) {
@@ -231,9 +237,9 @@ impl Run<'_> {
             // Both stay inside of buffers whose sizes were checked.
             let _ = match init {
                 Init::Undefined => Ok(()),
-                Init::Splat(value) => {
-                    self.memory.fill(buffer, first / width, last / width, *value)
-                }
+                Init::Splat(value) => self
+                    .memory
+                    .fill(buffer, first / width, last / width, *value),
                 Init::Copy(from) => {
                     use cranelift_entity::EntityRef;
                     self.memory.copy(from.index(), buffer, first, last)

@@ -88,7 +88,11 @@ mod tests {
 
     #[test]
     fn every_task_is_done_once() {
-        for pool in [&Caller as &dyn Pool, &Threads::new(None), &Threads::new(Some(2))] {
+        for pool in [
+            &Caller as &dyn Pool,
+            &Threads::new(None),
+            &Threads::new(Some(2)),
+        ] {
             assert!(pool.threads() >= 1);
             let done: Vec<AtomicU32> = (0..100).map(|_| AtomicU32::new(0)).collect();
             pool.run(100, &|task| {

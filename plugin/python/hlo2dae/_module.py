@@ -90,7 +90,7 @@ class Region:
     def run(self, *arrays, engine: str | None = None):
         """Runs the region; one array for each input. Gives one array, or a tuple for several outputs.
 
-        ``engine`` is ``region``, ``scf``, ``slc``, ``dlc`` or ``emulator``, the default.
+        ``engine`` is ``region``, ``scf``, ``slc``, ``dlc``, ``emulator`` or ``native``, the default.
         """
         arrays = [np.asarray(array) for array in arrays]
         self.check_inputs([(array.dtype.name, array.shape) for array in arrays])

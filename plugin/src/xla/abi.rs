@@ -74,6 +74,12 @@ pub struct Api {
     pub state_set: Option<unsafe extern "C" fn(*mut c_void) -> *mut Error>,
     /// Takes [`StateArgsV2`] or [`StateArgsV3`].
     pub state_get: Option<unsafe extern "C" fn(*mut c_void) -> *mut Error>,
+    pub device_memory_allocate: *const c_void,
+    pub device_memory_free: *const c_void,
+    pub thread_pool_schedule:
+        Option<unsafe extern "C" fn(*mut ThreadPoolScheduleArgs) -> *mut Error>,
+    pub thread_pool_num_threads:
+        Option<unsafe extern "C" fn(*mut ThreadPoolNumThreadsArgs) -> *mut Error>,
 }
 
 impl Api {
@@ -267,6 +273,27 @@ pub struct StateArgsV3 {
     pub state: *mut c_void,
 }
 
+/// What a thread of XLA's pool calls.
+pub type Task = unsafe extern "C" fn(*mut c_void);
+
+#[repr(C)]
+pub struct ThreadPoolScheduleArgs {
+    pub struct_size: usize,
+    pub extension_start: *mut Extension,
+    pub context: *mut ExecutionContext,
+    pub task: Task,
+    pub data: *mut c_void,
+}
+
+#[repr(C)]
+pub struct ThreadPoolNumThreadsArgs {
+    pub struct_size: usize,
+    pub extension_start: *mut Extension,
+    pub context: *mut ExecutionContext,
+    /// Where XLA writes the number.
+    pub num_threads: *mut i64,
+}
+
 /// Answer to a query of a handler's metadata. Its stated size ends before `state_type_id`, which all
 /// versions have that are declared here.
 #[repr(C)]
@@ -301,6 +328,10 @@ const _: () = {
     assert!(offset_of!(Api, type_register) == 88);
     assert!(offset_of!(Api, state_set) == 104);
     assert!(offset_of!(Api, state_get) == 112);
+    assert!(offset_of!(Api, thread_pool_schedule) == 136);
+    assert!(offset_of!(Api, thread_pool_num_threads) == 144);
+    assert!(size_of::<ThreadPoolScheduleArgs>() == 40);
+    assert!(size_of::<ThreadPoolNumThreadsArgs>() == 32);
     assert!(size_of::<ErrorCreateArgs>() == 32);
     assert!(size_of::<Buffer>() == 48);
     assert!(size_of::<Args>() == 40);

@@ -8,7 +8,8 @@
 //! | untyped, status-returning | [`UNTYPED_TARGET`] | the opaque text, optional first line `engine NAME` | none are possible: XLA hands over bare pointers |
 //!
 //! The typed call parses and compiles the program when XLA instantiates the call site, once, and
-//! finds it again at every execution. The untyped call has no such stage: it keeps compiled
+//! finds it again at every execution. Without a named engine it runs natively, on XLA's own threads and in XLA's own
+//! memory, without a copy. The untyped call has no such stage: it keeps compiled
 //! programs by their text.
 
 pub mod abi;
@@ -16,6 +17,7 @@ mod frame;
 pub mod host;
 pub mod state;
 pub mod tensorflow;
+pub mod threads;
 pub mod typed;
 pub mod untyped;
 

@@ -5,7 +5,10 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 
 use super::abi::{self, ByteSpan};
+use hlo2dae_backend::native::Pool;
+
 use super::host::{Hosted, Jax, TensorFlow};
+use super::threads::XlaThreads;
 use super::{state, typed};
 
 const PROGRAM: &str = "\
@@ -110,7 +113,34 @@ fn api(minor: c_int) -> abi::Api {
         execution_context_get: ptr::null(),
         state_set: Some(if v2 { state_set_v2 } else { state_set_v3 }),
         state_get: Some(if v2 { state_get_v2 } else { state_get_v3 }),
+        device_memory_allocate: ptr::null(),
+        device_memory_free: ptr::null(),
+        thread_pool_schedule: Some(schedule),
+        thread_pool_num_threads: Some(num_threads),
     }
+}
+
+/// A pool that makes a thread for each task.
+unsafe extern "C" fn schedule(args: *mut abi::ThreadPoolScheduleArgs) -> *mut abi::Error {
+    // SAFETY: the handlers pass arguments of this layout.
+    let (size, task, data) = unsafe { ((*args).struct_size, (*args).task, (*args).data) };
+    assert_eq!(size, size_of::<abi::ThreadPoolScheduleArgs>());
+    let data = data.expose_provenance();
+    // SAFETY: the task is called once, with its data.
+    std::thread::spawn(move || unsafe { task(ptr::with_exposed_provenance_mut(data)) });
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn num_threads(args: *mut abi::ThreadPoolNumThreadsArgs) -> *mut abi::Error {
+    // SAFETY: the handlers pass arguments of this layout.
+    unsafe {
+        assert_eq!(
+            (*args).struct_size,
+            size_of::<abi::ThreadPoolNumThreadsArgs>()
+        );
+        *(*args).num_threads = 3;
+    }
+    ptr::null_mut()
 }
 
 fn span(text: &[u8]) -> ByteSpan {
@@ -258,11 +288,69 @@ fn every_known_version_of_the_interface_runs_a_program() {
     for minor in [abi::OLDEST_MINOR, abi::NEWEST_MINOR, abi::NEWEST_MINOR + 1] {
         let mut table: [f32; 8] = std::array::from_fn(|i| i as f32);
         let (mut ids, mut out) = ([2, 9, -1], [7.0; 6]);
-        let mut call = Call::new(&mut table, &mut ids, &mut out);
-        call.api = api(minor);
-        assert_eq!(call.run(), Ok(()));
-        assert_eq!(out, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0]);
+        for engine in ["region", "native", ""] {
+            let mut call = Call::new(&mut table, &mut ids, &mut out);
+            call.api = api(minor);
+            call.attributes[0].1 = engine.into();
+            assert_eq!(call.run(), Ok(()));
+            assert_eq!(out, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0]);
+            out = [7.0; 6];
+        }
     }
+}
+
+/// Threads of a made-up XLA; `f` gets them.
+fn with_threads<T>(api: &abi::Api, f: impl FnOnce(&XlaThreads<'_>) -> T) -> T {
+    let mut site = CallSite {
+        state: ptr::null_mut(),
+    };
+    let none = || args(&[], &[]);
+    let frame = abi::CallFrame {
+        struct_size: size_of::<abi::CallFrame>(),
+        extension_start: ptr::null_mut(),
+        api,
+        context: (&raw mut site).cast(),
+        stage: abi::stage::EXECUTE,
+        args: none(),
+        results: none(),
+        attributes: abi::Attributes {
+            struct_size: size_of::<abi::Attributes>(),
+            extension_start: ptr::null_mut(),
+            size: 0,
+            types: ptr::null(),
+            names: ptr::null(),
+            values: ptr::null(),
+        },
+        future: ptr::null_mut(),
+    };
+    // SAFETY: the frame lives as long as it is used.
+    let frame = unsafe { super::frame::Frame::new(&raw const frame) }.unwrap();
+    f(&XlaThreads::new(api, frame))
+}
+
+#[test]
+fn xlas_threads_do_every_task_once() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    with_threads(&api(3), |threads| {
+        assert!((1..=3).contains(&threads.threads()));
+        for _ in 0..50 {
+            let done: Vec<AtomicU32> = (0..100).map(|_| AtomicU32::new(0)).collect();
+            threads.run(100, &|task| {
+                done[task].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        }
+    });
+}
+
+#[test]
+fn a_panic_on_xlas_threads_comes_back_to_the_caller() {
+    let outcome = std::panic::catch_unwind(|| {
+        with_threads(&api(3), |threads| {
+            threads.run(100, &|task| assert_ne!(task, 57, "the task that fails"));
+        });
+    });
+    assert!(outcome.is_err());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::abi;
 use super::frame::{Frame, FrameError, table};
 use super::host::{Host, Hosted};
 use super::state;
+use super::threads::XlaThreads;
 use crate::fence::fence;
 use crate::foreign;
 use crate::program::Call;
@@ -57,7 +58,8 @@ unsafe extern "C" fn execute<H: Hosted>(frame: *mut abi::CallFrame) -> *mut abi:
             let call = state::get(H::host(), api, frame)?;
             let (arguments, results) = (frame.arguments()?, frame.results()?);
             let mut bound = foreign::bind(call.program.signature(), &arguments, &results)?;
-            call.run(&bound.inputs, &mut bound.outputs)
+            let threads = XlaThreads::new(api, frame);
+            call.run(&bound.inputs, &mut bound.outputs, &threads)
         })
     }
 }

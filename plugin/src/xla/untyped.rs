@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hlo2dae_backend::native::Threads;
+
 use crate::bridge;
 use crate::element;
 use crate::fence::fence;
@@ -77,7 +79,8 @@ unsafe fn run(
     let outputs = describe(&signature.outputs, outputs.iter().copied());
     // SAFETY: the caller's promise.
     let mut bound = unsafe { foreign::bind(signature, &inputs, &outputs) }?;
-    call.run(&bound.inputs, &mut bound.outputs)
+    // This interface gives no way to XLA's own threads.
+    call.run(&bound.inputs, &mut bound.outputs, &Threads::default())
 }
 
 /// Bare pointers with the program's own shapes: what remains to be checked is null, alignment and overlap.

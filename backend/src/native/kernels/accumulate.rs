@@ -91,8 +91,17 @@ pub(crate) fn accumulate(
     let (low, high) = span(src);
     let element = memory.raw(lookups.table).ok_or(Outside)?.element();
     let row_bytes = lookups.size * element.bytes();
-    let low = if lookups.fill.len() == row_bytes { low.max(0) } else { low };
-    let table = memory.read(lookups.table, low, high.max(low), if high < 0 { 0 } else { lookups.size })?;
+    let low = if lookups.fill.len() == row_bytes {
+        low.max(0)
+    } else {
+        low
+    };
+    let table = memory.read(
+        lookups.table,
+        low,
+        high.max(low),
+        if high < 0 { 0 } else { lookups.size },
+    )?;
     let (low, high) = span(lookups.dst);
     let out = memory.write(lookups.out, low, high, lookups.size)?;
     let scaled = post != Post::Plain;
@@ -135,7 +144,8 @@ fn lines(table: *const u8, bytes: usize) -> usize {
     if table.addr().is_multiple_of(64) && bytes.is_multiple_of(64) {
         bytes / 64
     } else {
-        bytes.div_ceil(64) + usize::from(!64usize.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
+        bytes.div_ceil(64)
+            + usize::from(!64usize.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
     }
 }
 
@@ -193,9 +203,10 @@ impl Rows<'_> {
     #[inline(always)]
     fn ahead<X: Source>(&self, k: usize) {
         let at = |k: usize| {
-            self.src
-                .get(k)
-                .map(|&offset| self.table.wrapping_add((offset as usize).wrapping_mul(X::BYTES)))
+            self.src.get(k).map(|&offset| {
+                self.table
+                    .wrapping_add((offset as usize).wrapping_mul(X::BYTES))
+            })
         };
         if self.prefetch.l2 > 0
             && let Some(row) = at(k + self.prefetch.l2)
@@ -265,8 +276,16 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
             if ahead {
                 rows.ahead::<X>(k);
             }
-            let s = S::splat(if POST > 0 { *rows.scale.get_unchecked(k) } else { 0.0 });
-            let b = S::splat(if POST > 1 { *rows.bias.get_unchecked(k) } else { 0.0 });
+            let s = S::splat(if POST > 0 {
+                *rows.scale.get_unchecked(k)
+            } else {
+                0.0
+            });
+            let b = S::splat(if POST > 1 {
+                *rows.bias.get_unchecked(k)
+            } else {
+                0.0
+            });
             for (v, sum) in sums.iter_mut().enumerate() {
                 let p = row.add(v * S::LANES * X::BYTES);
                 let x = if v + 1 == V && tail < S::LANES {
@@ -294,7 +313,9 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
 /// All rows lie in their buffers; `V` vectors, the last of them perhaps in part, are what is left of a row behind
 /// the blocks of eight; the CPU has what `S` names.
 #[inline(always)]
-unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(rows: &Rows<'_>) {
+unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+    rows: &Rows<'_>,
+) {
     let block = 8 * S::LANES;
     let blocks = (rows.size - 1) / block;
     let tail = rows.size - blocks * block - (V - 1) * S::LANES;

@@ -390,12 +390,7 @@ versions! {
 }
 
 #[inline(always)]
-fn select_body<T: Element>(
-    condition: Of<'_, bool>,
-    a: Of<'_, T>,
-    b: Of<'_, T>,
-    out: &mut [T],
-) {
+fn select_body<T: Element>(condition: Of<'_, bool>, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T]) {
     let condition = match condition {
         Of::Each(condition) => condition,
         Of::All(condition) => {
@@ -472,12 +467,7 @@ fn compare(
     Err(wrong())
 }
 
-fn unary(
-    op: UnaryOp,
-    a: &Operands<'_>,
-    out: &mut Column,
-    n: usize,
-) -> Result<(), TypeError> {
+fn unary(op: UnaryOp, a: &Operands<'_>, out: &mut Column, n: usize) -> Result<(), TypeError> {
     let wrong = || TypeError::Unary {
         op: op.name(),
         operand: ty(a),

@@ -39,7 +39,11 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
     let (low, high) = span(src);
     let element = memory.raw(copies.table).ok_or(Outside)?.element();
     let bytes = copies.size * element.bytes();
-    let low = if copies.fill.len() == bytes { low.max(0) } else { low };
+    let low = if copies.fill.len() == bytes {
+        low.max(0)
+    } else {
+        low
+    };
     let rows = if high < 0 { 0 } else { copies.size };
     let table = memory.read(copies.table, low, high.max(low), rows)?;
     let (low, high) = span(copies.dst);
@@ -90,7 +94,10 @@ impl Rows<'_> {
     /// Calls `f` with every row and its place.
     #[inline(always)]
     fn each(&self, f: impl Fn(*const u8, *mut u8)) {
-        let at = |offset: i64| self.table.wrapping_add((offset as usize).wrapping_mul(self.element));
+        let at = |offset: i64| {
+            self.table
+                .wrapping_add((offset as usize).wrapping_mul(self.element))
+        };
         let Prefetch { l2, l1 } = self.copies.prefetch;
         for (k, (&src, &dst)) in self.copies.src.iter().zip(self.copies.dst).enumerate() {
             if l2 > 0
@@ -103,7 +110,11 @@ impl Rows<'_> {
             {
                 fetch::<true>(at(ahead), self.lines);
             }
-            let from = if src < 0 { self.copies.fill.as_ptr() } else { at(src) };
+            let from = if src < 0 {
+                self.copies.fill.as_ptr()
+            } else {
+                at(src)
+            };
             f(from, self.out.wrapping_add(dst as usize * self.element));
         }
     }
@@ -116,7 +127,10 @@ impl Rows<'_> {
 #[inline(always)]
 unsafe fn copy_array<const N: usize>(from: *const u8, to: *mut u8) {
     // SAFETY: the caller's promise.
-    unsafe { to.cast::<[u8; N]>().write_unaligned(from.cast::<[u8; N]>().read_unaligned()) }
+    unsafe {
+        to.cast::<[u8; N]>()
+            .write_unaligned(from.cast::<[u8; N]>().read_unaligned())
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -234,7 +248,14 @@ mod tests {
         };
         assert_eq!(run(8, 8, &[]), Ok(()));
         assert_eq!(run(-8, 0, &[0; 8]), Ok(()));
-        for (src, dst) in [(9, 0), (-1, 0), (0, 9), (0, -1), (i64::MAX, 0), (0, i64::MIN)] {
+        for (src, dst) in [
+            (9, 0),
+            (-1, 0),
+            (0, 9),
+            (0, -1),
+            (i64::MAX, 0),
+            (0, i64::MIN),
+        ] {
             assert_eq!(run(src, dst, &[]), Err(Outside), "{src} {dst}");
         }
     }

@@ -75,27 +75,12 @@ unsafe fn sum<S: Simd>(rows: &Rows<'_>) -> f32 {
     // SAFETY: the caller's promise; rows are below `count`, and all of their vectors inside of the table.
     unsafe {
         let mut sums = [S::splat(0.0); 4];
-        let mut add = |row: usize| {
-            let row = rows.table.as_ptr().add(row * size);
-            let mut at = 0;
-            while at + 4 * S::LANES <= size {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::add(*sum, S::load(row.add(at + v * S::LANES)));
-                }
-                at += 4 * S::LANES;
-            }
-            while at + S::LANES <= size {
-                let [first, ..] = &mut sums;
-                *first = S::add(*first, S::load(row.add(at)));
-                at += S::LANES;
-            }
-            if at < size {
-                let [first, ..] = &mut sums;
-                *first = S::add(*first, S::load_part(row.add(at), size - at));
-            }
-        };
         match rows.rows {
-            None => (0..count).for_each(&mut add),
+            None => {
+                for row in 0..count {
+                    add::<S>(&mut sums, rows.table.as_ptr().add(row * size), size);
+                }
+            }
             Some(order) => {
                 let at = |k: usize| {
                     let row = order.get(k).map_or(0, |&row| row as usize);
@@ -110,13 +95,43 @@ unsafe fn sum<S: Simd>(rows: &Rows<'_>) -> f32 {
                         fetch::<true>(at(k + l1), lines);
                     }
                     if (row as usize) < count {
-                        add(row as usize);
+                        add::<S>(
+                            &mut sums,
+                            rows.table.as_ptr().add(row as usize * size),
+                            size,
+                        );
                     }
                 }
             }
         }
         let [a, b, c, d] = sums;
         S::sum(S::add(S::add(a, b), S::add(c, d)))
+    }
+}
+
+/// Adds a row, four vectors at a time.
+///
+/// # Safety
+/// The row has `size` elements; the CPU has what `S` names.
+#[inline(always)]
+unsafe fn add<S: Simd>(sums: &mut [S::V; 4], row: *const f32, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut at = 0;
+        while at + 4 * S::LANES <= size {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = S::add(*sum, S::load(row.add(at + v * S::LANES)));
+            }
+            at += 4 * S::LANES;
+        }
+        let [first, ..] = sums;
+        while at + S::LANES <= size {
+            *first = S::add(*first, S::load(row.add(at)));
+            at += S::LANES;
+        }
+        if at < size {
+            *first = S::add(*first, S::load_part(row.add(at), size - at));
+        }
     }
 }
 

@@ -200,7 +200,10 @@ impl<'a> Memory<'a> {
         match op.binary() {
             None => pairs.for_each(|(&offset, &value)| unsafe { T::write(at(offset), value) }),
             Some(BinaryOp::Add) => pairs.for_each(|(&offset, &value)| unsafe {
-                T::write(at(offset), T::apply(BinaryOp::Add, T::read(at(offset)), value));
+                T::write(
+                    at(offset),
+                    T::apply(BinaryOp::Add, T::read(at(offset)), value),
+                );
             }),
             Some(op) => pairs.for_each(|(&offset, &value)| unsafe {
                 T::write(at(offset), T::apply(op, T::read(at(offset)), value));
@@ -324,13 +327,7 @@ impl<'a> Memory<'a> {
     }
 
     /// Copies the bytes `first..last` of a buffer to the same place of another.
-    pub fn copy(
-        &self,
-        from: usize,
-        to: usize,
-        first: usize,
-        last: usize,
-    ) -> Result<(), Outside> {
+    pub fn copy(&self, from: usize, to: usize, first: usize, last: usize) -> Result<(), Outside> {
         let (Some(source), Some(target)) = (self.buffers.get(from), self.buffers.get(to)) else {
             return Err(Outside);
         };
@@ -355,7 +352,9 @@ impl<'a> Memory<'a> {
         size: usize,
     ) -> Result<Raw, Outside> {
         let raw = self.buffers.get(buffer).ok_or(Outside)?;
-        let end = usize::try_from(high).ok().and_then(|high| high.checked_add(size));
+        let end = usize::try_from(high)
+            .ok()
+            .and_then(|high| high.checked_add(size));
         match end {
             Some(end) if low >= 0 && end <= raw.bytes / raw.element.bytes() => Ok(*raw),
             _ => Err(Outside),

@@ -20,8 +20,8 @@ pub(crate) mod accumulate;
 pub(crate) mod column;
 pub(crate) mod copy;
 pub(crate) mod element;
-pub(crate) mod memory;
 pub mod limit;
+pub(crate) mod memory;
 pub mod pages;
 pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]

@@ -48,7 +48,13 @@ fn advise_range(data: *mut u8, bytes: usize, advice: Advice) -> bool {
         Advice::Collapse => COLLAPSE,
     };
     // SAFETY: the range is whole pages inside of a live buffer, and neither advice changes what it holds.
-    unsafe { libc::madvise(data.wrapping_add(first - data.addr()).cast(), last - first, advice) == 0 }
+    unsafe {
+        libc::madvise(
+            data.wrapping_add(first - data.addr()).cast(),
+            last - first,
+            advice,
+        ) == 0
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

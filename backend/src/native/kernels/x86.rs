@@ -107,7 +107,9 @@ pub(crate) struct Avx512;
 /// A mask of the first `n` of sixteen lanes.
 #[inline(always)]
 fn mask(n: usize) -> __mmask16 {
-    0xffff_u16.checked_shr(16u32.saturating_sub(n as u32)).unwrap_or(0)
+    0xffff_u16
+        .checked_shr(16u32.saturating_sub(n as u32))
+        .unwrap_or(0)
 }
 
 #[allow(

@@ -1,7 +1,9 @@
 //! What is done with decoded lookups: one effect for each combine, and the kernel that does it.
 
 use hashbrown::HashMap;
-use hlo2dae_ir::core::{Arith, BinaryOp, CombineOp, ElementType, Scalar, ScalarType, Span, UnaryOp};
+use hlo2dae_ir::core::{
+    Arith, BinaryOp, CombineOp, ElementType, Scalar, ScalarType, Span, UnaryOp,
+};
 
 use super::flat::Combine;
 use super::graph::{Def, Graph, Val};
@@ -61,12 +63,19 @@ pub(crate) struct RowProgram {
 /// One step on a tile of rows; steps are numbered.
 #[derive(Clone, Debug)]
 pub(crate) enum RowStep {
-    Load { table: Table, stride: i64 },
+    Load {
+        table: Table,
+        stride: i64,
+    },
     /// A value of the lookup, along its row.
-    Spread { export: usize },
+    Spread {
+        export: usize,
+    },
     Constant(Scalar),
     /// The position in the row.
-    Position { begin: i64 },
+    Position {
+        begin: i64,
+    },
     Arith(Arith<usize>),
 }
 
@@ -143,13 +152,9 @@ impl Effect {
 }
 
 /// Chooses the kernel of a combine; none if its value is not one that rows can be computed of.
-pub(super) fn draft(
-    scheduler: &mut Scheduler,
-    source: &Source,
-    combine: Combine,
-) -> Option<Draft> {
+pub(super) fn draft(scheduler: &mut Scheduler, source: &Source, combine: Combine) -> Option<Draft> {
     let levels = scheduler.levels;
-    let (row_begin, rows) = (scheduler.chain.row_begin, scheduler.chain.row);
+    let row_begin = scheduler.chain.row_begin;
     let mut exports = Exports {
         graph: &mut scheduler.chain.graph,
         levels,
@@ -171,9 +176,7 @@ pub(super) fn draft(
                     exports.vals.truncate(1);
                     let mut program = RowProgram::default();
                     let mut known = HashMap::new();
-                    let one_unit = rows.is_some();
-                    let result =
-                        exports.row(combine.value, &mut program, &mut known, row_begin, one_unit)?;
+                    let result = exports.row(combine.value, &mut program, &mut known, row_begin)?;
                     program.result = result;
                     Kernel::Rows {
                         program,
@@ -247,8 +250,7 @@ impl Exports<'_> {
         val: Val,
         program: &mut RowProgram,
         known: &mut HashMap<Val, usize>,
-        begin: i64,
-        one_unit: bool,
+        begin: Option<i64>,
     ) -> Option<usize> {
         if let Some(&step) = known.get(&val) {
             return Some(step);
@@ -266,18 +268,16 @@ impl Exports<'_> {
                     let (table, stride) = self.table(val)?;
                     RowStep::Load { table, stride }
                 }
-                Def::RowPosition(_) if one_unit => RowStep::Position { begin },
+                Def::RowPosition(_) => RowStep::Position { begin: begin? },
                 Def::Arith(arith) => {
                     let arith = arith
-                        .try_map(|&v| self.row(v, program, known, begin, one_unit).ok_or(()))
+                        .try_map(|&v| self.row(v, program, known, begin).ok_or(()))
                         .ok()?;
                     RowStep::Arith(arith)
                 }
-                Def::Outer(_)
-                | Def::Position(_)
-                | Def::RowPosition(_)
-                | Def::Load { .. }
-                | Def::Old { .. } => return None,
+                Def::Outer(_) | Def::Position(_) | Def::Load { .. } | Def::Old { .. } => {
+                    return None;
+                }
             }
         };
         program.steps.push((step, data.ty));

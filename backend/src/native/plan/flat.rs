@@ -71,8 +71,8 @@ pub(crate) struct Chain {
     pub positions: Vec<Positions>,
     /// Elements of a row; none without a row.
     pub row: Option<i64>,
-    /// The first position of a row of one unit.
-    pub row_begin: i64,
+    /// The first position of the row, if it is one unit; positions in rows of several units are no values.
+    pub row_begin: Option<i64>,
     pub combines: Vec<Combine>,
     pub checks: Vec<Check>,
 }
@@ -88,7 +88,10 @@ pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
     if !last.children.is_empty() {
         return None;
     }
-    let rows = units.iter().rev().take_while(|unit| extent(unit).is_some_and(|n| n > 0));
+    let rows = units
+        .iter()
+        .rev()
+        .take_while(|unit| extent(unit).is_some_and(|n| n > 0));
     let most = rows.count();
     (0..=most).rev().find_map(|rows| {
         let elements = units
@@ -108,11 +111,19 @@ pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
 /// Positions of a dense unit of step 1.
 fn extent(unit: &Unit) -> Option<i64> {
     match (unit.begin, unit.end, unit.step) {
-        (Bound::Constant(begin), Bound::Constant(end), 1) => {
-            Some(end.checked_sub(begin)?.max(0))
-        }
+        (Bound::Constant(begin), Bound::Constant(end), 1) => Some(end.checked_sub(begin)?.max(0)),
         _ => None,
     }
+}
+
+/// A place in a buffer, for all positions of a row.
+struct Spot {
+    /// The start of the row, in elements.
+    offset: Val,
+    /// Elements from one row position to the next.
+    stride: i64,
+    /// Each index at the start of the row, and what the last position adds to it.
+    starts: Vec<(Val, i128)>,
 }
 
 /// Where code stands.
@@ -193,11 +204,7 @@ impl<'a> Builder<'a> {
             });
         }
         self.code()?;
-        if self
-            .combines
-            .iter()
-            .any(|combine| self.reads_old(combine))
-        {
+        if self.combines.iter().any(|combine| self.reads_old(combine)) {
             return None;
         }
         // What a temporary handed on is a value; nobody else looks at it.
@@ -217,8 +224,8 @@ impl<'a> Builder<'a> {
             positions,
             row: (!self.rows.is_empty()).then_some(self.elements),
             row_begin: match self.rows {
-                [unit] => constant(unit.begin)?,
-                _ => 0,
+                [unit] => Some(constant(unit.begin)?),
+                _ => None,
             },
             combines: self.combines,
             checks: self.checks,
@@ -235,10 +242,9 @@ impl<'a> Builder<'a> {
     ) -> Option<()> {
         for (reg, op, span) in &unit.streams {
             let val = match op {
-                Op::Position => {
-                    self.graph
-                        .add(position.clone(), ScalarType::Index, level, range)
-                }
+                Op::Position => self
+                    .graph
+                    .add(position.clone(), ScalarType::Index, level, range),
                 Op::Arith(arith) => self.arith(arith, *reg)?,
                 Op::Load { buffer, indices } => {
                     let indices = self.vals(indices);
@@ -255,7 +261,10 @@ impl<'a> Builder<'a> {
         let (lookups, rows) = (self.lookups, self.rows);
         for (n, unit) in rows.iter().enumerate() {
             let (begin, extent) = (constant(unit.begin)?, extent(unit)?);
-            let range = (i128::from(begin), i128::from(begin) + i128::from(extent) - 1);
+            let range = (
+                i128::from(begin),
+                i128::from(begin) + i128::from(extent) - 1,
+            );
             let level = self.row_level();
             self.streams(unit, Def::RowPosition(n), level, range)?;
         }
@@ -279,12 +288,7 @@ impl<'a> Builder<'a> {
         Some(())
     }
 
-    fn block(
-        &mut self,
-        code: &[Instruction],
-        guard: Option<Val>,
-        phase: Phase,
-    ) -> Option<()> {
+    fn block(&mut self, code: &[Instruction], guard: Option<Val>, phase: Phase) -> Option<()> {
         let level = match phase {
             Phase::Body if !self.rows.is_empty() => self.row_level(),
             Phase::Body | Phase::Before => self.levels,
@@ -432,12 +436,10 @@ impl<'a> Builder<'a> {
             return *value;
         }
         let ty = self.source.buffers[buffer].element.into();
-        self.graph
-            .add(Def::Old { buffer, indices }, ty, level, ANY)
+        self.graph.add(Def::Old { buffer, indices }, ty, level, ANY)
     }
 
-    /// Where indices point to: the start of the row, in elements; elements from one row position to the next; each index at
-    /// the start of the row, and what the last position adds to it.
+    /// Where indices point to.
     fn place(
         &mut self,
         buffer: BufferNumber,
@@ -445,7 +447,7 @@ impl<'a> Builder<'a> {
         guard: Option<Val>,
         level: usize,
         span: Span,
-    ) -> Option<(Val, i64, Vec<(Val, i128)>)> {
+    ) -> Option<Spot> {
         let (rows, row_level) = (self.rows.len(), self.row_level());
         let data = self.source.buffers.get(buffer)?;
         let mut factors = vec![0i64; rows];
@@ -495,7 +497,11 @@ impl<'a> Builder<'a> {
             }
             expected = expected.checked_mul(extent)?;
         }
-        Some((offset, stride, starts))
+        Some(Spot {
+            offset,
+            stride,
+            starts,
+        })
     }
 
     /// Sees to it that an index is inside of `low..=high`: it is known to be, or it is checked.
@@ -535,13 +541,18 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Option<Val> {
         let checks = self.checks.len();
-        let (offset, stride, starts) = self.place(buffer, indices, guard, level, span)?;
+        let Spot {
+            offset,
+            stride,
+            starts,
+        } = self.place(buffer, indices, guard, level, span)?;
         let data = self.source.buffers.get(buffer)?;
         let ty: ScalarType = data.element.into();
         let range = match Scalar::range(ty) {
-            (low, high) if ty.is_integer() => {
-                (low.as_integer().unwrap_or(ANY.0), high.as_integer().unwrap_or(ANY.1))
-            }
+            (low, high) if ty.is_integer() => (
+                low.as_integer().unwrap_or(ANY.0),
+                high.as_integer().unwrap_or(ANY.1),
+            ),
             _ => ANY,
         };
         let along_row = stride != 0 || starts.iter().any(|&(_, reach)| reach != 0);
@@ -555,13 +566,10 @@ impl<'a> Builder<'a> {
             };
             return Some(self.graph.add(def, ty, self.row_level(), range));
         }
-        let always = starts
-            .iter()
-            .zip(&data.dims)
-            .all(|(&(start, _), &dim)| {
-                let (low, high) = self.graph.get(start).range;
-                0 <= low && high < i128::from(dim)
-            });
+        let always = starts.iter().zip(&data.dims).all(|(&(start, _), &dim)| {
+            let (low, high) = self.graph.get(start).range;
+            0 <= low && high < i128::from(dim)
+        });
         let mut at = self.graph.level(offset);
         let guard = guard.filter(|_| !always);
         if let Some(guard) = guard {
@@ -612,7 +620,11 @@ impl<'a> Builder<'a> {
             }
         }
         let level = if rows { self.row_level() } else { self.levels };
-        let (dst, stride, starts) = self.place(buffer, indices, guard, level, span)?;
+        let Spot {
+            offset: dst,
+            stride,
+            starts,
+        } = self.place(buffer, indices, guard, level, span)?;
         if rows && stride != 0 && stride != 1 {
             return None;
         }
@@ -623,9 +635,7 @@ impl<'a> Builder<'a> {
         let is_old = |val: Val| self.graph.get(val).def == old;
         let (op, value) = match self.graph.get(value).def {
             Def::Arith(Arith::Binary(op, a, b)) if is_old(a) => (combine(op)?, b),
-            Def::Arith(Arith::Binary(op, a, b))
-                if is_old(b) && !matches!(op, BinaryOp::Sub) =>
-            {
+            Def::Arith(Arith::Binary(op, a, b)) if is_old(b) && !matches!(op, BinaryOp::Sub) => {
                 (combine(op)?, a)
             }
             _ => (CombineOp::Replace, value),

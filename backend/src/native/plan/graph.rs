@@ -205,8 +205,12 @@ impl Graph {
                     CompareOp::Gt if a1 <= b0 => Some(false),
                     CompareOp::Ge if a0 >= b1 => Some(true),
                     CompareOp::Ge if a1 < b0 => Some(false),
-                    CompareOp::Eq | CompareOp::Ne | CompareOp::Lt | CompareOp::Le
-                    | CompareOp::Gt | CompareOp::Ge => None,
+                    CompareOp::Eq
+                    | CompareOp::Ne
+                    | CompareOp::Lt
+                    | CompareOp::Le
+                    | CompareOp::Gt
+                    | CompareOp::Ge => None,
                 };
                 always.map(|value| self.constant(Scalar::Bool(value)))
             }
@@ -231,8 +235,8 @@ impl Graph {
                     BinaryOp::Add => (a0 + b0, a1 + b1),
                     BinaryOp::Sub => (a0 - b1, a1 - b0),
                     BinaryOp::Mul => {
-                        let corners = [(a0, b0), (a0, b1), (a1, b0), (a1, b1)]
-                            .map(|(a, b)| a.checked_mul(b));
+                        let corners =
+                            [(a0, b0), (a0, b1), (a1, b0), (a1, b1)].map(|(a, b)| a.checked_mul(b));
                         let low = corners.iter().map(|c| c.unwrap_or(i128::MIN)).min();
                         let high = corners.iter().map(|c| c.unwrap_or(i128::MAX)).max();
                         (low.unwrap_or(i128::MIN), high.unwrap_or(i128::MAX))
@@ -240,9 +244,10 @@ impl Graph {
                     BinaryOp::Min => (a0.min(b0), a1.min(b1)),
                     BinaryOp::Max => (a0.max(b0), a1.max(b1)),
                     // A remainder keeps the sign of the left and stays below the right.
-                    BinaryOp::Rem if b0 > 0 => {
-                        (if a0 < 0 { 1 - b1 } else { 0 }, if a1 > 0 { b1 - 1 } else { 0 })
-                    }
+                    BinaryOp::Rem if b0 > 0 => (
+                        if a0 < 0 { 1 - b1 } else { 0 },
+                        if a1 > 0 { b1 - 1 } else { 0 },
+                    ),
                     BinaryOp::Div if b0 > 0 && a0 >= 0 => (0, a1),
                     BinaryOp::And if a0 >= 0 && b0 >= 0 => (0, a1.min(b1)),
                     BinaryOp::Div
@@ -311,10 +316,7 @@ impl Graph {
                 let by = self.index(factor);
                 Some(Affine {
                     factors: factors.collect::<Option<_>>()?,
-                    base: self.arith(
-                        Arith::Binary(BinaryOp::Mul, of.base, by),
-                        ScalarType::Index,
-                    ),
+                    base: self.arith(Arith::Binary(BinaryOp::Mul, of.base, by), ScalarType::Index),
                 })
             }
             _ => None,

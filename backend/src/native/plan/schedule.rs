@@ -34,10 +34,18 @@ pub(crate) enum Uniform {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// The positions of the level's unit.
-    Position { to: usize },
+    Position {
+        to: usize,
+    },
     /// A column of the level around, for each position inside.
-    Pick { from: usize, to: usize },
-    Arith { arith: Arith<Place>, to: usize },
+    Pick {
+        from: usize,
+        to: usize,
+    },
+    Arith {
+        arith: Arith<Place>,
+        to: usize,
+    },
     Load {
         buffer: BufferNumber,
         offset: Place,
@@ -178,7 +186,11 @@ impl Scheduler {
             .collect::<Option<_>>()?;
         let row = usize::try_from(self.chain.row.unwrap_or(1)).ok()?;
         let strided = |c: &super::flat::Combine| c.stride == Some(1);
-        let apart = self.chain.combines.iter().all(|c| self.is_apart(source, c, row));
+        let apart = self
+            .chain
+            .combines
+            .iter()
+            .all(|c| self.is_apart(source, c, row));
         Some(Flat {
             number: 0,
             uniforms: std::mem::take(&mut self.uniforms),
@@ -243,7 +255,10 @@ impl Scheduler {
     }
 
     /// The columns and steps of a level; a column is used again when nobody needs what it holds.
-    #[allow(clippy::type_complexity, reason = "three results that belong to one level")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "three results that belong to one level"
+    )]
     fn level(
         &self,
         level: usize,
@@ -282,10 +297,9 @@ impl Scheduler {
                         to,
                         span: *span,
                     }),
-                    Def::Outer(_)
-                    | Def::RowPosition(_)
-                    | Def::RowLoad { .. }
-                    | Def::Old { .. } => return None,
+                    Def::Outer(_) | Def::RowPosition(_) | Def::RowLoad { .. } | Def::Old { .. } => {
+                        return None;
+                    }
                 }
             } else {
                 continue;
@@ -293,7 +307,12 @@ impl Scheduler {
             places.insert(val, Place::Column(to));
             columns.push(graph.ty(val));
         }
-        for check in self.chain.checks.iter().filter(|check| check.level == level) {
+        for check in self
+            .chain
+            .checks
+            .iter()
+            .filter(|check| check.level == level)
+        {
             let Check {
                 val,
                 low,
@@ -384,4 +403,3 @@ impl Scheduler {
             })
     }
 }
-

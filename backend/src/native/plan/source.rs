@@ -248,7 +248,8 @@ impl Reader<'_> {
     fn case(&mut self, callback: &dlc::Callback) -> Result<Vec<Instruction>, PlanError> {
         let case = &self.program.execute.cases[callback.case];
         let first = self.types.len();
-        self.types.extend(case.values.values().map(|value| value.ty));
+        self.types
+            .extend(case.values.values().map(|value| value.ty));
         let mut code = Code {
             reader: self,
             case,
@@ -287,10 +288,11 @@ impl Code<'_, '_, '_> {
                 Statement::Let(value, expr) => {
                     let op = match expr {
                         Expr::Pop => {
-                            let operand = self.operands.next().ok_or_else(|| PlanError::Broken {
-                                program: self.reader.program.name.clone(),
-                                what: format!("@{} pops more than is pushed", self.case.name),
-                            })?;
+                            let operand =
+                                self.operands.next().ok_or_else(|| PlanError::Broken {
+                                    program: self.reader.program.name.clone(),
+                                    what: format!("@{} pops more than is pushed", self.case.name),
+                                })?;
                             if let Some(register) = self.registers.get_mut(value.index()) {
                                 *register = operand.stream.index();
                             }

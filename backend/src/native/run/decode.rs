@@ -43,7 +43,11 @@ impl Block {
                 .zip(&level.columns)
                 .all(|(column, &ty)| column.holds(ty) && column.len() == BLOCK);
         if !fits {
-            self.columns = level.columns.iter().map(|&ty| Column::new(ty, BLOCK)).collect();
+            self.columns = level
+                .columns
+                .iter()
+                .map(|&ty| Column::new(ty, BLOCK))
+                .collect();
         }
     }
 }
@@ -145,7 +149,9 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 // Distances between two `i64` and the number of steps are unsigned.
                 let left = (end.wrapping_sub(position) as u64).div_ceil(next.step as u64);
                 let take = left.min(space as u64) as usize;
-                block.around.extend(std::iter::repeat_n(around as u32, take));
+                block
+                    .around
+                    .extend(std::iter::repeat_n(around as u32, take));
                 let steps = 0..take as i64;
                 block
                     .positions

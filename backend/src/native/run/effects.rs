@@ -48,7 +48,8 @@ pub(crate) struct Effects<'a, 'b> {
 impl Effects<'_, '_> {
     /// Empties the windows and chooses how far ahead to look, for about so many lookups.
     pub fn prepare(&mut self, lookups: usize) {
-        self.windows.resize_with(self.flat.effects.len(), Window::default);
+        self.windows
+            .resize_with(self.flat.effects.len(), Window::default);
         let size = self.row_size();
         for (window, effect) in self.windows.iter_mut().zip(&self.flat.effects) {
             window.len = 0;
@@ -72,9 +73,16 @@ impl Effects<'_, '_> {
                 let element = self.run.source.buffers.get(table.buffer);
                 let row = size * element.map_or(1, |data| data.element.bytes());
                 let caches = Caches::get();
-                window.prefetch.push(Prefetch::choose(caches, bytes, row, lookups));
+                window
+                    .prefetch
+                    .push(Prefetch::choose(caches, bytes, row, lookups));
             }
-            window.far = window.prefetch.iter().map(|p| p.farthest()).max().unwrap_or(0);
+            window.far = window
+                .prefetch
+                .iter()
+                .map(|p| p.farthest())
+                .max()
+                .unwrap_or(0);
             window.fill.clear();
             match &effect.kernel {
                 Kernel::Accumulate { table, .. } | Kernel::Copy { table } => {
@@ -212,9 +220,9 @@ pub(crate) fn active(
     let owned = match owned {
         None => None,
         Some((low, high)) => match effect.exports.first() {
-            Some((Place::Column(dst), _)) => columns
-                .get(*dst)
-                .map(|dst| (low, high, dst.as_index())),
+            Some((Place::Column(dst), _)) => {
+                columns.get(*dst).map(|dst| (low, high, dst.as_index()))
+            }
             // One place: its owner does everything.
             Some((place, _)) => {
                 let dst = run.uniform_index(*place, uniforms)?;
@@ -354,8 +362,7 @@ impl Window {
                     stream: run.memory.bytes(effect.buffer) >= Caches::get().last / 2,
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),
                 };
-                copy(isa, run.memory, &copies)
-                    .map_err(|_| run.outside(table.buffer, table.span))
+                copy(isa, run.memory, &copies).map_err(|_| run.outside(table.buffer, table.span))
             }
             Kernel::Rows { program, fold } => {
                 let op = effect.op;
@@ -495,16 +502,15 @@ impl Tiles<'_, '_> {
                 Ok(())
             }
             RowStep::Arith(arith) => {
-                let operands: Arith<Operands<'_>> = arith.try_map(|&step| {
-                    match self.program.steps.get(step) {
+                let operands: Arith<Operands<'_>> =
+                    arith.try_map(|&step| match self.program.steps.get(step) {
                         Some((RowStep::Constant(value), _)) => Ok(Operands::All(*value)),
                         _ => self
                             .tiles
                             .get(step)
                             .map(Operands::Each)
                             .ok_or_else(|| self.run.broken("a tile that does not exist")),
-                    }
-                })?;
+                    })?;
                 compute(self.run.options.isa, &operands, out, n)
                     .map_err(|error| self.run.broken(error))
             }
@@ -550,7 +556,8 @@ impl Tiles<'_, '_> {
         if tile.column > 0 && !fold {
             self.offsets.clear();
             let by = tile.column as i64;
-            self.offsets.extend(dst.iter().map(|&offset| offset.wrapping_add(by)));
+            self.offsets
+                .extend(dst.iter().map(|&offset| offset.wrapping_add(by)));
             dst = self.offsets;
         }
         let (memory, buffer) = (self.run.memory, self.effect.buffer);
@@ -568,4 +575,3 @@ impl Tiles<'_, '_> {
         .map_err(|_| self.run.outside(buffer, self.effect.span))
     }
 }
-

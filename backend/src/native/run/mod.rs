@@ -60,11 +60,15 @@ impl Run<'_> {
                 && let Err(error) =
                     self.with_scratch(flat, |scratch| self.part(flat, &uniforms, part, scratch))
             {
-                let mut failed = failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let mut failed = failed
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
                 failed.get_or_insert(error);
             }
         });
-        let failed = failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let failed = failed
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         failed.map_or(Ok(()), Err)
     }
 

@@ -270,7 +270,15 @@ fn sorted(
             let Some(effect) = self.flat.effects.first() else {
                 return Ok(());
             };
-            let all = active(self.run, effect, None, columns, n, self.uniforms, self.which)?;
+            let all = active(
+                self.run,
+                effect,
+                None,
+                columns,
+                n,
+                self.uniforms,
+                self.which,
+            )?;
             let (Some(all), Some((Place::Column(dst), _))) = (all, effect.exports.first()) else {
                 self.seen.decreasing = true;
                 return Ok(());
@@ -332,8 +340,9 @@ fn sorted(
         return Ok(None);
     }
     let tasks = tasks.min(count);
-    let seen: Vec<Mutex<Result<Seen, RunError>>> =
-        (0..tasks).map(|_| Mutex::new(Ok(Seen::default()))).collect();
+    let seen: Vec<Mutex<Result<Seen, RunError>>> = (0..tasks)
+        .map(|_| Mutex::new(Ok(Seen::default())))
+        .collect();
     run.pool.run(tasks as usize, &|task| {
         let result = look(
             border(count, task as u64, tasks),
@@ -346,7 +355,9 @@ fn sorted(
     let mut borders = vec![0];
     let mut before: Option<i64> = None;
     for (task, seen) in seen.into_iter().enumerate() {
-        let seen = seen.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
+        let seen = seen
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())?;
         let (first, last) = (
             border(count, task as u64, tasks),
             border(count, task as u64 + 1, tasks),
@@ -387,7 +398,15 @@ fn owned(
     impl Consumer for Sample<'_, '_> {
         fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
             for (effect, found) in self.flat.effects.iter().zip(&mut self.found) {
-                let all = active(self.run, effect, None, columns, n, self.uniforms, self.which)?;
+                let all = active(
+                    self.run,
+                    effect,
+                    None,
+                    columns,
+                    n,
+                    self.uniforms,
+                    self.which,
+                )?;
                 let Some(all) = all else { continue };
                 let Some((Place::Column(dst), _)) = effect.exports.first() else {
                     continue;
@@ -477,7 +496,9 @@ impl Run<'_> {
         part: &Part,
         scratch: &mut Scratch,
     ) -> Result<(), RunError> {
-        scratch.levels.resize_with(flat.levels.len(), Block::default);
+        scratch
+            .levels
+            .resize_with(flat.levels.len(), Block::default);
         let mut effects = Effects {
             run: self,
             flat,

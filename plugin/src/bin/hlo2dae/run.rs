@@ -15,7 +15,7 @@ use crate::input::{Failure, Values, compile_file, write};
 pub struct Arguments {
     /// HLO text; `-` is standard input.
     model: PathBuf,
-    /// reference, region, scf, slc, dlc or emulator.
+    /// reference, region, scf, slc, dlc, emulator or native.
     #[arg(long)]
     engine: String,
     /// Optimisation level.

@@ -24,7 +24,11 @@ fn defined(
     let bytes = element.bytes();
     for (k, (&src, &dst)) in src.iter().zip(dst).enumerate() {
         for d in 0..size {
-            let at = if src < 0 { &fill[d * bytes..] } else { &table[(src as usize + d) * bytes..] };
+            let at = if src < 0 {
+                &fill[d * bytes..]
+            } else {
+                &table[(src as usize + d) * bytes..]
+            };
             let mut bits = [0; 8];
             bits[..bytes].copy_from_slice(&at[..bytes]);
             let x = Scalar::from_bits(element.into(), u64::from_le_bytes(bits));
@@ -137,7 +141,14 @@ fn rows_outside_are_refused() {
         accumulate(Isa::best(), &memory, Op::Add, Post::Plain, &lookups)
     };
     assert_eq!(run(8, 8), Ok(()));
-    for (src, dst) in [(9, 0), (-1, 0), (0, 9), (0, -1), (i64::MAX, 0), (0, i64::MIN)] {
+    for (src, dst) in [
+        (9, 0),
+        (-1, 0),
+        (0, 9),
+        (0, -1),
+        (i64::MAX, 0),
+        (0, i64::MIN),
+    ] {
         assert_eq!(run(src, dst), Err(Outside), "{src} {dst}");
     }
 }
