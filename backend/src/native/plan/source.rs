@@ -1,10 +1,11 @@
 //! DLC as one tree: units, and under each of their events the code of the cases that are pushed there.
 //!
 //! Streams and values share one set of registers. A case that is pushed by several callbacks is there once for each; what it pops is the
-//! stream that is pushed.
+//! stream that is pushed. Vectors, rows, loops of the execute unit and stores of the access unit, which passes make, are refused: the
+//! engine makes its own.
 
 use cranelift_entity::{EntityRef, SecondaryMap};
-use hlo2dae_ir::core::{Arith, Array, ElementType, Role, ScalarType, Span};
+use hlo2dae_ir::core::{self, Access, Arith, Array, Compute, ElementType, Role, ScalarType, Span, Type};
 use hlo2dae_ir::dlc::{self, AccessOp, Event, Expr, Statement, StreamExpr};
 
 use crate::native::error::PlanError;
@@ -141,8 +142,12 @@ impl Source {
         let mut reader = Reader {
             program,
             loads: vec![0; buffers.len()],
-            types: program.access.streams.values().map(|s| s.ty).collect(),
+            types: Vec::new(),
         };
+        for stream in program.access.streams.values() {
+            let ty = reader.scalar(stream.ty, stream.span)?;
+            reader.types.push(ty);
+        }
         let roots = reader.units()?;
         Ok(Source {
             name: program.name.clone(),
@@ -180,6 +185,9 @@ impl Reader<'_> {
             match op {
                 AccessOp::NewTu(tu) => {
                     let data = &access.units[*tu];
+                    if data.lanes.is_some() {
+                        return Err(self.not_scalar("a unit with lanes", data.span));
+                    }
                     units[*tu] = Some(Unit {
                         begin: bound(data.begin),
                         end: bound(data.end),
@@ -193,15 +201,25 @@ impl Reader<'_> {
                     let data = &access.streams[*stream];
                     let op = match &data.expr {
                         StreamExpr::InductionVariable => Op::Position,
-                        StreamExpr::Mem { buffer, indices } => Op::Load {
-                            buffer: self.load(buffer.index()),
-                            indices: indices.iter().map(|i| i.index()).collect(),
-                        },
-                        StreamExpr::Alu(arith) => Op::Arith(arith.map(|s| s.index())),
+                        StreamExpr::Mask => {
+                            return Err(self.not_scalar("a mask", data.span));
+                        }
+                        StreamExpr::Made(core::StreamExpr::Mem { access, hints: _ }) => {
+                            self.load(access, data.span, |stream| stream.index())?
+                        }
+                        StreamExpr::Made(core::StreamExpr::Compute(compute)) => {
+                            self.compute(compute, data.span, |stream| stream.index())?
+                        }
+                        StreamExpr::Made(core::StreamExpr::Row(_, _)) => {
+                            return Err(self.not_scalar("a row", data.span));
+                        }
                     };
                     if let Some(unit) = &mut units[data.unit] {
                         unit.streams.push((stream.index(), op, data.span));
                     }
+                }
+                AccessOp::Effect(_, effect) => {
+                    return Err(self.not_scalar("an effect of the access unit", effect.span()));
                 }
                 AccessOp::RegisterCallback(callback) => {
                     let code = self.case(callback)?;
@@ -237,34 +255,92 @@ impl Reader<'_> {
         Ok(roots)
     }
 
-    fn load(&mut self, buffer: BufferNumber) -> BufferNumber {
-        if let Some(loads) = self.loads.get_mut(buffer) {
+    fn not_scalar(&self, what: &'static str, span: Span) -> PlanError {
+        PlanError::NotScalar {
+            program: self.program.name.clone(),
+            what,
+            span: span.into(),
+        }
+    }
+
+    fn scalar(&self, ty: Type, span: Span) -> Result<ScalarType, PlanError> {
+        match ty {
+            Type::Scalar(ty) => Ok(ty),
+            Type::Vector(_, _) => Err(self.not_scalar("a vector", span)),
+            Type::Row(_, _) => Err(self.not_scalar("a row", span)),
+        }
+    }
+
+    fn load<V: Copy>(
+        &mut self,
+        access: &Access<V>,
+        span: Span,
+        reg: impl Fn(V) -> Reg,
+    ) -> Result<Op, PlanError> {
+        let place = self.place(access, span, reg)?;
+        if let Some(loads) = self.loads.get_mut(place.0) {
             *loads += 1;
         }
-        buffer
+        let (buffer, indices) = place;
+        Ok(Op::Load { buffer, indices })
+    }
+
+    /// Where an access goes: the buffer, and the registers of its indices.
+    fn place<V: Copy>(
+        &self,
+        access: &Access<V>,
+        span: Span,
+        reg: impl Fn(V) -> Reg,
+    ) -> Result<(BufferNumber, Vec<Reg>), PlanError> {
+        if access.lanes.is_some() {
+            return Err(self.not_scalar("an access with lanes", span));
+        }
+        let indices = access.indices.iter().map(|&index| reg(index)).collect();
+        Ok((access.buffer.index(), indices))
+    }
+
+    fn compute<V: Copy>(
+        &self,
+        compute: &Compute<V>,
+        span: Span,
+        reg: impl Fn(V) -> Reg,
+    ) -> Result<Op, PlanError> {
+        match compute {
+            Compute::Arith(arith) => Ok(Op::Arith(arith.map(|&v| reg(v)))),
+            Compute::Broadcast { .. } | Compute::Lanes { .. } => {
+                Err(self.not_scalar("a vector", span))
+            }
+        }
     }
 
     /// The code of a callback's case, with registers of its own and the pushed streams for what is popped.
     fn case(&mut self, callback: &dlc::Callback) -> Result<Vec<Instruction>, PlanError> {
         let case = &self.program.execute.cases[callback.case];
         let first = self.types.len();
-        self.types
-            .extend(case.values.values().map(|value| value.ty));
+        for value in case.code.values.values() {
+            let ty = self.scalar(value.ty, value.span)?;
+            self.types.push(ty);
+        }
         let mut code = Code {
             reader: self,
             case,
-            registers: (0..case.values.len()).map(|v| first + v).collect(),
+            registers: (0..case.code.values.len()).map(|v| first + v).collect(),
             operands: callback.operands.iter(),
         };
-        code.block(&case.body)
+        code.block(&case.code.body)
     }
 }
 
 fn bound(bound: dlc::Bound) -> Bound {
     match bound {
-        dlc::Bound::Constant(value) => Bound::Constant(value),
-        dlc::Bound::Stream(stream) => Bound::Reg(stream.index()),
+        core::Bound::Constant(value) => Bound::Constant(value),
+        core::Bound::Value(stream) => Bound::Reg(stream.index()),
     }
+}
+
+/// The register of a value.
+fn reg_in(registers: &[Reg]) -> impl Fn(dlc::Value) -> Reg {
+    |value| registers.get(value.index()).copied().unwrap_or(0)
 }
 
 struct Code<'a, 'b, 'c> {
@@ -277,7 +353,7 @@ struct Code<'a, 'b, 'c> {
 
 impl Code<'_, '_, '_> {
     fn reg(&self, value: dlc::Value) -> Reg {
-        self.registers.get(value.index()).copied().unwrap_or(0)
+        reg_in(&self.registers)(value)
     }
 
     /// Recursion is as deep as `if`s nest, which the verifier bounds.
@@ -286,8 +362,9 @@ impl Code<'_, '_, '_> {
         for statement in statements {
             match statement {
                 Statement::Let(value, expr) => {
+                    let span = self.case.code.values[*value].span;
                     let op = match expr {
-                        Expr::Pop => {
+                        Expr::Take(dlc::Pop) => {
                             let operand =
                                 self.operands.next().ok_or_else(|| PlanError::Broken {
                                     program: self.reader.program.name.clone(),
@@ -298,26 +375,41 @@ impl Code<'_, '_, '_> {
                             }
                             continue;
                         }
-                        Expr::Arith(arith) => Op::Arith(arith.map(|&v| self.reg(v))),
-                        Expr::Load { buffer, indices } => Op::Load {
-                            buffer: self.reader.load(buffer.index()),
-                            indices: indices.iter().map(|&v| self.reg(v)).collect(),
-                        },
+                        Expr::Compute(compute) => {
+                            self.reader
+                                .compute(compute, span, reg_in(&self.registers))?
+                        }
+                        Expr::Load(access) => {
+                            self.reader.load(access, span, reg_in(&self.registers))?
+                        }
+                        Expr::Element { .. } => {
+                            return Err(self.reader.not_scalar("an element of a row", span));
+                        }
+                        Expr::Reduce { .. } => {
+                            return Err(self.reader.not_scalar("a reduced vector", span));
+                        }
                     };
-                    let span = self.case.values[*value].span;
                     code.push(Instruction::Let(self.reg(*value), op, span));
                 }
                 Statement::Store {
-                    buffer,
-                    indices,
                     value,
+                    access,
                     span,
-                } => code.push(Instruction::Store {
-                    buffer: buffer.index(),
-                    indices: indices.iter().map(|&v| self.reg(v)).collect(),
-                    value: self.reg(*value),
-                    span: *span,
-                }),
+                } => {
+                    let (buffer, indices) =
+                        self.reader.place(access, *span, reg_in(&self.registers))?;
+                    code.push(Instruction::Store {
+                        buffer,
+                        indices,
+                        value: self.reg(*value),
+                        span: *span,
+                    });
+                }
+                Statement::For(inner) => {
+                    return Err(self
+                        .reader
+                        .not_scalar("a loop of the execute unit", inner.span));
+                }
                 Statement::If {
                     condition,
                     then,
