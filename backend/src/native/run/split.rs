@@ -358,21 +358,19 @@ fn sorted(
         let seen = seen
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner())?;
-        let (first, last) = (
-            border(count, task as u64, tasks),
-            border(count, task as u64 + 1, tasks),
-        );
+        let first = border(count, task as u64, tasks);
         let Some((begin, end)) = seen.ends else {
             continue;
         };
         if seen.decreasing || before.is_some_and(|before| begin < before) {
             return Ok(None);
         }
-        // What continues the row before belongs to whoever has that.
-        borders.push(match before == Some(begin) {
-            true => seen.change.unwrap_or(last),
-            false => first,
-        });
+        // What continues the row before belongs to whoever has that: a border only where the row ends, if it does.
+        match (before == Some(begin), seen.change) {
+            (false, _) => borders.push(first),
+            (true, Some(change)) => borders.push(change),
+            (true, None) => {}
+        }
         before = Some(end);
     }
     borders.push(count);
