@@ -5,7 +5,9 @@
 //! engine makes its own.
 
 use cranelift_entity::{EntityRef, SecondaryMap};
-use hlo2dae_ir::core::{self, Access, Arith, Array, Compute, ElementType, Role, ScalarType, Span, Type};
+use hlo2dae_ir::core::{
+    self, Access, Arith, Array, Compute, ElementType, Role, ScalarType, Span, Type,
+};
 use hlo2dae_ir::dlc::{self, AccessOp, Event, Expr, Statement, StreamExpr};
 
 use crate::native::error::PlanError;
