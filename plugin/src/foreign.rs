@@ -99,7 +99,42 @@ pub unsafe fn bind<'a>(
 ) -> Result<Bound<'a>, BoundaryError> {
     let inputs = Checked::all("input", &signature.inputs, inputs)?;
     let outputs = Checked::all("output", &signature.outputs, outputs)?;
-    refuse_overlaps(&inputs, &outputs)?;
+    // SAFETY: the caller's promise.
+    unsafe { bound(&inputs, &outputs) }
+}
+
+/// As [`bind`], but an input may share memory with outputs, as when XLA puts a result in the place of an argument that nothing
+/// else needs. Such an input is read before anything is written, into `copies`.
+///
+/// # Safety
+/// As for [`bind`], but that nobody else touches the memory of an output means: nobody but this call.
+pub unsafe fn bind_in_place<'a>(
+    signature: &Signature,
+    inputs: &[Described<'_>],
+    outputs: &[Described<'_>],
+    copies: &'a mut Vec<Vec<u64>>,
+) -> Result<Bound<'a>, BoundaryError> {
+    let mut inputs = Checked::all("input", &signature.inputs, inputs)?;
+    let outputs = Checked::all("output", &signature.outputs, outputs)?;
+    for input in &mut inputs {
+        if outputs.iter().any(|output| output.meets(input)) {
+            // Words, since they are aligned for every element type.
+            let mut copy = vec![0u64; input.bytes.div_ceil(size_of::<u64>())];
+            let place = copy.as_mut_ptr().cast::<u8>();
+            // SAFETY: the input is readable, the copy has as many bytes, and nothing else has it.
+            unsafe { std::ptr::copy_nonoverlapping(input.data, place, input.bytes) };
+            input.data = place;
+            copies.push(copy);
+        }
+    }
+    // SAFETY: the caller's promise; the copies live for `'a`, and nobody has them but what is bound.
+    unsafe { bound(&inputs, &outputs) }
+}
+
+/// # Safety
+/// As for [`bind`].
+unsafe fn bound<'a>(inputs: &[Checked], outputs: &[Checked]) -> Result<Bound<'a>, BoundaryError> {
+    refuse_overlaps(inputs, outputs)?;
     Ok(Bound {
         inputs: inputs
             .iter()
@@ -129,6 +164,15 @@ struct Checked {
 }
 
 impl Checked {
+    /// Whether two arrays have a byte in common.
+    fn meets(&self, other: &Checked) -> bool {
+        let (a, b) = (self.data.addr(), other.data.addr());
+        self.bytes > 0
+            && other.bytes > 0
+            && a < b.saturating_add(other.bytes)
+            && b < a.saturating_add(self.bytes)
+    }
+
     fn all(
         what: &str,
         ports: &[Port],
@@ -209,15 +253,12 @@ fn shape(element: ElementType, dims: &[i64]) -> String {
 /// An output may share memory with no other array; inputs may share with each other.
 fn refuse_overlaps(inputs: &[Checked], outputs: &[Checked]) -> Result<(), BoundaryError> {
     for (position, output) in outputs.iter().enumerate() {
-        let others = inputs.iter().chain(outputs.iter().take(position));
-        for other in others.filter(|other| other.bytes > 0 && output.bytes > 0) {
-            let (a, b) = (output.data.addr(), other.data.addr());
-            if a < b.saturating_add(other.bytes) && b < a.saturating_add(output.bytes) {
-                return Err(BoundaryError::Overlap {
-                    output: output.name.clone(),
-                    other: other.name.clone(),
-                });
-            }
+        let mut others = inputs.iter().chain(outputs.iter().take(position));
+        if let Some(other) = others.find(|other| output.meets(other)) {
+            return Err(BoundaryError::Overlap {
+                output: output.name.clone(),
+                other: other.name.clone(),
+            });
         }
     }
     Ok(())
@@ -291,6 +332,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn an_input_in_the_place_of_an_output_keeps_its_values() {
+        let mut block: [u16; 4] = [1, 2, 3, 4];
+        let base = block.as_mut_ptr();
+        let array = |start: usize| Described {
+            element: element::to_number(ElementType::U16),
+            dims: &[3],
+            data: base.wrapping_add(start).cast(),
+            bytes: None,
+        };
+        let signature = Signature {
+            inputs: vec![port("x", ElementType::U16, &[3])],
+            outputs: vec![port("y", ElementType::U16, &[3])],
+        };
+        let mut copies = Vec::new();
+        // SAFETY: both arrays lie in the block, and nothing else touches it.
+        let bound = unsafe { bind_in_place(&signature, &[array(0)], &[array(1)], &mut copies) };
+        let mut bound = bound.unwrap();
+        bound.outputs[0].fill(0);
+        let kept: Vec<u8> = [1u16, 2, 3].iter().flat_map(|x| x.to_ne_bytes()).collect();
+        assert_eq!(bound.inputs[0], kept);
+    }
+
     proptest! {
         /// Arrays in one block of memory are bound exactly when no output meets another array.
         #[test]
@@ -315,6 +379,10 @@ mod tests {
             // SAFETY: all arrays lie in the block, and nothing else touches it.
             let bound = unsafe { bind(&signature, &arrays[..2], &arrays[2..]) };
             prop_assert_eq!(bound.is_ok(), apart);
+            let mut copies = Vec::new();
+            // SAFETY: as above.
+            let in_place = unsafe { bind_in_place(&signature, &arrays[..2], &arrays[2..], &mut copies) };
+            prop_assert_eq!(in_place.is_ok(), !meet(3, 2));
             if let Ok(bound) = bound {
                 let lengths: Vec<u64> = bound.inputs.iter().map(|array| array.len() as u64).chain(bound.outputs.iter().map(|array| array.len() as u64)).collect();
                 prop_assert_eq!(lengths, sizes.to_vec());

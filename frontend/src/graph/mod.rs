@@ -6,8 +6,8 @@
 //! that give a tuple of their own (`while`, `sort`, ...), are nodes that nothing is known about.
 //!
 //! Node ids are topological: an operand's id is smaller than its users'. The bodies of loops and
-//! conditionals are graphs of their own, listed by [`computations`]; those of counted loops are part of the graph around
-//! them as well (see [`loops`]).
+//! conditionals, and callees that must not be inlined, are graphs of their own, listed by [`computations`]; those of counted
+//! loops are part of the graph around them as well (see [`loops`]).
 
 mod effects;
 mod loops;
@@ -17,7 +17,8 @@ use hashbrown::{HashMap, HashSet};
 use std::rc::Rc;
 
 use hlo2dae_hlo::{
-    ArrayShape, ComputationId, Instruction, InstructionId, Module, Opcode, Payload, Span,
+    ArrayShape, AttributeValue, ComputationId, Instruction, InstructionId, Module, Opcode, Payload,
+    Span,
 };
 
 use crate::error::FrontendError;
@@ -144,8 +145,28 @@ enum Purpose {
     Body(LoopId),
 }
 
-/// The entry, and every computation that a loop or conditional reachable from it runs; in the
-/// order of the module.
+/// The computation that stands for the instruction: the callee of a `call` or `fusion`, unless the module says that it must
+/// stay a computation. The body of a partitioned loop over devices does: XLA looks for its call between two custom calls.
+pub(crate) fn inlined(instruction: &Instruction) -> Option<ComputationId> {
+    match instruction.opcode {
+        Opcode::Call if stays_a_call(instruction) => None,
+        Opcode::Call => instruction.called("to_apply"),
+        Opcode::Fusion => instruction.called("calls"),
+        _ => None,
+    }
+}
+
+fn stays_a_call(call: &Instruction) -> bool {
+    let attributes = match call.attribute("frontend_attributes") {
+        Some(AttributeValue::Raw(text)) => text,
+        _ => return false,
+    };
+    let stated = attributes.split_once("inlineable=\"");
+    stated.is_some_and(|(_, value)| !value.starts_with("true\""))
+}
+
+/// The entry, and every computation reachable from it that is not inlined: what loops, conditionals and
+/// [`inlined`]'s exceptions run; in the order of the module.
 pub(crate) fn computations(module: &Module) -> Vec<ComputationId> {
     let mut seen: HashSet<_> = [module.entry].into_iter().collect();
     let mut graphs = seen.clone();
@@ -153,11 +174,13 @@ pub(crate) fn computations(module: &Module) -> Vec<ComputationId> {
     while let Some(computation) = stack.pop() {
         for &id in &module.computations[computation].instructions {
             let instruction = &module.instructions[id];
-            let own_graph = match instruction.opcode {
-                Opcode::Call | Opcode::Fusion => false,
-                Opcode::While | Opcode::Conditional => true,
-                _ => continue,
-            };
+            if !matches!(
+                instruction.opcode,
+                Opcode::Call | Opcode::Fusion | Opcode::While | Opcode::Conditional
+            ) {
+                continue;
+            }
+            let own_graph = inlined(instruction).is_none();
             for callee in instruction.called_computations() {
                 if own_graph {
                     graphs.insert(callee);
@@ -272,12 +295,7 @@ impl<'m> Graph<'m> {
                 .ok_or_else(|| {
                     FrontendError::malformed(module, id, "an operand is not defined before it")
                 })?;
-            let callee = match instruction.opcode {
-                Opcode::Call => instruction.called("to_apply"),
-                Opcode::Fusion => instruction.called("calls"),
-                _ => None,
-            };
-            if let Some(callee) = callee {
+            if let Some(callee) = inlined(instruction) {
                 let within = top.within;
                 let path = self.paths.push(Path {
                     outer: Some((top.path, id)),

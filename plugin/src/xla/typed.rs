@@ -57,7 +57,8 @@ unsafe extern "C" fn execute<H: Hosted>(frame: *mut abi::CallFrame) -> *mut abi:
         serve::<H>(frame, abi::stage::EXECUTE, |frame, api| {
             let call = state::get(H::host(), api, frame)?;
             let (arguments, results) = (frame.arguments()?, frame.results()?);
-            let mut bound = foreign::bind(call.program.signature(), &arguments, &results)?;
+            let (signature, mut copies) = (call.program.signature(), Vec::new());
+            let mut bound = foreign::bind_in_place(signature, &arguments, &results, &mut copies)?;
             let threads = XlaThreads::new(api, frame);
             call.run(&bound.inputs, &mut bound.outputs, &threads)
         })

@@ -77,8 +77,9 @@ unsafe fn run(
     };
     let inputs = describe(&signature.inputs, inputs.iter().map(|data| data.cast_mut()));
     let outputs = describe(&signature.outputs, outputs.iter().copied());
+    let mut copies = Vec::new();
     // SAFETY: the caller's promise.
-    let mut bound = unsafe { foreign::bind(signature, &inputs, &outputs) }?;
+    let mut bound = unsafe { foreign::bind_in_place(signature, &inputs, &outputs, &mut copies) }?;
     // This interface gives no way to XLA's own threads.
     call.run(&bound.inputs, &mut bound.outputs, &Threads::default())
 }
