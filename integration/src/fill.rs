@@ -112,6 +112,15 @@ fn encode(number: Number, element: PrimitiveType, data: &mut Vec<u8>) -> Result<
         PrimitiveType::F32 => data.extend((real as f32).to_le_bytes()),
         PrimitiveType::F16 => data.extend(f16::from_f64(real).to_le_bytes()),
         PrimitiveType::BF16 => data.extend(bf16::from_f64(real).to_le_bytes()),
+        // A real number: the imaginary part is zero.
+        PrimitiveType::C64 => {
+            data.extend((real as f32).to_le_bytes());
+            data.extend([0; 4]);
+        }
+        PrimitiveType::C128 => {
+            data.extend(real.to_le_bytes());
+            data.extend([0; 8]);
+        }
         PrimitiveType::Pred => data.push(integer(0, 1)? as u8),
         _ if element.is_integer() && element.bits() >= 8 => {
             let bits = element.bits();

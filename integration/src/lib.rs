@@ -21,6 +21,7 @@ pub mod engines;
 pub mod exchange;
 pub mod fill;
 pub mod golden;
+pub mod graphs;
 pub mod harness;
 pub mod programs;
 pub mod python;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use miette::{Context, IntoDiagnostic, Result};
+use miette::{Context, IntoDiagnostic, Result, miette};
 
 /// The workspace's root folder.
 pub fn root() -> &'static Path {
@@ -45,6 +45,22 @@ pub fn file_name(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+/// The shared library, which cargo builds with the crate and puts beside the tests.
+pub fn library() -> Result<PathBuf> {
+    let test = std::env::current_exe().into_diagnostic()?;
+    let name = format!(
+        "{}hlo2dae{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let path = test.with_file_name(&name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(miette!("cargo built no {name} beside {}", test.display()))
+    }
 }
 
 /// All files of the project, sorted: everything in the tree but what building leaves behind and what version control keeps.

@@ -1,33 +1,17 @@
 //! TensorFlow and JAX agree with us: makes their environment, writes what they are to compare with, runs their tests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use hlo2dae_integration::{case::Case, exchange, python, texts, workspace};
-use miette::{IntoDiagnostic, Result, miette};
+use miette::{IntoDiagnostic, Result};
 
 /// Longest run of all framework tests.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// `target/tmp`, which cargo keeps for tests; its parent is the build folder.
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
-
-/// The shared library, which cargo builds with the crate and puts beside the tests.
-fn library() -> Result<PathBuf> {
-    let test = std::env::current_exe().into_diagnostic()?;
-    let name = format!(
-        "{}hlo2dae{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    let path = test.with_file_name(&name);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(miette!("cargo built no {name} beside {}", test.display()))
-    }
-}
 
 fn run() -> Result<()> {
     let scratch = Path::new(SCRATCH);
@@ -59,7 +43,7 @@ fn run() -> Result<()> {
             .current_dir(root)
             .env("PYTHONPATH", root.join("plugin/python"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("HLO2DAE_LIBRARY", library()?)
+            .env("HLO2DAE_LIBRARY", workspace::library()?)
             .env("HLO2DAE_EXCHANGE", &compared),
         LIMIT,
     )?;
