@@ -50,15 +50,26 @@ pub enum NpzError {
 
 /// The arguments `arg0`, `arg1`, ... in the shapes of a module's parameters.
 pub fn read_arguments(path: &Path, parameters: &[&Shape]) -> Result<Vec<Literal>, NpzError> {
+    read(path, "arg", parameters)
+}
+
+/// The arrays `out0`, `out1`, ... in the shapes of other results of the same module.
+pub fn read_results(path: &Path, like: &[Literal]) -> Result<Vec<Literal>, NpzError> {
+    let shapes: Vec<Shape> = like.iter().map(Literal::shape).collect();
+    read(path, "out", &shapes.iter().collect::<Vec<_>>())
+}
+
+/// The arrays `PREFIX0`, `PREFIX1`, ... in the given shapes.
+fn read(path: &Path, prefix: &str, shapes: &[&Shape]) -> Result<Vec<Literal>, NpzError> {
     let failed = |source| NpzError::Io {
         path: path.to_owned(),
         source,
     };
     let mut archive =
         NpzArchive::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
-    let mut arguments = Vec::with_capacity(parameters.len());
-    for (number, shape) in parameters.iter().enumerate() {
-        let name = format!("arg{number}");
+    let mut arguments = Vec::with_capacity(shapes.len());
+    for (number, shape) in shapes.iter().enumerate() {
+        let name = format!("{prefix}{number}");
         let mismatch = |found: String| NpzError::Mismatch {
             path: path.to_owned(),
             name: name.clone(),

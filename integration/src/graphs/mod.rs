@@ -10,6 +10,7 @@
 
 mod arithmetic;
 mod build;
+mod compare;
 mod control;
 mod lookups;
 mod views;
@@ -19,6 +20,7 @@ use std::fmt::Write;
 use hlo2dae_hlo::{ArrayShape, Literal};
 use miette::{Result, WrapErr};
 
+pub use self::compare::difference;
 use self::build::Builder;
 use crate::fill::{self, Fill, Number};
 

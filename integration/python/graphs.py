@@ -1,0 +1,29 @@
+"""Runs every module of a folder in XLA.
+
+``graphs.py FOLDER``: each folder in it holds ``module.hlo``, ``rewritten.hlo`` and the arguments of both, ``inputs.npz``. The results go to
+``module.npz`` and ``rewritten.npz``, as out0, out1, ...; element types that numpy lacks travel as unsigned integers.
+"""
+
+import sys
+from pathlib import Path
+
+import hlo2dae.jax
+import ml_dtypes
+import numpy as np
+import xla
+
+
+def main(folder: Path) -> None:
+    hlo2dae.jax.register()
+    for batch in sorted(folder.iterdir()):
+        inputs = np.load(batch / "inputs.npz")
+        for name in ("module", "rewritten"):
+            executable = xla.Executable((batch / f"{name}.hlo").read_text())
+            arrays = [inputs[f"arg{k}"].view(dtype) for k, dtype in enumerate(executable.dtypes)]
+            results = [shards[0] for shards in executable(*arrays)]
+            as_numpy = [r.view(np.uint16) if r.dtype == ml_dtypes.bfloat16 else r for r in results]
+            np.savez(batch / f"{name}.npz", **{f"out{k}": array for k, array in enumerate(as_numpy)})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
