@@ -16,6 +16,8 @@ import xla
 def main(folder: Path) -> None:
     hlo2dae.jax.register()
     for batch in sorted(folder.iterdir()):
+        # XLA may end the process.
+        print(batch, flush=True)
         inputs = np.load(batch / "inputs.npz")
         for name in ("module", "rewritten"):
             executable = xla.Executable((batch / f"{name}.hlo").read_text())

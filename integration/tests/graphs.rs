@@ -2,12 +2,15 @@
 //!
 //! XLA runs each module as it is and with its regions cut out, calling the library; the reference evaluator and every engine run it
 //! here. All have to agree, to the bit where nothing is rounded. The numbers of the graphs are printed: one that fails is made again with
-//! `HLO2DAE_GRAPHS=FIRST..END`, which also asks for more of them than the few that are run otherwise.
+//! `HLO2DAE_GRAPHS=FIRST..END`, which also asks for more of them than the few that are run otherwise. Of the first few that fail the text
+//! is printed, cut after the operation with which they begin to fail.
 #![allow(
     clippy::print_stdout,
     reason = "the numbers are what a failure is repeated with"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +20,7 @@ use hlo2dae::compile::{Compilation, Options, compile};
 use hlo2dae::engine::Engine;
 use hlo2dae::{npz, run};
 use hlo2dae_hlo::Literal;
-use hlo2dae_integration::graphs::{Graph, difference, module};
+use hlo2dae_integration::graphs::{Graph, MAX_STEPS, difference, module};
 use hlo2dae_integration::{python, workspace};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
@@ -33,6 +36,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// `target/tmp`, which cargo keeps for tests; its parent is the build folder.
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
+/// Graphs that one run of XLA is given.
+const ROUND: usize = 1000;
+
+/// Graphs that are made smaller when they fail.
+const SHRUNK: usize = 3;
+
 /// Several graphs as one module.
 struct Batch {
     graphs: Vec<Graph>,
@@ -41,20 +50,26 @@ struct Batch {
     folder: PathBuf,
 }
 
+/// What somebody computes differently.
+struct Problem {
+    number: u64,
+    sentence: String,
+}
+
 impl Batch {
-    /// Makes the graphs and writes what XLA needs.
-    fn write(numbers: Vec<u64>, folder: PathBuf) -> Result<Batch> {
-        let graphs: Vec<Graph> = numbers.into_iter().map(Graph::new).collect();
+    /// Writes what XLA needs.
+    fn write(graphs: Vec<Graph>, folder: PathBuf) -> Result<Batch> {
         let text = module("random", &graphs);
-        let compilation = compile(&text, &Options::default())?;
+        std::fs::create_dir_all(&folder).into_diagnostic()?;
+        std::fs::write(folder.join("module.hlo"), &text).into_diagnostic()?;
+        let place = || folder.display().to_string();
+        let compilation = compile(&text, &Options::default()).wrap_err_with(place)?;
         let arguments: Vec<Literal> = graphs
             .iter()
             .map(Graph::arguments)
             .collect::<Result<Vec<_>>>()?
             .concat();
-        std::fs::create_dir_all(&folder).into_diagnostic()?;
-        std::fs::write(folder.join("module.hlo"), &text).into_diagnostic()?;
-        let rewritten = compilation.outlined()?.to_string();
+        let rewritten = compilation.outlined().wrap_err_with(place)?.to_string();
         std::fs::write(folder.join("rewritten.hlo"), rewritten).into_diagnostic()?;
         let named = (0..).map(|number| format!("arg{number}"));
         npz::write(&folder.join("inputs.npz"), named.zip(&arguments))?;
@@ -67,12 +82,13 @@ impl Batch {
     }
 
     /// What is wrong, for every graph on which somebody disagrees with the reference.
-    fn check(&self) -> Result<Vec<String>> {
-        let expected = run::run(&self.compilation, None, &self.arguments)?;
+    fn check(&self) -> Result<Vec<Problem>> {
+        let place = || self.folder.display().to_string();
+        let expected = run::run(&self.compilation, None, &self.arguments).wrap_err_with(place)?;
         let mut wrong = Vec::new();
         for &engine in Engine::ALL {
             let found = run::run(&self.compilation, Some(engine), &self.arguments)
-                .wrap_err_with(|| format!("engine {engine}, {}", self.folder.display()))?;
+                .wrap_err_with(|| format!("engine {engine}, {}", place()))?;
             self.compare(engine.name(), &expected, &found, &mut wrong);
         }
         for (file, who) in [("module.npz", "XLA"), ("rewritten.npz", "XLA with calls")] {
@@ -82,7 +98,13 @@ impl Batch {
         Ok(wrong)
     }
 
-    fn compare(&self, who: &str, expected: &[Literal], found: &[Literal], wrong: &mut Vec<String>) {
+    fn compare(
+        &self,
+        who: &str,
+        expected: &[Literal],
+        found: &[Literal],
+        wrong: &mut Vec<Problem>,
+    ) {
         let mut pairs = expected.iter().zip(found);
         for graph in &self.graphs {
             for (_, name) in &graph.results {
@@ -91,12 +113,68 @@ impl Batch {
                     None => Some("no such result".to_owned()),
                 };
                 if let Some(problem) = problem {
-                    let text = module("random", std::slice::from_ref(graph));
-                    let number = graph.number;
-                    wrong.push(format!("graph {number}, {who}: {name} {problem}\n{text}"));
+                    wrong.push(Problem {
+                        number: graph.number,
+                        sentence: format!("{who}: {name} {problem}"),
+                    });
                 }
             }
         }
+    }
+}
+
+/// What became of the candidates.
+#[derive(Default)]
+struct Tally {
+    graphs: usize,
+    /// Graphs with a region.
+    with_regions: usize,
+    kinds: BTreeMap<String, usize>,
+    refused: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn add(&mut self, batch: &Batch) {
+        let module = &batch.compilation.module;
+        // What a graph has is called after its number.
+        let graph = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let mut with_regions = BTreeSet::new();
+        for compiled in &batch.compilation.regions {
+            let found = &compiled.found;
+            *self.kinds.entry(found.kind.name().to_owned()).or_default() += 1;
+            with_regions.extend(
+                found
+                    .accesses
+                    .iter()
+                    .map(|access| graph(&module.instructions[access.instruction].name)),
+            );
+        }
+        for miss in &batch.compilation.misses {
+            *self.refused.entry(miss.reason.to_string()).or_default() += 1;
+        }
+        self.graphs += batch.graphs.len();
+        self.with_regions += with_regions.len();
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = |counts: &BTreeMap<String, usize>| counts.values().sum::<usize>();
+        writeln!(
+            f,
+            "{} graphs, {} with a region",
+            self.graphs, self.with_regions
+        )?;
+        for (what, counts) in [
+            ("regions", &self.kinds),
+            ("refused candidates", &self.refused),
+        ] {
+            writeln!(f, "{} {what}", total(counts))?;
+            for (name, count) in counts {
+                writeln!(f, "{count:8} {name}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -111,45 +189,105 @@ fn numbers() -> Result<Range<u64>> {
     Ok(number(first)?..number(end)?)
 }
 
-/// Runs all batches; the text of what is wrong.
-fn run_all() -> Result<Vec<String>> {
-    let numbers = numbers()?;
-    println!("graphs {}..{}", numbers.start, numbers.end);
+/// Runs batches in XLA, which takes them from the folder that they were written to.
+fn run_in_xla(folder: &Path, batches: usize) -> Result<()> {
     let scratch = Path::new(SCRATCH);
     let interpreter = python::environment(scratch.parent().unwrap_or(scratch))?;
-    let folder = scratch.join("graphs");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).into_diagnostic()?;
-    }
-    let all: Vec<u64> = numbers.collect();
-    let batches = all
-        .chunks(BATCH)
-        .map(|chunk| Batch::write(chunk.to_vec(), folder.join(format!("{:06}", chunk[0]))))
-        .collect::<Result<Vec<_>>>()?;
     let root = workspace::root();
     let packages = [root.join("plugin/python"), root.join("integration/python")];
-    let limit = LIMIT.saturating_mul(u32::try_from(batches.len()).unwrap_or(u32::MAX));
     let output = python::run(
         Command::new(interpreter)
             .arg(root.join("integration/python/graphs.py"))
-            .arg(&folder)
-            .env("PYTHONPATH", std::env::join_paths(packages).into_diagnostic()?)
+            .arg(folder)
+            .env(
+                "PYTHONPATH",
+                std::env::join_paths(packages).into_diagnostic()?,
+            )
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("HLO2DAE_LIBRARY", workspace::library()?),
-        limit,
+        LIMIT.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX)),
     )?;
-    python::expect_success(&output, "graphs.py fails")?;
-    let wrong = batches.iter().map(Batch::check).collect::<Result<Vec<_>>>()?;
-    let regions: usize = batches.iter().map(|batch| batch.compilation.regions.len()).sum();
-    println!("{} graphs, {regions} regions", all.len());
-    miette::ensure!(regions * 2 > all.len(), "hardly a region in {} graphs", all.len());
-    Ok(wrong.concat())
+    python::expect_success(&output, "graphs.py fails")
+}
+
+/// What is wrong with modules of these graphs.
+fn check(modules: Vec<Vec<Graph>>, folder: &Path, tally: &mut Tally) -> Result<Vec<Vec<Problem>>> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).into_diagnostic()?;
+    }
+    let modules = modules.into_iter().enumerate();
+    let batches = modules
+        .map(|(at, graphs)| Batch::write(graphs, folder.join(format!("{at:04}"))))
+        .collect::<Result<Vec<_>>>()?;
+    run_in_xla(folder, batches.len())?;
+    batches.iter().for_each(|batch| tally.add(batch));
+    batches.iter().map(Batch::check).collect()
+}
+
+/// The text of a graph that fails, with as few operations as it takes.
+fn shrunk(number: u64, folder: &Path) -> Result<String> {
+    let mut begun: Vec<Graph> = Vec::new();
+    for steps in 1..=MAX_STEPS {
+        let graph = Graph::begun(number, steps);
+        if begun.last().is_some_and(|last| graph.is_same(last)) {
+            break;
+        }
+        begun.push(graph);
+    }
+    let modules = begun.iter().map(|graph| vec![graph.clone()]).collect();
+    let problems = check(modules, folder, &mut Tally::default())?;
+    let first = begun
+        .iter()
+        .zip(&problems)
+        .find(|(_, problems)| !problems.is_empty());
+    let Some((graph, problems)) = first else {
+        return Ok(format!("graph {number} is right by itself"));
+    };
+    let sentences: Vec<&str> = problems.iter().map(|p| &*p.sentence).collect();
+    let text = module("random", std::slice::from_ref(graph));
+    Ok(format!("graph {number}\n{}\n{text}", sentences.join("\n")))
+}
+
+/// Runs all graphs; what is wrong.
+fn run_all() -> Result<Vec<String>> {
+    let numbers = numbers()?;
+    println!("graphs {}..{}", numbers.start, numbers.end);
+    let folder = Path::new(SCRATCH).join("graphs");
+    let mut tally = Tally::default();
+    let mut problems = Vec::new();
+    let all: Vec<u64> = numbers.collect();
+    for round in all.chunks(ROUND) {
+        let modules = round.chunks(BATCH);
+        let modules = modules.map(|chunk| chunk.iter().copied().map(Graph::new).collect());
+        problems.extend(
+            check(modules.collect(), &folder, &mut tally)?
+                .into_iter()
+                .flatten(),
+        );
+        println!("{} graphs, {} problems", tally.graphs, problems.len());
+    }
+    print!("{tally}");
+    let mut failing: Vec<u64> = problems.iter().map(|problem| problem.number).collect();
+    failing.dedup();
+    let shrunk = failing
+        .iter()
+        .take(SHRUNK)
+        .map(|&number| shrunk(number, &folder));
+    let shrunk = shrunk.collect::<Result<Vec<_>>>()?;
+    let listed = problems
+        .iter()
+        .map(|problem| format!("graph {}, {}", problem.number, problem.sentence));
+    miette::ensure!(
+        tally.with_regions * 2 > tally.graphs,
+        "hardly a graph has a region"
+    );
+    Ok(listed.chain(shrunk).collect())
 }
 
 #[test]
 fn random_graphs_agree_with_xla() {
     match run_all() {
-        Ok(wrong) => assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n")),
+        Ok(wrong) => assert!(wrong.is_empty(), "graphs differ\n{}", wrong.join("\n")),
         Err(error) => panic!("{error:?}"),
     }
 }

@@ -271,49 +271,52 @@ impl Builder {
 
     fn reduce(&mut self, value: &Value) {
         let over = self.subset(value.dims.len());
+        self.reduced(value, &over);
+    }
+
+    /// A value reduced over some of its dimensions.
+    pub(super) fn reduced(&mut self, value: &Value, over: &[usize]) {
         let kept: Vec<usize> = (0..value.dims.len())
             .filter(|d| !over.contains(d))
             .map(|d| value.dims[d])
             .collect();
         let count: usize = over.iter().map(|&d| value.dims[d]).product();
         let operation = self.pick(combiners(value.element));
-        let Some(precision) = value
-            .precision
-            .combined(operation, value.element, count + 1)
-        else {
+        let (precision, element) = (value.precision, value.element);
+        let Some(precision) = precision.combined(operation, element, count + 1) else {
             return;
         };
+        // XLA leaves the start out where there is nothing to reduce.
         let start = match self.below(3) {
-            0 => self.leaf(value.element, &[]),
-            1 => self.splat(
-                value.element,
-                &[],
-                if is_complex(value.element) {
-                    "(1, 0)"
-                } else {
-                    "1"
-                },
-            ),
-            _ => self.splat(
-                value.element,
-                &[],
-                if is_complex(value.element) {
-                    "(0, 0)"
-                } else {
-                    "0"
-                },
-            ),
+            0 if value.is_exact() && count > 1 => self.leaf(element, &[]),
+            _ => match operation {
+                "add" | "or" | "xor" => self.zeros(element, &[]),
+                "multiply" if is_complex(element) => self.splat(element, &[], "(1, 0)"),
+                "multiply" => self.splat(element, &[], "1"),
+                _ if count > 1 => self.leaf(element, &[]),
+                _ => return,
+            },
         };
-        if !value.is_exact() && operation == "add" && self.once_in(1) {
-            // The start may be negative, which could cancel.
-            return;
-        }
-        let combiner = self.combiner(operation, value.element);
+        let combiner = self.combiner(operation, element);
         let text = format!(
             "reduce($0, $1), dimensions={{{}}}, to_apply={combiner}",
-            list(&over)
+            list(over)
         );
-        self.emit(value.element, &kept, precision, &[value, &start], &text);
+        self.emit(element, &kept, precision, &[value, &start], &text);
+    }
+
+    /// The product of two values of one type, unless it would have to be rounded.
+    pub(super) fn product(&mut self, a: &Value, b: &Value) -> Option<Value> {
+        let (Precision::Exact(x), Precision::Exact(y)) = (a.precision, b.precision) else {
+            return None;
+        };
+        let element = a.element;
+        let precision = match element.is_float() || is_complex(element) {
+            true => Precision::computed(element, x + y),
+            false => a.precision,
+        };
+        let exact = matches!(precision, Precision::Exact(_)) && element != Pred;
+        exact.then(|| self.emit(element, &a.dims, precision, &[a, b], "multiply($0, $1)"))
     }
 
     fn dot(&mut self, value: &Value) {

@@ -66,6 +66,8 @@ pub(super) struct Builder {
     pub(super) rng: Rng,
     number: u64,
     names: usize,
+    /// Operations that may still be made.
+    steps: usize,
     pub(super) computations: String,
     combiners: Vec<String>,
     parameters: Vec<Parameter>,
@@ -73,8 +75,9 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(number: u64) -> Builder {
+    pub(super) fn new(number: u64, steps: usize) -> Builder {
         Builder {
+            steps,
             rng: Rng::with_seed(number),
             number,
             names: 0,
@@ -88,7 +91,9 @@ impl Builder {
     /// A look-up, then anything, a few times.
     pub(super) fn grow(&mut self) {
         for _ in 0..1 + self.below(3) {
-            self.lookup();
+            if self.take_step() {
+                self.lookup();
+            }
             for _ in 0..self.below(5) {
                 self.step();
             }
@@ -97,6 +102,9 @@ impl Builder {
 
     /// Any operation.
     pub(super) fn step(&mut self) {
+        if !self.take_step() {
+            return;
+        }
         match self.below(20) {
             0..=5 => self.view(),
             6..=11 => self.compute(),
@@ -104,6 +112,12 @@ impl Builder {
             15..=17 => self.lookup(),
             _ => self.control(),
         }
+    }
+
+    fn take_step(&mut self) -> bool {
+        let left = self.steps.checked_sub(1);
+        self.steps = left.unwrap_or(0);
+        left.is_some()
     }
 
     pub(super) fn finish(mut self) -> Graph {

@@ -8,8 +8,13 @@ const ULPS: f64 = 64.0;
 
 /// Where two arrays differ, if they do: integers to the bit, floats by more than another order of rounding explains.
 pub fn difference(expected: &Literal, found: &Literal) -> Option<String> {
-    let (Literal::Array { shape, data }, Literal::Array { shape: other, data: bytes }) =
-        (expected, found)
+    let (
+        Literal::Array { shape, data },
+        Literal::Array {
+            shape: other,
+            data: bytes,
+        },
+    ) = (expected, found)
     else {
         return Some("is not an array".to_owned());
     };
@@ -22,7 +27,8 @@ pub fn difference(expected: &Literal, found: &Literal) -> Option<String> {
     let (expected, found) = (numbers(shape.element, data), numbers(shape.element, bytes));
     let magnitudes = expected.iter().map(|x| x.abs()).filter(|x| x.is_finite());
     let allowed = ULPS * epsilon * magnitudes.fold(0.0, f64::max);
-    let agree = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= allowed;
+    let agree =
+        |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= allowed;
     let place = expected.iter().zip(&found).position(|pair| !agree(pair))?;
     Some(format!(
         "differs at {place}: {}, expected {}",
@@ -46,13 +52,19 @@ fn numbers(element: PrimitiveType, data: &[u8]) -> Vec<f64> {
     match element {
         PrimitiveType::F16 => words(data, |bytes| f16::from_le_bytes(bytes).to_f64()),
         PrimitiveType::BF16 => words(data, |bytes| bf16::from_le_bytes(bytes).to_f64()),
-        PrimitiveType::F32 | PrimitiveType::C64 => words(data, |bytes| f32::from_le_bytes(bytes).into()),
+        PrimitiveType::F32 | PrimitiveType::C64 => {
+            words(data, |bytes| f32::from_le_bytes(bytes).into())
+        }
         _ => words(data, f64::from_le_bytes),
     }
 }
 
 fn words<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    data.as_chunks::<N>().0.iter().map(|&bytes| number(bytes)).collect()
+    data.as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&bytes| number(bytes))
+        .collect()
 }
 
 #[cfg(test)]

@@ -44,10 +44,10 @@ impl Addressing {
 impl Builder {
     /// A gather or a scatter.
     pub(super) fn lookup(&mut self) {
-        match self.below(3) {
+        match self.below(5) {
             0 => self.gather(),
-            1 => self.embedding(),
-            _ => self.scatter(),
+            1 => self.scatter(),
+            _ => self.embedding(),
         }
     }
 
@@ -226,14 +226,21 @@ impl Builder {
     fn gather(&mut self) {
         let table = self.table();
         let addressing = self.addressing(&table.dims);
-        self.gather_from(&table, &addressing);
+        let rank = addressing.batch.len() + addressing.offsets().len();
+        let places = self.permutation(rank);
+        self.gather_from(&table, &addressing, &places);
     }
 
-    fn gather_from(&mut self, table: &Value, addressing: &Addressing) -> Option<Value> {
+    /// The first of `places` are the dimensions of the result that lie in the window.
+    fn gather_from(
+        &mut self,
+        table: &Value,
+        addressing: &Addressing,
+        places: &[usize],
+    ) -> Option<Value> {
         let offsets = addressing.offsets();
         let rank = addressing.batch.len() + offsets.len();
-        let mut offset_dims = self.permutation(rank);
-        offset_dims.truncate(offsets.len());
+        let mut offset_dims: Vec<usize> = places.iter().copied().take(offsets.len()).collect();
         offset_dims.sort_unstable();
         let (mut batch, mut window) = (addressing.batch.iter(), offsets.iter());
         let result: Vec<usize> = (0..rank)
@@ -265,78 +272,48 @@ impl Builder {
         Some(self.emit_like(&[table, &addressing.indices], &result, &text))
     }
 
-    /// Whole rows of a table, filled where the index is outside, weighted, pooled: what models do most.
-    fn embedding(&mut self) {
-        let (element, rows, width) = (self.element(), 1 + self.below(8), self.size());
+    /// Whole rows of a new table, looked up at `batch`; the row is the last dimension.
+    pub(super) fn rows(
+        &mut self,
+        element: PrimitiveType,
+        batch: &[usize],
+        width: usize,
+    ) -> Option<(Value, Value)> {
+        let rows = 1 + self.below(8);
         let table = self.leaf(element, &[rows, width]);
-        let rank = 1 + self.below(2);
-        let batch = self.sizes(rank);
-        let (indices, sorted) = self.index_array(&batch, rows, rank == 1);
+        let (indices, sorted) = self.index_array(batch, rows, batch.len() == 1);
         let addressing = Addressing {
             batching: Vec::new(),
             mapped: vec![0],
             window: vec![1, width],
             dropped: vec![0],
             vector_dim: batch.len(),
-            batch: batch.clone(),
+            batch: batch.to_vec(),
             indices: indices.clone(),
             sorted,
         };
-        let Some(mut looked_up) = self.gather_from(&table, &addressing) else {
+        let rows = self.gather_from(&table, &addressing, &[batch.len()])?;
+        Some((rows, indices))
+    }
+
+    /// Whole rows combined into those of an array, at places for each of the rows' other dimensions.
+    pub(super) fn segments(&mut self, rows: &Value, operand: &Value, operation: &str) {
+        let Some((_, batch)) = rows.dims.split_last() else {
             return;
         };
-        if self.once_in(3) {
-            let last = self.splat(indices.element, &batch, &(rows - 1).to_string());
-            let test = "compare($0, $1), direction=LE";
-            let inside = self.emit(
-                PrimitiveType::Pred,
-                &batch,
-                Precision::Exact(4),
-                &[&indices, &last],
-                test,
-            );
-            let rank = looked_up.dims.len();
-            // The batch dimensions stand where the offset does not.
-            let places: Vec<Vec<usize>> = (0..rank)
-                .map(|o| (0..rank).filter(|d| *d != o).collect::<Vec<usize>>())
-                .filter(|kept| {
-                    kept.iter()
-                        .map(|&d| looked_up.dims[d])
-                        .eq(batch.iter().copied())
-                })
-                .collect();
-            if let Some(kept) = places.first() {
-                let text = format!("broadcast($0), dimensions={{{}}}", list(kept));
-                let mask = self.emit_like(&[&inside], &looked_up.dims.clone(), &text);
-                let filler = self.leaf(element, &[]);
-                let filler = self.emit_like(
-                    &[&filler],
-                    &looked_up.dims.clone(),
-                    "broadcast($0), dimensions={}",
-                );
-                let choice = [&mask, &looked_up, &filler];
-                looked_up = self.emit(
-                    element,
-                    &looked_up.dims,
-                    looked_up.precision,
-                    &choice,
-                    "select($0, $1, $2)",
-                );
-            }
-        }
-        if self.rng.bool() {
-            let at = self.below(looked_up.dims.len());
-            let mut kept = looked_up.dims.clone();
-            let count = kept.remove(at);
-            let operation = self.pick(combiners(element));
-            let bound = Self::updated(operation, &looked_up, &looked_up, count);
-            if let Some(precision) = bound {
-                let start = self.leaf(element, &[]);
-                let combiner = self.combiner(operation, element);
-                let text = format!("reduce($0, $1), dimensions={{{at}}}, to_apply={combiner}");
-                self.emit(element, &kept, precision, &[&looked_up, &start], &text);
-            }
-        }
+        let (groups, count) = (operand.dims[0], batch.iter().product());
+        let Some(precision) = Self::updated(operation, operand, rows, count) else {
+            return;
+        };
+        let (segments, sorted) = self.index_array(batch, groups, batch.len() == 1);
+        let combiner = self.combiner(operation, operand.element);
+        let rank = batch.len();
+        let text = format!(
+            "scatter($0, $1, $2), update_window_dims={{{rank}}}, inserted_window_dims={{0}}, \
+             scatter_dims_to_operand_dims={{0}}, index_vector_dim={rank}, indices_are_sorted={sorted}, to_apply={combiner}",
+        );
+        let operands = [operand, &segments, rows];
+        self.emit(operand.element, &operand.dims, precision, &operands, &text);
     }
 
     fn scatter(&mut self) {
@@ -367,20 +344,16 @@ impl Builder {
             let operand = match number {
                 0 => table.clone(),
                 _ => {
-                    let element = self.element();
+                    // XLA takes floats of one type only.
+                    let element = match self.element() {
+                        other if other.is_float() && table.element.is_float() => table.element,
+                        other => other,
+                    };
                     self.leaf(element, &table.dims)
                 }
             };
             let operand = match self.once_in(3) && count == 1 {
-                true => {
-                    let number =
-                        if matches!(operand.element, PrimitiveType::C64 | PrimitiveType::C128) {
-                            "(0, 0)"
-                        } else {
-                            "0"
-                        };
-                    self.splat(operand.element, &table.dims, number)
-                }
+                true => self.zeros(operand.element, &table.dims),
                 false => operand,
             };
             let update = self.made(operand.element, &dims);

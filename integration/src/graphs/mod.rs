@@ -12,6 +12,7 @@ mod arithmetic;
 mod build;
 mod compare;
 mod control;
+mod embedding;
 mod lookups;
 mod views;
 
@@ -20,9 +21,12 @@ use std::fmt::Write;
 use hlo2dae_hlo::{ArrayShape, Literal};
 use miette::{Result, WrapErr};
 
-pub use self::compare::difference;
 use self::build::Builder;
+pub use self::compare::difference;
 use crate::fill::{self, Fill, Number};
+
+/// More operations than any graph has.
+pub const MAX_STEPS: usize = 100;
 
 /// A part of a module that shares nothing with the others.
 #[derive(Clone, Debug)]
@@ -50,9 +54,19 @@ struct Parameter {
 impl Graph {
     /// The graph of that number.
     pub fn new(number: u64) -> Graph {
-        let mut builder = Builder::new(number);
+        Graph::begun(number, MAX_STEPS)
+    }
+
+    /// What the graph of that number is after so many operations.
+    pub fn begun(number: u64, steps: usize) -> Graph {
+        let mut builder = Builder::new(number, steps);
         builder.grow();
         builder.finish()
+    }
+
+    /// Whether it has the operations of another.
+    pub fn is_same(&self, other: &Graph) -> bool {
+        (&self.computations, &self.body) == (&other.computations, &other.body)
     }
 
     /// Its arguments.

@@ -48,6 +48,8 @@ impl Builder {
             }
             6 => self.pad(&value),
             7 => self.concatenate(&value),
+            // StableHLO has no dynamic slices of scalars.
+            8 | 9 if rank == 0 => {}
             8 => {
                 let sizes: Vec<usize> = dims.iter().map(|&n| self.below(n + 1)).collect();
                 let (starts, names) = self.starts(&dims);
