@@ -1,6 +1,6 @@
 //! TensorFlow and JAX agree with us: makes their environment, writes what they are to compare with, runs their tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
