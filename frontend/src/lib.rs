@@ -34,6 +34,7 @@ pub use outline::{CUSTOM_CALL_TARGET, outline};
 
 use hashbrown::HashSet;
 use hlo2dae_hlo::Module;
+use hlo2dae_ir::core::Role;
 
 /// Finds the embedding operations of a module.
 ///
@@ -55,16 +56,22 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
         let candidates = candidates::Candidates::of(&graph, &maps);
         let gradients = candidates.gradients.clone();
         let (mut grown, refused) = grow::Grower::run(&graph, &maps, candidates, options.max_region);
-        grown.sort_by_key(|grown| grown.plan.outputs.first().copied());
+        // Those that store rows before those that read them.
+        grown.sort_by_key(|grown| grown.plan.outputs.last().copied());
         computed.extend(graph.computed_bodies(|node| {
             grown
                 .iter()
                 .any(|grown| grown.plan.combines.contains(&node))
         }));
-        let regions: Vec<_> = grown
+        let mut stored = classify::Stored::default();
+        let mut regions: Vec<_> = grown
             .into_iter()
-            .map(|grown| named(&graph, &maps, &gradients, grown))
+            .map(|grown| {
+                let first = grown.plan.outputs.first().copied();
+                (first, named(&graph, &maps, &gradients, &mut stored, grown))
+            })
             .collect();
+        regions.sort_by_key(|&(first, _)| first);
         let misses: Vec<_> = refused
             .into_iter()
             .map(|(node, reason)| Miss {
@@ -80,7 +87,7 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
     let mut matches = Matches::default();
     let mut names = names::Names::default();
     for (regions, misses) in found.into_iter().rev() {
-        for mut region in regions {
+        for (_, mut region) in regions {
             region.region.name = names.fresh(region.kind.name());
             matches.regions.push(region);
         }
@@ -94,6 +101,7 @@ fn named(
     graph: &graph::Graph,
     maps: &op_maps::Maps,
     gradients: &HashSet<graph::NodeId>,
+    stored: &mut classify::Stored,
     grown: grow::Grown,
 ) -> Match {
     let grow::Grown {
@@ -111,22 +119,43 @@ fn named(
     let region = extracted.region;
     let inputs = refs(&extracted.inputs);
     let outputs = refs(&extracted.outputs);
-    let is_gradient = |(node, _): &&(graph::NodeId, _)| gradients.contains(node);
+    let buffers_of = |condition: &dyn Fn(graph::NodeId) -> bool| {
+        let combines = extracted.combines.iter();
+        let buffers = combines.filter(|&&(node, _)| condition(node));
+        buffers.map(|&(_, buffer)| buffer).collect()
+    };
+    let declared = |wanted: fn(&Role) -> bool| {
+        let buffers = region.buffers.iter();
+        buffers
+            .filter(move |(_, buffer)| wanted(&buffer.role))
+            .map(|(id, _)| id)
+    };
+    let earlier = declared(|role| matches!(role, Role::Input)).zip(&extracted.inputs);
     let context = classify::Context {
         inputs: &inputs,
         outputs: &outputs,
-        gradients: extracted
-            .combines
-            .iter()
-            .filter(is_gradient)
-            .map(|&(_, buffer)| buffer)
+        gradients: buffers_of(&|node| gradients.contains(&node)),
+        sparse: buffers_of(&|node| maps.is(node, |map| matches!(map, op_maps::Map::SparseDense))),
+        stored: earlier
+            .map(|(buffer, &node)| (buffer, stored.rows(graph, maps, node)))
+            .filter(|(_, rows)| !rows.is_empty())
             .collect(),
         direct: accesses
             .iter()
             .filter_map(|&access| classify::direct(graph, maps, access))
             .collect(),
     };
-    let (kind, facts) = classify::classify(&region, context);
+    let classify::Classified {
+        kind,
+        facts,
+        stored: rows,
+    } = classify::classify(&region, context);
+    let outputs_of = declared(|role| matches!(role, Role::Output(_))).zip(&extracted.outputs);
+    for (buffer, &node) in outputs_of {
+        if let Some(rows) = rows.get(&buffer) {
+            stored.insert(node, rows.clone());
+        }
+    }
     // What a round of a loop computes has a name there only.
     let is_outside = |node: &graph::NodeId| graph.nodes[*node].within.is_none();
     let members = plan.inline.iter().chain(&owned).copied();

@@ -3,9 +3,9 @@
 //! A description (`NAME.json` beside `NAME.hlo`) lists operations; an entry stands for `count` of them. In the text that a
 //! framework printed, the entry names the instructions that touch the table: an entry counts as *covered* when every place
 //! at which they are reached lies in a region. What XLA makes of the text names nothing of that, so there an entry is found
-//! by what it does. In both texts, the operations of the regions (in the first: of the regions that cover the entry) are
-//! dealt out to the entries, each lookup of an operation once, the one that agrees best first. An entry counts as *found*
-//! when kind, table, lookups and dims agree:
+//! by what it does. In both texts, the operations of the regions (in the first: of the regions that hold an access of the
+//! entry, or the instruction that it ends in) are dealt out to the entries, each lookup of an operation once, the one that
+//! agrees best first. An entry counts as *found* when kind, table, lookups and dims agree, and as *exact* when all does:
 //!
 //! | property | agrees when |
 //! |---|---|
@@ -13,7 +13,8 @@
 //! | table | the array has the entry's sizes, ones left out; or is a view of as many elements, or of as many rows, with rows that are read alike |
 //! | lookups | as many rows: by one execution, by all places of the accesses, by all operations of the entry, or in all rounds of the loop that they stand in |
 //! | dims | as many elements in a row, as they are stored |
-//! | pooling, weighted, mode | the names are equal |
+//! | pooling, weighted | they are equal, or the entry combines nothing and is held by what combines its rows |
+//! | mode | the names are equal, or it is known when compiling that no index lies outside |
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -66,6 +67,9 @@ pub struct Entry {
     pub out_of_range: String,
     /// What touches the table, in the text that the framework printed.
     pub access_instructions: Vec<Touch>,
+    /// Where the operation ends, in that text.
+    #[serde(default)]
+    pub root_instructions: Vec<Touch>,
 }
 
 /// An array.
@@ -129,6 +133,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether every property agrees.
+    pub fn is_exact(&self) -> bool {
+        self.covered && self.agrees.iter().all(|&agrees| agrees)
+    }
+
     /// Whether kind, table, lookups and dims agree.
     pub fn found(&self) -> bool {
         self.covered && self.agrees[..4].iter().all(|&agrees| agrees)
@@ -147,10 +156,9 @@ pub fn holds(ours: Kind, theirs: &str) -> bool {
         Kind::ScatterUpdate => &["gather"],
         Kind::Sddmm => &["gather"],
         // Looked-up rows, combined by segment.
-        Kind::EmbeddingBag => &["gather", "segment_reduce", "spmm"],
-        Kind::Spmm => &["gather", "segment_reduce", "embedding_bag"],
+        Kind::EmbeddingBag | Kind::Spmm => &["gather", "segment_reduce"],
         Kind::KgLookup => &["gather", "sddmm"],
-        Kind::MessagePassing => &["gather", "segment_reduce", "embedding_bag", "spmm", "sddmm"],
+        Kind::MessagePassing => &["gather", "segment_reduce", "spmm", "sddmm"],
     };
     ours.name() == theirs || held.contains(&theirs)
 }
@@ -160,6 +168,19 @@ struct Offer<'m> {
     region: &'m Match,
     operation: &'m Operation,
     lookup: &'m Lookup,
+    /// Whether rows are combined into it.
+    is_into: bool,
+}
+
+impl Offer<'_> {
+    /// Whether it may be what an entry is about: where rows go, for what combines them into an array.
+    fn suits(&self, entry: &Entry) -> bool {
+        let updates = |kind: &str| matches!(kind, "scatter_update" | "segment_reduce");
+        match updates(&entry.kind) {
+            true => self.is_into || !updates(self.operation.kind.name()),
+            false => !self.is_into,
+        }
+    }
 }
 
 /// The verdicts on all entries, each as often as it counts, in order.
@@ -176,13 +197,18 @@ pub fn compare(
             *places.entry(module.path(access.instruction)).or_default() += 1;
         }
         for operation in &region.facts.operations {
-            for lookup in &operation.lookups {
-                offers.push(Some(Offer {
-                    region,
-                    operation,
-                    lookup,
-                }));
-            }
+            let offer = |is_into| {
+                move |lookup| {
+                    Some(Offer {
+                        region,
+                        operation,
+                        lookup,
+                        is_into,
+                    })
+                }
+            };
+            offers.extend(operation.lookups.iter().map(offer(false)));
+            offers.extend(operation.into.iter().map(offer(true)));
         }
     }
     let wanted: Vec<&Entry> = description
@@ -193,15 +219,17 @@ pub fn compare(
     // Every pair that agrees in anything, best first; equals in the order of the text.
     let mut pairs: Vec<(u32, usize, usize, Verdict)> = Vec::new();
     for (w, entry) in wanted.iter().enumerate() {
-        let paths: Vec<String> = entry.access_instructions.iter().map(Touch::path).collect();
+        let named = entry.access_instructions.iter().chain(&entry.root_instructions);
+        let paths: Vec<String> = named.map(Touch::path).collect();
         for (o, offer) in offers.iter().enumerate() {
             let Some(offer) = offer else { continue };
-            let touches = offer
-                .region
+            let region = offer.region;
+            let touches = region
                 .accesses
                 .iter()
+                .chain(&region.outputs)
                 .any(|access| paths.contains(&module.path(access.instruction)));
-            if optimised || touches {
+            if offer.suits(entry) && (optimised || touches) {
                 let verdict = verdict(entry, offer);
                 pairs.push((score(&verdict), w, o, verdict));
             }
@@ -273,6 +301,8 @@ fn verdict(entry: &Entry, offer: &Offer) -> Verdict {
         _ => Mode::Clip,
     };
     let same_name = operation.kind.name() == entry.kind;
+    // What combines the rows does so in its own way.
+    let is_held = !same_name && entry.pooling == "none" && holds(operation.kind, &entry.kind);
     Verdict {
         covered: true,
         agrees: [
@@ -280,9 +310,9 @@ fn verdict(entry: &Entry, offer: &Offer) -> Verdict {
             is_view || is_summed || without_ones(&lookup.dims) == without_ones(&entry.table.shape),
             rows,
             dims,
-            is_single || operation.pooling.name() == entry.pooling,
-            operation.weighted == entry.weighted,
-            lookup.mode == mode,
+            is_single || is_held || operation.pooling.name() == entry.pooling,
+            is_held || operation.weighted == entry.weighted,
+            lookup.mode == mode || lookup.mode == Mode::Promise,
         ],
         same_name,
         same_dims: lookup.dims == entry.table.shape,

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use hlo2dae_frontend::{Miss, ValueRef};
+use hlo2dae_frontend::{Lookup, Miss, Operation, ValueRef};
 use hlo2dae_hlo::{Module, SourceLine, Span};
 use serde::Serialize;
 
@@ -34,11 +34,13 @@ pub struct RegionReport {
     pub instructions: Vec<String>,
     /// `computation/instruction` of the gathers and scatters among them.
     pub accesses: Vec<String>,
+    /// All that it does with rows.
+    pub operations: Vec<OperationReport>,
     /// What is looked up or updated.
     pub tables: Vec<TableReport>,
     /// Rows looked up or updated in one execution.
     pub lookups: u64,
-    /// `none`, `sum`, `mean`, `max`, `min` or `prod`.
+    /// `none`, `sum`, `mean`, `sqrtn`, `max`, `min` or `prod`.
     pub pooling: &'static str,
     /// Whether rows are scaled before they are combined.
     pub weighted: bool,
@@ -50,6 +52,42 @@ pub struct RegionReport {
     pub lines: Vec<usize>,
     /// Source file and line that the framework recorded, where it did.
     pub source: Option<String>,
+}
+
+/// One thing that a region does with rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationReport {
+    /// What it is.
+    pub kind: &'static str,
+    /// As that of a region.
+    pub pooling: &'static str,
+    /// As that of a region.
+    pub weighted: bool,
+    /// What it takes rows from.
+    pub lookups: Vec<LookupReport>,
+    /// What it combines rows into by an index.
+    pub into: Option<LookupReport>,
+}
+
+/// Rows taken from, or combined into, one array.
+#[derive(Clone, Debug, Serialize)]
+pub struct LookupReport {
+    /// `computation/instruction` of the array; null if the region computes it itself.
+    pub instruction: Option<String>,
+    /// Size of each dimension.
+    pub shape: Vec<u64>,
+    /// Element type.
+    pub dtype: String,
+    /// Rows in one execution.
+    pub rows: u64,
+    /// Elements of a row.
+    pub row: u64,
+    /// What happens to an index outside.
+    pub mode: &'static str,
+    /// Element type of the indices.
+    pub index_dtype: String,
+    /// Whether the rows were looked up and stored earlier, perhaps by another region.
+    pub stored: bool,
 }
 
 /// A table.
@@ -130,6 +168,12 @@ fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionR
         roots: paths(&found.outputs),
         instructions: paths(&found.instructions),
         accesses: paths(&found.accesses),
+        operations: found
+            .facts
+            .operations
+            .iter()
+            .map(|operation| operation_report(module, operation))
+            .collect(),
         tables: found
             .facts
             .tables
@@ -151,6 +195,26 @@ fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionR
             .map(|value| lines.of(module.instructions[value.instruction].span))
             .collect(),
         source: found.outputs.iter().find_map(|value| source(module, value)),
+    }
+}
+
+fn operation_report(module: &Module, operation: &Operation) -> OperationReport {
+    let lookup = |lookup: &Lookup| LookupReport {
+        instruction: lookup.table.as_ref().map(|t| module.path(t.instruction)),
+        shape: lookup.dims.clone(),
+        dtype: lookup.element.to_string(),
+        rows: lookup.rows,
+        row: lookup.row,
+        mode: lookup.mode.name(),
+        index_dtype: lookup.index_dtype.to_string(),
+        stored: lookup.is_stored,
+    };
+    OperationReport {
+        kind: operation.kind.name(),
+        pooling: operation.pooling.name(),
+        weighted: operation.weighted,
+        lookups: operation.lookups.iter().map(lookup).collect(),
+        into: operation.into.as_ref().map(lookup),
     }
 }
 
@@ -208,22 +272,9 @@ impl RegionReport {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "region @{}: {}", self.name, self.kind);
-        for table in &self.tables {
-            let dims: Vec<String> = table.shape.iter().map(u64::to_string).collect();
-            let _ = writeln!(
-                out,
-                "  table    {} {}[{}]",
-                table.instruction,
-                table.dtype,
-                dims.join(",")
-            );
+        for operation in &self.operations {
+            out.push_str(&operation.text());
         }
-        let weighted = if self.weighted { ", weighted" } else { "" };
-        let _ = writeln!(
-            out,
-            "  lookups  {} by {}, pooling {}{weighted}, out of range: {}",
-            self.lookups, self.index_dtype, self.pooling, self.mode
-        );
         for (root, line) in self.roots.iter().zip(&self.lines) {
             let _ = writeln!(out, "  replaces {root} (line {line})");
         }
@@ -234,6 +285,53 @@ impl RegionReport {
         let _ = writeln!(out, "  covers   {}", names.join(" "));
         out
     }
+}
+
+impl OperationReport {
+    /// The report for people: what it does, and a line for each array.
+    fn text(&self) -> String {
+        let mut out = format!("  {}", self.kind);
+        if self.pooling != "none" {
+            let _ = write!(out, ", {}", self.pooling);
+        }
+        if self.weighted {
+            out.push_str(", weighted");
+        }
+        out.push('\n');
+        for lookup in &self.lookups {
+            let verb = if lookup.stored { "stored" } else { "from" };
+            let _ = writeln!(out, "    {verb:6} {}", lookup.text());
+        }
+        if let Some(lookup) = &self.into {
+            let _ = writeln!(out, "    {:6} {}", "into", lookup.text());
+        }
+        out
+    }
+}
+
+impl LookupReport {
+    fn text(&self) -> String {
+        let dims: Vec<String> = self.shape.iter().map(u64::to_string).collect();
+        let name = self.instruction.as_deref().unwrap_or("(computed here)");
+        format!(
+            "{name} {}[{}]: {} of {} by {}, {}",
+            self.dtype,
+            dims.join(","),
+            count_of(self.rows, "row"),
+            count_of(self.row, "element"),
+            self.index_dtype,
+            match self.mode {
+                "promise" => "none outside",
+                "clip" => "outside: clip",
+                "fill" => "outside: fill",
+                _ => "outside: drop",
+            }
+        )
+    }
+}
+
+fn count_of(number: u64, noun: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
 /// `1 region`, `2 regions`, `0 misses`.

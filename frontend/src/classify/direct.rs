@@ -33,7 +33,7 @@ pub(crate) fn direct(graph: &Graph, maps: &Maps, access: NodeId) -> Option<Opera
                 Kind::Gather
             };
             let row: i64 = dims.slice_sizes.iter().product();
-            (kind, table, access, row, Mode::Clip)
+            (kind, table, access, row, Mode::Promise)
         }
         Map::Scatter(dims, _) => {
             let updates = *operands.get(2)?;
@@ -46,18 +46,25 @@ pub(crate) fn direct(graph: &Graph, maps: &Maps, access: NodeId) -> Option<Opera
     };
     let array = graph.array(table)?;
     let row = u64::try_from(row).ok()?.max(1);
+    let lookup = Lookup {
+        table: Some(graph.value_ref(table)),
+        dims: array.dims.iter().map(|&n| n.unsigned_abs()).collect(),
+        element: element_type(array.element)?,
+        rows: graph.elements(slices) / row,
+        row,
+        mode,
+        index_dtype: element_type(graph.array(indices)?.element).unwrap_or(ElementType::S32),
+        is_stored: false,
+    };
+    let (lookups, into) = match kind {
+        Kind::ScatterUpdate => (Vec::new(), Some(lookup)),
+        _ => (vec![lookup], None),
+    };
     Some(Operation {
         kind,
         pooling: Pooling::None,
         weighted: false,
-        lookups: vec![Lookup {
-            table: Some(graph.value_ref(table)),
-            dims: array.dims.iter().map(|&n| n.unsigned_abs()).collect(),
-            element: element_type(array.element)?,
-            rows: graph.elements(slices) / row,
-            row,
-            mode,
-            index_dtype: element_type(graph.array(indices)?.element).unwrap_or(ElementType::S32),
-        }],
+        lookups,
+        into,
     })
 }

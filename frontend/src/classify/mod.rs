@@ -5,12 +5,16 @@
 //! | form | name |
 //! |---|---|
 //! | rows read through an index, combined along looked-up axes or by segment | `embedding_bag` |
-//! | the same, rows and segments being the same kind of node: as many of each, or read from one list of pairs | `spmm`, or `message_passing` where a message comes from several lookups |
+//! | the same, rows and segments being the same kind of node: as many of each, or read from one list of pairs | `spmm`, or `message_passing` where a message comes from several lookups, or a row is more than a vector |
+//! | a product that the HLO itself calls one with a sparse matrix | `spmm` |
 //! | rows read through an index, combined along the row | `sddmm`; `kg_lookup` from three lookups on; a row with nothing but itself (its norm) is still `gather` |
 //! | rows read through an index, stored | `gather`; `block_gather` where a window has several rows |
 //! | no lookup, combined by segment into an array that starts equal everywhere | `segment_reduce` |
 //! | the same, by the indices with which an array of the same shape is looked up: the gradient of that lookup | `scatter_update` |
 //! | combined into a copy of an input | `scatter_update` |
+//!
+//! Rows that were looked up and stored before they are combined are rows still: by an earlier nest, or by another region
+//! that this one reads. What is looked up by the very index that combines it (the sum that a softmax divides by) is none.
 //!
 //! How rows are pooled is read off the combine, and off what is stored of its buffer behind it: a sum divided by a
 //! count is a `mean`, one divided by the square root of something is a `sqrtn`.
@@ -20,8 +24,9 @@
 mod direct;
 mod flow;
 mod operation;
+mod stored;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use hlo2dae_ir::core::{BufferId, ElementType, Role};
 use hlo2dae_ir::region::Region;
@@ -30,6 +35,7 @@ use crate::matches::ValueRef;
 
 pub(crate) use direct::direct;
 pub(crate) use flow::operands;
+pub(crate) use stored::Stored;
 
 /// What reports call an operation or a region; later ones name a region that holds several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +114,7 @@ pub enum Mode {
     Fill,
     /// What it would write is dropped.
     Drop,
-    /// The caller promises that there is none.
+    /// There is none: the caller promises it, or it is known when compiling.
     Promise,
 }
 
@@ -152,6 +158,8 @@ pub struct Lookup {
     pub mode: Mode,
     /// Element type of the indices, as the model gives them.
     pub index_dtype: ElementType,
+    /// Whether the rows were looked up and stored earlier: by another operation, perhaps of another region.
+    pub is_stored: bool,
 }
 
 /// One thing that a region does with rows.
@@ -163,8 +171,23 @@ pub struct Operation {
     pub pooling: Pooling,
     /// Whether rows are scaled before they are combined.
     pub weighted: bool,
-    /// What it takes rows from; what it combines rows into, if it takes none.
+    /// What it takes rows from.
     pub lookups: Vec<Lookup>,
+    /// What it combines rows into by an index.
+    pub into: Option<Lookup>,
+}
+
+impl Operation {
+    /// What it is about: what it updates, and what it takes rows from; what it combines rows into, if it does neither.
+    fn subjects(&self) -> impl Iterator<Item = &Lookup> {
+        let updates = matches!(self.kind, Kind::ScatterUpdate | Kind::SegmentReduce);
+        let (first, last) = match (updates, &self.into) {
+            (true, into) => (into.as_ref(), None),
+            (false, into) if self.lookups.is_empty() => (None, into.as_ref()),
+            (false, _) => (None, None),
+        };
+        first.into_iter().chain(&self.lookups).chain(last)
+    }
 }
 
 /// What reports say about a region.
@@ -194,6 +217,10 @@ pub(crate) struct Context<'c> {
     pub(crate) outputs: &'c [ValueRef],
     /// The buffers of gradients of a lookup: combined into by indices with which an array of the same shape is looked up.
     pub(crate) gradients: HashSet<BufferId>,
+    /// The buffers of products that the HLO calls sparse.
+    pub(crate) sparse: HashSet<BufferId>,
+    /// The lookups whose rows other regions store and this one reads, by its inputs.
+    pub(crate) stored: HashMap<BufferId, Vec<Lookup>>,
     /// What each access does on its own, as the HLO says it.
     pub(crate) direct: Vec<Operation>,
 }
@@ -216,20 +243,27 @@ impl Context<'_> {
     }
 }
 
-/// The name of a region, and what reports say about it.
-pub(crate) fn classify(region: &Region, context: Context<'_>) -> (Kind, Facts) {
-    let mut operations = operation::operations(region, &context);
+/// What a region is called, and what there is to say about it.
+pub(crate) struct Classified {
+    pub(crate) kind: Kind,
+    pub(crate) facts: Facts,
+    /// The lookups whose rows its buffers hold, one for each row.
+    pub(crate) stored: HashMap<BufferId, Vec<Lookup>>,
+}
+
+/// Reads a region's name and facts off its form.
+pub(crate) fn classify(region: &Region, context: Context<'_>) -> Classified {
+    let (mut operations, stored) = operation::operations(region, &context);
     // Where all positions are known, the form shows no index.
     for direct in context.direct {
         let shows = |lookup: &Lookup| {
             let size = |lookup: &Lookup| lookup.dims.iter().product::<u64>();
             direct
-                .lookups
-                .iter()
+                .subjects()
                 .any(|other| other.table == lookup.table || size(other) == size(lookup))
         };
         let is_known = direct.kind == Kind::ScatterUpdate && !operations.is_empty();
-        if !is_known && !operations.iter().flat_map(|o| &o.lookups).any(shows) {
+        if !is_known && !operations.iter().flat_map(Operation::subjects).any(shows) {
             operations.push(direct);
         }
     }
@@ -241,8 +275,9 @@ pub(crate) fn classify(region: &Region, context: Context<'_>) -> (Kind, Facts) {
         }
     }
     let mut tables: Vec<Table> = Vec::new();
-    for lookup in operations.iter().flat_map(|operation| &operation.lookups) {
+    for lookup in operations.iter().flat_map(Operation::subjects) {
         if let Some(value) = &lookup.table
+            && !lookup.is_stored
             && !tables.iter().any(|table| table.value == *value)
         {
             tables.push(Table {
@@ -252,7 +287,7 @@ pub(crate) fn classify(region: &Region, context: Context<'_>) -> (Kind, Facts) {
             });
         }
     }
-    let lookups = main.map_or(&[][..], |main| &main.lookups);
+    let lookups: Vec<&Lookup> = main.into_iter().flat_map(Operation::subjects).collect();
     // What is filled says more than what is clamped.
     let mode = lookups
         .iter()
@@ -269,12 +304,12 @@ pub(crate) fn classify(region: &Region, context: Context<'_>) -> (Kind, Facts) {
             .map_or(ElementType::S32, |lookup| lookup.index_dtype),
         operations: Vec::new(),
     };
-    let kind = main.map_or(Kind::Gather, |main| main.kind);
-    (
-        kind,
-        Facts {
+    Classified {
+        kind: main.map_or(Kind::Gather, |main| main.kind),
+        facts: Facts {
             operations,
             ..facts
         },
-    )
+        stored,
+    }
 }

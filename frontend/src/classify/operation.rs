@@ -1,6 +1,6 @@
 //! Operations read off the statements of a region.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use hlo2dae_ir::core::{
     Arith, BinaryOp, BufferId, CombineOp, ElementType, Init, Role, Scalar, ScalarType, UnaryOp,
@@ -13,12 +13,15 @@ use super::{Context, Kind, Lookup, Mode, Operation, Pooling};
 /// How much the reciprocal of a count, rounded to the narrowest float, may be off.
 const ROUNDING: f64 = 1.0 / 128.0;
 
-/// The operations of a region, in the order of its statements.
-pub(super) fn operations(region: &Region, context: &Context) -> Vec<Operation> {
+/// The operations of a region, in the order of its statements, and the lookups whose rows its buffers hold at the end.
+pub(super) fn operations(
+    region: &Region,
+    context: &Context,
+) -> (Vec<Operation>, HashMap<BufferId, Vec<Lookup>>) {
     let flows: Vec<(&Nest, Flow)> = region
         .nests
         .iter()
-        .map(|nest| (nest, Flow::of(nest)))
+        .map(|nest| (nest, Flow::of(nest, region)))
         .collect();
     let reader = Reader {
         region,
@@ -26,6 +29,7 @@ pub(super) fn operations(region: &Region, context: &Context) -> Vec<Operation> {
         flows: &flows,
     };
     let mut operations = Vec::new();
+    let mut stored = context.stored.clone();
     for (nest, flow) in &flows {
         for statement in &nest.body {
             if let Statement::Combine {
@@ -43,11 +47,14 @@ pub(super) fn operations(region: &Region, context: &Context) -> Vec<Operation> {
                     indices,
                     value: *value,
                 };
-                reader.operation(&combine, &mut operations);
+                let rows = reader.operation(&combine, &stored, &mut operations);
+                if let Some(rows) = rows {
+                    stored.insert(*buffer, rows);
+                }
             }
         }
     }
-    operations
+    (operations, stored)
 }
 
 /// A `combine` statement.
@@ -66,26 +73,54 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// What a combine does with rows: once for every form in which its result is stored.
-    fn operation(&self, combine: &Combine, operations: &mut Vec<Operation>) {
+    /// What a combine does with rows: once for every form in which its result is stored. Gives the lookups whose rows
+    /// its buffer then holds, one for each row.
+    fn operation(
+        &self,
+        combine: &Combine,
+        stored: &HashMap<BufferId, Vec<Lookup>>,
+        operations: &mut Vec<Operation>,
+    ) -> Option<Vec<Lookup>> {
         let flow = combine.flow;
-        let reads = &flow.lookups[combine.value];
         let segment = combine.indices.iter().find_map(|&i| flow.index_below(i));
         let is_update = is_updated(self.region, combine.buffer);
-        let mut lookups = self.lookups(flow, reads);
+        // What is looked up by the very index that combines it is no row.
+        let is_own = |read: &&Value| segment.is_some_and(|s| self.goes_by(flow, **read, s));
+        let (own, reads): (Vec<Value>, Vec<Value>) =
+            flow.lookups[combine.value].iter().partition(is_own);
+        let mut rows = self.lookups(flow, combine.value, &reads);
+        let earlier = flow.plain[combine.value]
+            .iter()
+            .filter_map(|read| match flow.definitions.get(read) {
+                Some(Expr::Read { buffer, .. }) => stored.get(buffer),
+                _ => None,
+            })
+            .flatten();
+        let earlier: Vec<Lookup> = earlier.cloned().collect();
         let mut placed: Vec<Value> = Vec::new();
         for &index in combine.indices {
             merge(&mut placed, &flow.axes[index]);
         }
         let is_pooled = combine.op != CombineOp::Replace;
-        let kind = match (segment, lookups.is_empty()) {
-            (Some(_), true) => self.segment_kind(combine),
-            (Some(segment), false) => self.bag_kind(combine, segment, &lookups),
-            (None, true) if is_update && self.is_only() => Kind::ScatterUpdate,
-            (None, true) => return,
-            (None, false) if is_pooled => {
+        let mut carried = None;
+        let kind = match segment {
+            Some(segment) => {
+                // Stored rows take part in their own gradient too.
+                let is_gradient = self.context.gradients.contains(&combine.buffer);
+                let is_dense = rows.is_empty() && (earlier.is_empty() || is_update || is_gradient);
+                rows.extend(earlier);
+                match is_dense {
+                    true => self.segment_kind(combine),
+                    false => self.bag_kind(combine, segment, &reads, &rows),
+                }
+            }
+            None if rows.is_empty() => match is_update && self.is_only() {
+                true => Kind::ScatterUpdate,
+                false => return (!is_pooled && !earlier.is_empty()).then_some(earlier),
+            },
+            None if is_pooled => {
                 let mut looked_up: Vec<Value> = Vec::new();
-                for &read in reads {
+                for &read in &reads {
                     for index in self.indices(flow, read) {
                         merge(&mut looked_up, &flow.axes[index]);
                     }
@@ -97,7 +132,10 @@ impl Reader<'_> {
                     .peekable();
                 let along_row =
                     combined.peek().is_some() && combined.all(|axis| !looked_up.contains(axis));
-                match (along_row, lookups.len()) {
+                if along_row {
+                    carried = Some(rows.clone());
+                }
+                match (along_row, rows.len()) {
                     (true, 3..) => Kind::KgLookup,
                     // A row with nothing but itself: its norm.
                     (true, 1) if !flow.is_weighted(combine.value) => Kind::Gather,
@@ -105,22 +143,24 @@ impl Reader<'_> {
                     (false, _) => Kind::EmbeddingBag,
                 }
             }
-            (None, false) if is_update => Kind::ScatterUpdate,
-            (None, false) => match reads.iter().any(|&read| self.is_block(flow, read)) {
-                true => Kind::BlockGather,
-                false => Kind::Gather,
-            },
+            None if is_update => Kind::ScatterUpdate,
+            None => {
+                carried = Some(rows.clone());
+                match reads.iter().any(|&read| self.is_block(flow, read)) {
+                    true => Kind::BlockGather,
+                    false => Kind::Gather,
+                }
+            }
         };
-        if matches!(kind, Kind::ScatterUpdate | Kind::SegmentReduce) {
-            let updated = self.described(flow, combine.buffer, combine.indices);
-            lookups.insert(
-                0,
-                Lookup {
-                    mode: Mode::Drop,
-                    ..updated
-                },
-            );
-        }
+        let kind = match self.context.sparse.contains(&combine.buffer) {
+            true => Kind::Spmm,
+            false => kind,
+        };
+        let is_scatter = segment.is_some() || kind == Kind::ScatterUpdate;
+        let into = is_scatter.then(|| Lookup {
+            mode: Mode::Drop,
+            ..self.described(flow, combine.buffer, combine.indices)
+        });
         let (poolings, weighted) = match kind {
             Kind::Gather
             | Kind::BlockGather
@@ -129,19 +169,37 @@ impl Reader<'_> {
             | Kind::KgLookup => (vec![Pooling::None], false),
             Kind::SegmentReduce | Kind::EmbeddingBag | Kind::Spmm | Kind::MessagePassing => (
                 self.poolings(combine, kind, &placed),
-                flow.is_weighted(combine.value),
+                !rows.is_empty() && flow.is_weighted(combine.value),
             ),
         };
+        let mut lookups = rows;
+        lookups.extend(self.lookups(flow, combine.value, &own));
         operations.extend(poolings.into_iter().map(|pooling| Operation {
             kind,
             pooling,
             weighted,
             lookups: lookups.clone(),
+            into: into.clone(),
         }));
+        for row in carried.iter_mut().flatten() {
+            row.is_stored = true;
+        }
+        carried
+    }
+
+    /// Whether a read looks up by what an `index` statement is made of.
+    fn goes_by(&self, flow: &Flow, read: Value, segment: Value) -> bool {
+        let source = |index: Value| match flow.definitions.get(&index) {
+            Some(Expr::Index { value, .. }) => Some(*value),
+            _ => None,
+        };
+        let indices = self.indices(flow, read);
+        !indices.is_empty() && indices.iter().all(|&i| source(i) == source(segment))
     }
 
     /// The lookups that reads are. Reads of one array through the same indices are parts of the same rows.
-    fn lookups(&self, flow: &Flow, reads: &[Value]) -> Vec<Lookup> {
+    fn lookups(&self, flow: &Flow, value: Value, reads: &[Value]) -> Vec<Lookup> {
+        let guarded = flow.guarded(value);
         let mut lookups: Vec<((BufferId, Vec<Value>), Lookup)> = Vec::new();
         for &read in reads {
             let Some(Expr::Read {
@@ -151,7 +209,10 @@ impl Reader<'_> {
                 continue;
             };
             let key = (*buffer, self.indices(flow, read));
-            let lookup = self.described(flow, *buffer, indices);
+            let mut lookup = self.described(flow, *buffer, indices);
+            if guarded.contains(&read) {
+                lookup.mode = Mode::Fill;
+            }
             match lookups.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, known)) => known.row += lookup.row,
                 None => lookups.push((key, lookup)),
@@ -227,7 +288,7 @@ impl Reader<'_> {
             .iter()
             .any(|&position| self.is_window(flow, position));
         let size = |dims: &[u64]| dims.iter().product::<u64>();
-        let stated = self.context.direct.iter().flat_map(|d| &d.lookups);
+        let stated = self.context.direct.iter().flat_map(Operation::subjects);
         let stated = stated
             .filter(|stated| !is_block && size(&stated.dims) == size(&declared.dims))
             .find(|stated| stated.rows.checked_mul(stated.row) == rows.checked_mul(row));
@@ -240,8 +301,9 @@ impl Reader<'_> {
             row,
             mode: modes
                 .max_by_key(|mode| *mode == Mode::Fill)
-                .unwrap_or(Mode::Clip),
+                .unwrap_or(Mode::Promise),
             index_dtype: source.map_or(ElementType::S32, |source| source.element),
+            is_stored: false,
         }
     }
 
@@ -278,18 +340,23 @@ impl Reader<'_> {
     }
 
     /// Looked-up rows, combined by segment.
-    fn bag_kind(&self, combine: &Combine, segment: Value, lookups: &[Lookup]) -> Kind {
+    fn bag_kind(
+        &self,
+        combine: &Combine,
+        segment: Value,
+        reads: &[Value],
+        rows: &[Lookup],
+    ) -> Kind {
         let buffer = &self.region.buffers[combine.buffer];
         if combine.op == CombineOp::Replace {
             return Kind::ScatterUpdate;
         }
         let first = |dims: &[u64]| dims.first().copied();
-        let same_nodes = lookups
-            .first()
-            .is_some_and(|lookup| first(&lookup.dims) == first(&buffer.dims));
+        let mut nodes = rows.iter().map(|lookup| first(&lookup.dims));
+        let same_nodes = nodes.any(|nodes| nodes == first(&buffer.dims));
         let source = combine.flow.index_source(segment);
         let from_source = |index: &Value| combine.flow.index_source(*index) == source;
-        let mut indices = combine.flow.lookups[combine.value]
+        let mut indices = reads
             .iter()
             .flat_map(|&read| self.indices(combine.flow, read));
         let same_pairs = source.is_some() && indices.any(|index| from_source(&index));
@@ -297,7 +364,8 @@ impl Reader<'_> {
         if is_updated(self.region, combine.buffer) && (same_pairs || !same_nodes) {
             return Kind::ScatterUpdate;
         }
-        let is_plain = lookups.len() <= 1 && lookups.iter().all(|lookup| lookup.dims.len() <= 2);
+        let looked_up = rows.len().max(combine.flow.lookups[combine.value].len());
+        let is_plain = looked_up <= 1 && rows.iter().all(|lookup| lookup.dims.len() <= 2);
         match (same_nodes || same_pairs, is_plain) {
             (true, true) => Kind::Spmm,
             (true, false) => Kind::MessagePassing,

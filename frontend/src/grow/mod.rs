@@ -111,6 +111,8 @@ pub(crate) struct Grower<'a, 'm> {
     fed: HashSet<NodeId>,
     /// Accesses that a region covers, and combines that one accumulates.
     claimed: HashSet<NodeId>,
+    /// What regions give.
+    given: HashSet<NodeId>,
     refused: HashMap<NodeId, MissReason>,
     grown: Vec<Grown>,
 }
@@ -132,6 +134,7 @@ impl<'a, 'm> Grower<'a, 'm> {
             scatters: candidates.scatters.iter().copied().collect(),
             fed: HashSet::new(),
             claimed: HashSet::new(),
+            given: HashSet::new(),
             refused: candidates.refused.into_iter().collect(),
             grown: Vec::new(),
         };
@@ -227,38 +230,52 @@ impl<'a, 'm> Grower<'a, 'm> {
         clusters
     }
 
+    /// Grows regions from sinks that share gathers, each of as many sinks as go together.
     fn grow_cluster(&mut self, sinks: Vec<NodeId>) {
-        let sinks = self.paying(sinks);
-        let mut growing = Growing::default();
-        for &sink in &sinks {
-            if growing.is_full(self.max_region) {
-                break;
+        let mut sinks = self.paying(sinks);
+        loop {
+            let mut growing = Growing::default();
+            let mut left = Vec::new();
+            for &sink in &sinks {
+                match self.with_sink_of(&growing, sink, &sinks) {
+                    Some(next) => growing = next,
+                    None => left.push(sink),
+                }
             }
-            let whole = |_: NodeId| false;
-            if let Some(next) = self.with_sink(&growing, sink, whole) {
-                growing = next;
-                continue;
+            if growing.owned.is_empty() {
+                return;
             }
-            // What others use anyway is materialised: take it as an input.
-            let members: HashSet<_> = self
-                .closure(sink, whole)
-                .into_iter()
-                .flatten()
-                .chain(sinks.iter().copied())
-                .collect();
-            let graph = self.graph;
-            let escapes = |node: NodeId| graph.escapes(node, &members);
-            if let Some(next) = self.with_sink(&growing, sink, escapes) {
-                growing = next;
+            for sink in growing.plan.combines.clone() {
+                growing = self.with_epilogue(growing, sink);
             }
+            self.accept(growing);
+            sinks = left;
         }
-        if growing.owned.is_empty() {
-            return;
+    }
+
+    /// The region with one more of a cluster's sinks.
+    fn with_sink_of(
+        &mut self,
+        growing: &Growing,
+        sink: NodeId,
+        sinks: &[NodeId],
+    ) -> Option<Growing> {
+        if growing.is_full(self.max_region) || self.claimed.contains(&sink) {
+            return None;
         }
-        for sink in growing.plan.combines.clone() {
-            growing = self.with_epilogue(growing, sink);
+        let whole = |_: NodeId| false;
+        if let Some(next) = self.with_sink(growing, sink, whole) {
+            return Some(next);
         }
-        self.accept(growing);
+        // What others use anyway is materialised: take it as an input.
+        let members: HashSet<_> = self
+            .closure(sink, whole)
+            .into_iter()
+            .flatten()
+            .chain(sinks.iter().copied())
+            .collect();
+        let graph = self.graph;
+        self.with_sink(growing, sink, |node| graph.escapes(node, &members))
     }
 
     /// The region with one more sink, if it stays legal. Fed nodes for which `stop` holds become
@@ -269,8 +286,10 @@ impl<'a, 'm> Grower<'a, 'm> {
         sink: NodeId,
         stop: impl Fn(NodeId) -> bool,
     ) -> Option<Growing> {
-        let closure = self.closure(sink, |node| stop(node) && !growing.owned.contains(&node))?;
-        // Another region may have a gather already; then its rows are there to be read.
+        // Another region may have a gather already; if it gives the rows, they are there to be read.
+        let is_there = |node: NodeId| stop(node) || self.given.contains(&node);
+        let closure =
+            self.closure(sink, |node| is_there(node) && !growing.owned.contains(&node))?;
         if closure.iter().any(|node| self.claimed.contains(node)) {
             return None;
         }
@@ -408,18 +427,29 @@ impl<'a, 'm> Grower<'a, 'm> {
         self.accept(growing);
     }
 
-    /// The gather with its only user, if that selects between the row and a constant by nothing
+    /// The gather with its only user, views left aside, if that selects between the row and a constant by nothing
     /// but whether the index is inside.
     fn with_fill(&mut self, growing: &Growing, gather: NodeId) -> Option<Growing> {
-        let &[select] = self.graph.users[gather].as_slice() else {
-            return None;
-        };
-        if self.graph.opcode(select) != Opcode::Select || self.graph.is_result[gather] {
-            return None;
-        }
         let mut next = growing.clone();
-        next.owned.insert(select);
-        next.plan.inline.insert(select);
+        let mut at = gather;
+        let select = loop {
+            let &[user] = self.graph.users[at].as_slice() else {
+                return None;
+            };
+            if self.graph.is_result[at] {
+                return None;
+            }
+            next.owned.insert(user);
+            next.plan.inline.insert(user);
+            if self.graph.opcode(user) == Opcode::Select {
+                break user;
+            }
+            let is_same_size = self.graph.elements(user) == self.graph.elements(at);
+            if !(is_same_size && self.maps.is(user, Map::is_view)) {
+                return None;
+            }
+            at = user;
+        };
         let condition = *self.operands(select).first()?;
         self.puller().indices(condition, &mut next.plan.inline);
         if !self.complete(&mut next) {
@@ -483,6 +513,7 @@ impl<'a, 'm> Grower<'a, 'm> {
         self.dependences.contract(&growing.inputs, &outputs);
         self.claimed.extend(&accesses);
         self.claimed.extend(&growing.plan.combines);
+        self.given.extend(&growing.plan.outputs);
         self.grown.push(Grown {
             plan: growing.plan,
             extracted,
