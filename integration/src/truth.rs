@@ -219,7 +219,10 @@ pub fn compare(
     // Every pair that agrees in anything, best first; equals in the order of the text.
     let mut pairs: Vec<(u32, usize, usize, Verdict)> = Vec::new();
     for (w, entry) in wanted.iter().enumerate() {
-        let named = entry.access_instructions.iter().chain(&entry.root_instructions);
+        let named = entry
+            .access_instructions
+            .iter()
+            .chain(&entry.root_instructions);
         let paths: Vec<String> = named.map(Touch::path).collect();
         for (o, offer) in offers.iter().enumerate() {
             let Some(offer) = offer else { continue };

@@ -80,7 +80,10 @@ fn table(title: &str, verdicts: &[(String, Entry, Verdict)]) -> String {
     for (property, agreeing) in PROPERTIES.iter().zip(properties) {
         writeln!(out, "  agree in {property}: {agreeing}").unwrap();
     }
-    for (model, entry, verdict) in verdicts.iter().filter(|(_, _, verdict)| !verdict.is_exact()) {
+    for (model, entry, verdict) in verdicts
+        .iter()
+        .filter(|(_, _, verdict)| !verdict.is_exact())
+    {
         let wrong = PROPERTIES.iter().zip(verdict.agrees);
         let wrong: Vec<&str> = wrong
             .filter(|(_, agrees)| !agrees)

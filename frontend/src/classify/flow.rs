@@ -169,10 +169,14 @@ impl Flow {
     /// Whether one looked-up number scales a row.
     fn scales(&self, number: Value, row: Value) -> bool {
         let is_within = |axis: &Value| self.axes[number].contains(axis);
-        let is_integer = self.lookups[row].iter().any(|read| self.integers.contains(read));
+        let is_integer = self.lookups[row]
+            .iter()
+            .any(|read| self.integers.contains(read));
         !self.lookups[number].is_empty()
             && !self.axes[row].iter().all(is_within)
-            && self.axes[number].iter().all(|axis| self.axes[row].contains(axis))
+            && self.axes[number]
+                .iter()
+                .all(|axis| self.axes[row].contains(axis))
             && !is_integer
     }
 

@@ -288,8 +288,9 @@ impl<'a, 'm> Grower<'a, 'm> {
     ) -> Option<Growing> {
         // Another region may have a gather already; if it gives the rows, they are there to be read.
         let is_there = |node: NodeId| stop(node) || self.given.contains(&node);
-        let closure =
-            self.closure(sink, |node| is_there(node) && !growing.owned.contains(&node))?;
+        let closure = self.closure(sink, |node| {
+            is_there(node) && !growing.owned.contains(&node)
+        })?;
         if closure.iter().any(|node| self.claimed.contains(node)) {
             return None;
         }
