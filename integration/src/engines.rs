@@ -2,13 +2,15 @@
 //!
 //! The facade's check holds each engine against the reference within a tolerance. Here more is asked for: the engines lower
 //! one program step by step without changing the order of its operations, so among each other they agree in every bit, and
-//! so does a machine whose queues hold one entry, on which the units wait for each other most.
+//! so does a machine whose queues hold one entry, on which the units wait for each other most. The exception is the native engine where
+//! it says that it reduces rows in an order of its own; the tolerance is all that holds it there.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use hlo2dae::check::{Check, Sample, check as against_reference, sample};
 use hlo2dae::compile::{Compilation, Compiled};
 use hlo2dae::engine::Engine;
+use hlo2dae_backend::native::Plan;
 use hlo2dae_hlo::Literal;
 use hlo2dae_ir::core::Array;
 use hlo2dae_sim::{Config, Emulator, Schedule};
@@ -53,8 +55,11 @@ pub fn describe(check: &Check) -> String {
 fn check_agreement(compiled: &Compiled, sample: &Sample) -> Result<()> {
     let ladder = &compiled.ladder;
     let mut answers: Vec<(&str, Vec<Array>)> = Vec::new();
+    let reassociates = Plan::new(&ladder.dlc)?.reassociates();
     for engine in Engine::ALL {
-        answers.push((engine.name(), engine.run(ladder, &sample.inputs)?));
+        if *engine != Engine::Native || !reassociates {
+            answers.push((engine.name(), engine.run(ladder, &sample.inputs)?));
+        }
     }
     let (outputs, _) = Emulator::new(&ladder.artifact, tight())?.run(&sample.inputs)?;
     answers.push(("emulator with queues of one entry", outputs));

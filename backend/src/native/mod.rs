@@ -122,6 +122,12 @@ impl Plan {
         done
     }
 
+    /// Whether floats of a row are added up, or multiplied, in an order of the engine's own: results agree with the evaluators up to
+    /// rounding. Otherwise to the bit.
+    pub fn reassociates(&self) -> bool {
+        plan::reassociates(&self.source, &self.nodes)
+    }
+
     /// The kernels that were chosen, one line for each nest.
     pub fn describe(&self) -> String {
         let mut text = String::new();

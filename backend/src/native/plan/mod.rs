@@ -14,6 +14,8 @@ pub(crate) mod graph;
 pub(crate) mod schedule;
 pub(crate) mod source;
 
+use effect::Kernel;
+use hlo2dae_ir::core::{CombineOp, ScalarType};
 use schedule::Flat;
 use source::{Source, Unit};
 
@@ -47,6 +49,19 @@ pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<N
             }
         })
         .collect()
+}
+
+/// Whether a row of floats is reduced to one value by an operation that rounds.
+pub(crate) fn reassociates(source: &Source, nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match node {
+        Node::Flat(flat) => flat.effects.iter().any(|effect| {
+            let buffer = source.buffers.get(effect.buffer);
+            matches!(effect.kernel, Kernel::Rows { fold: true, .. })
+                && matches!(effect.op, CombineOp::Add | CombineOp::Mul)
+                && buffer.is_some_and(|data| ScalarType::from(data.element).is_float())
+        }),
+        Node::Loop(_, children) => reassociates(source, children),
+    })
 }
 
 /// Tells one line for each part and effect, with its depth.
