@@ -4,8 +4,12 @@
 ``module.npz`` and ``rewritten.npz``, as out0, out1, ...; element types that numpy lacks travel as unsigned integers.
 """
 
+import os
 import sys
 from pathlib import Path
+
+# Most of the time is LLVM's, which has nothing to say about what a module means.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 import hlo2dae.jax
 import ml_dtypes

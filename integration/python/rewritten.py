@@ -2,6 +2,7 @@
 
 ``rewritten.py MODELS NAME.hlo`` runs one text of the folder MODELS as it is and with every region replaced by a call of the library,
 both by XLA and on the arguments that MODELS/corpus.py makes, and prints what it is about to run and then what came of it.
+A module that no optimiser has seen runs with its calls a second time, as StableHLO; one that TensorFlow printed also inside of TensorFlow.
 """
 
 import importlib.util
@@ -17,6 +18,9 @@ import xla
 
 #: Rounding of sums in another order, over all elements of a result, for each element type.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}
+
+#: How the names of texts begin that TensorFlow printed.
+TENSORFLOW = ("tf", "keras")
 
 #: A norm below this is zero up to rounding.
 NOISE = float(np.finfo(np.float32).eps)
@@ -51,6 +55,33 @@ def compare(expected, found) -> str:
     return "equal"
 
 
+def in_tensorflow(stablehlo: str, arrays, like) -> list[list[np.ndarray]]:
+    """The results of a module that TensorFlow runs with XLA, in the types of those of another run."""
+    import tensorflow as tf
+    from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+
+    import hlo2dae.tf
+
+    hlo2dae.tf.register()
+
+    @tf.function(jit_compile=True)
+    def function(*tensors):
+        return gen_xla_ops.xla_call_module(
+            args=tensors,
+            version=9,
+            module=stablehlo,
+            Sout=[array.shape for [array] in like],
+            Tout=[tf.as_dtype(array.dtype) for [array] in like],
+            platforms=["CPU"],
+            dim_args_spec=[],
+            function_list=[],
+            has_token_input_output=False,
+            disabled_checks=[],
+        )
+
+    return [[tensor.numpy()] for tensor in function(*map(tf.constant, arrays))]
+
+
 def run(models: Path, name: str) -> str:
     """What came of one text."""
     text = (models / name).read_text()
@@ -71,9 +102,19 @@ def run(models: Path, name: str) -> str:
     module = hlo2dae.compile(text)
     executable = xla.Executable(module.emit("rewritten-hlo"), optimized)
     found = executable(*arrays)
-    calls = "" if module.regions else ", no region"
-    where = f", {executable.partitions} partitions" if executable.partitions > 1 else ""
-    return compare(expected, found) + where + calls
+    came = [compare(expected, found)]
+    if executable.partitions > 1:
+        came.append(f"{executable.partitions} partitions")
+    if not module.regions:
+        came.append("no region")
+    if not optimized and executable.partitions == 1:
+        stablehlo = module.emit("stablehlo")
+        print("StableHLO", flush=True)
+        found = xla.Executable(text, stablehlo=stablehlo)(*arrays)
+        came.append(f"as StableHLO {compare(expected, found)}")
+        if name.startswith(TENSORFLOW):
+            came.append(f"in TensorFlow {compare(expected, in_tensorflow(stablehlo, arrays, expected))}")
+    return ", ".join(came)
 
 
 if __name__ == "__main__":

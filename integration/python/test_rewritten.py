@@ -9,20 +9,37 @@ import xla
 from conftest import CASES
 from rewritten import compare
 
+OUTLINES = sorted(path for path in (CASES.parent / "outlines").glob("*.hlo") if not path.name.endswith(".calls.hlo"))
 TEXTS = sorted(path.relative_to(CASES) for path in CASES.glob("*/00-input.hlo"))
+
+
+
+def executables(text):
+    """The module as it is, and with its regions cut out."""
+    hlo2dae.jax.register()
+    module = hlo2dae.compile(text)
+    assert module.regions
+    optimized = "is_scheduled=true" in text.split("\n", 1)[0]
+    return [xla.Executable(text, optimized) for text in (text, module.emit("rewritten-hlo"))]
+
+
+def arguments(values, dtypes):
+    """The arrays arg0, arg1, ..."""
+    return [values[f"arg{number}"].view(dtype) for number, dtype in enumerate(dtypes)]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
 def test_calls_in_xla_compute_what_the_module_does(path, exchange):
-    text = (CASES / path).read_text()
-    hlo2dae.jax.register()
-    module = hlo2dae.compile(text)
-    optimized = "is_scheduled=true" in text.split("\n", 1)[0]
-    before = xla.Executable(text, optimized)
-    after = xla.Executable(module.emit("rewritten-hlo"), optimized)
+    before, after = executables((CASES / path).read_text())
     sets = sorted((exchange / path.parent).glob("*.npz"))
-    assert module.regions and sets
+    assert sets
     for values in map(np.load, sets):
-        arrays = [values[name] for name in sorted((n for n in values if n.startswith("arg")), key=lambda n: int(n[3:]))]
-        arrays = [array.view(dtype) for array, dtype in zip(arrays, before.dtypes)]
+        arrays = arguments(values, before.dtypes)
         assert compare(before(*arrays), after(*arrays)) == "equal"
+
+
+@pytest.mark.parametrize("path", OUTLINES, ids=lambda path: path.stem)
+def test_what_stands_around_calls_survives(path, exchange):
+    before, after = executables(path.read_text())
+    arrays = arguments(np.load(exchange / "outlines" / f"{path.stem}.npz"), before.dtypes)
+    assert compare(before(*arrays), after(*arrays)) == "equal"

@@ -56,9 +56,9 @@ def parse(text: str) -> bytes:
 
 
 class Executable:
-    """A compiled module."""
+    """A compiled module. With ``stablehlo``, that text is compiled; it says in StableHLO what the HLO text says."""
 
-    def __init__(self, text: str, optimized: bool = False):
+    def __init__(self, text: str, optimized: bool = False, stablehlo: str | None = None):
         global _replacement
         # The optimiser has split the parameters of an optimised module, which has the shapes of one partition.
         self._tiles = {} if optimized else _tilings(text)
@@ -82,7 +82,8 @@ class Executable:
         self.dtypes = [shape.numpy_dtype() for shape in signature.parameter_shapes()]
         if optimized:
             _replacement, module = module, parse(_stand_in(signature))
-        stablehlo = _jax.mlir.xla_computation_to_mlir_module(_hlo.XlaComputation(module))
+        if stablehlo is None:
+            stablehlo = _jax.mlir.xla_computation_to_mlir_module(_hlo.XlaComputation(module))
         try:
             self._executable = devices[0].client.compile_and_load(
                 stablehlo.encode() if isinstance(stablehlo, str) else stablehlo, _jax.DeviceList(tuple(devices)), options

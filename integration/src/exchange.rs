@@ -3,14 +3,16 @@
 //! A folder `NAME/` for each case holds `print.hlo` and one `SET.npz` for each set of inputs, with arrays `arg0`, `arg1`, ...
 //! and `out0`, `out1`, ... Element types that numpy lacks travel as unsigned integers of their width.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hlo2dae::npz;
 use hlo2dae_hlo::eval::{EvalOptions, evaluate};
-use miette::{IntoDiagnostic, Result, WrapErr};
+use hlo2dae_hlo::{Literal, Module, PrimitiveType};
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
 use crate::case::{Case, INPUT};
-use crate::stage;
+use crate::fill::{self, Fill};
+use crate::{stage, workspace};
 
 /// Writes one case into `folder`.
 pub fn write(case: &Case, folder: &Path) -> Result<()> {
@@ -27,6 +29,45 @@ pub fn write(case: &Case, folder: &Path) -> Result<()> {
             .zip(&arguments)
             .chain(named("out").zip(result.leaves()));
         npz::write(&folder.join(format!("{set}.npz")), arrays)?;
+    }
+    Ok(())
+}
+
+/// The texts of `outlines/`, without what becomes of them.
+pub fn outlines() -> Result<Vec<PathBuf>> {
+    let mut paths = workspace::entries(&workspace::root().join("integration/outlines"))?;
+    paths.retain(|path| !workspace::file_name(path).ends_with(".calls.hlo"));
+    Ok(paths)
+}
+
+/// Arguments for a small module: integers up to 5, numbers around zero, of Booleans only true.
+pub fn arguments(module: &Module) -> Result<Vec<Literal>> {
+    let parameters = module.entry().parameters.iter().enumerate();
+    parameters
+        .map(|(number, &parameter)| {
+            let shape = module.instructions[parameter]
+                .array()
+                .ok_or_else(|| miette!("parameter {number} is no array"))?;
+            let fill = match shape.element {
+                PrimitiveType::Pred => Fill::Integers(1, 2),
+                element if element.is_float() => Fill::Uniform(-1.0, 1.0),
+                _ => Fill::Integers(0, 6),
+            };
+            fill::literal(&fill, shape, 1, number as u64)
+        })
+        .collect()
+}
+
+/// Writes arguments for each of the [`outlines`], `outlines/NAME.npz`, into `folder`.
+pub fn write_outlines(folder: &Path) -> Result<()> {
+    let folder = folder.join("outlines");
+    std::fs::create_dir_all(&folder).into_diagnostic()?;
+    for path in outlines()? {
+        let module = stage::module(&workspace::read(&path)?)?;
+        let arguments = arguments(&module)?;
+        let named = (0..).map(|number| format!("arg{number}"));
+        let file = Path::new(&workspace::file_name(&path)).with_extension("npz");
+        npz::write(&folder.join(file), named.zip(&arguments))?;
     }
     Ok(())
 }

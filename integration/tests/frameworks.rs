@@ -25,6 +25,7 @@ fn run() -> Result<()> {
     for folder in Case::all()? {
         exchange::write(&Case::load(&folder)?, &compared)?;
     }
+    exchange::write_outlines(&compared)?;
 
     let collection = std::env::var_os("HLO2DAE_CORPUS").map(PathBuf::from);
     texts::write(&compared, collection.as_deref())?;

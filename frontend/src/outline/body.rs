@@ -25,13 +25,7 @@ impl Body {
         module: &mut Module,
         mut instruction: Instruction,
     ) -> InstructionId {
-        if self.names.contains(&instruction.name) {
-            let name = (1..)
-                .map(|n| Arc::from(format!("{}.{n}", instruction.name)))
-                .find(|name| !self.names.contains(name));
-            instruction.name = name.unwrap_or(instruction.name);
-        }
-        self.names.insert(instruction.name.clone());
+        instruction.name = free_name(instruction.name, &mut self.names);
         instruction.parent = self.parent;
         let id = module.instructions.push(instruction);
         self.instructions.push(id);
@@ -74,6 +68,19 @@ impl Body {
         let copy = self.instruction(&name, shape, Opcode::Copy, vec![value], Vec::new());
         self.push(module, copy)
     }
+}
+
+/// The name, or one like it that is not taken; it is then.
+pub(super) fn free_name(name: Arc<str>, taken: &mut HashSet<Arc<str>>) -> Arc<str> {
+    let free = match taken.contains(&name) {
+        true => (1..)
+            .map(|n| Arc::from(format!("{name}.{n}")))
+            .find(|name| !taken.contains(name))
+            .unwrap_or(name),
+        false => name,
+    };
+    taken.insert(free.clone());
+    free
 }
 
 pub(super) fn attribute(name: &str, value: AttributeValue) -> Attribute {

@@ -9,6 +9,8 @@ use crate::error::FrontendError;
 use crate::graph::{Effects, inlined};
 use crate::matches::{Match, ValueRef};
 
+use super::CONTROL_PREDECESSORS;
+
 /// Index of an [`Item`].
 pub(super) type ItemId = usize;
 
@@ -197,7 +199,7 @@ impl Flat {
                     instruction,
                 })
                 .collect();
-            let waits = control_predecessors(module, &value).collect();
+            let waits = control_predecessors(module, &value);
             let item = self.push(Item::Original(value.clone()), uses);
             self.waits[item] = waits;
             self.values.insert(value, item);
@@ -350,18 +352,21 @@ fn surface(module: &Module, value: &ValueRef, open: &HashSet<&[InstructionId]>) 
     Surfaced { value, element }
 }
 
-/// What an instruction has to wait for, reached through the same calls.
-fn control_predecessors<'v>(
-    module: &'v Module,
-    value: &'v ValueRef,
-) -> impl Iterator<Item = ValueRef> + 'v {
-    let ids: &[InstructionId] =
-        match module.instructions[value.instruction].attribute("control-predecessors") {
-            Some(AttributeValue::Instructions(ids)) => ids,
-            _ => &[],
-        };
-    ids.iter().map(|&instruction| ValueRef {
-        call_path: value.call_path.clone(),
-        instruction,
+/// What an instruction has to wait for: what it names, and what each call that it is reached through names.
+fn control_predecessors(module: &Module, value: &ValueRef) -> Vec<ValueRef> {
+    let calls = value.call_path.iter().enumerate();
+    let all = calls.chain([(value.call_path.len(), &value.instruction)]);
+    all.flat_map(|(depth, &waiting)| {
+        let ids: &[InstructionId] =
+            match module.instructions[waiting].attribute(CONTROL_PREDECESSORS) {
+                Some(AttributeValue::Instructions(ids)) => ids,
+                _ => &[],
+            };
+        let call_path = value.call_path.get(..depth).unwrap_or_default();
+        ids.iter().map(|&instruction| ValueRef {
+            call_path: call_path.to_vec(),
+            instruction,
+        })
     })
+    .collect()
 }

@@ -17,7 +17,7 @@
 //!
 //! What nothing needs any more is left out, computations too. The order of what is left may change, since a
 //! region with several outputs needs all its inputs first; data and control dependences are kept: a call waits for whatever an
-//! instruction that it computes had to wait for, and is waited for in its place. A region that could then only wait for
+//! instruction that it computes had to wait for, and is waited for in its place; what stood in an inlined call waits for what the call had to wait for. A region that could then only wait for
 //! itself is not cut out.
 //!
 //! The call takes and gives row-major arrays: a value of another layout passes through a `copy`. The header (aliases, donors,
@@ -27,6 +27,8 @@
 mod body;
 mod flat;
 
+use std::sync::Arc;
+
 use cranelift_entity::{EntityRef, PrimaryMap};
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_hlo::{
@@ -34,7 +36,7 @@ use hlo2dae_hlo::{
     Opcode, Payload, Shape,
 };
 
-use self::body::{Body, attribute, escape, row_major};
+use self::body::{Body, attribute, escape, free_name, row_major};
 use self::flat::{Flat, Item, ItemId, Order};
 use crate::error::FrontendError;
 use crate::graph::Effects;
@@ -87,6 +89,8 @@ struct Rewritten<'m> {
     original: &'m Module,
     module: Module,
     computations: HashMap<ComputationId, ComputationId>,
+    /// Names of computations.
+    names: HashSet<Arc<str>>,
 }
 
 impl<'m> Rewritten<'m> {
@@ -100,6 +104,11 @@ impl<'m> Rewritten<'m> {
             original,
             module,
             computations: HashMap::new(),
+            names: original
+                .computations
+                .values()
+                .map(|computation| computation.name.clone())
+                .collect(),
         }
     }
 
@@ -223,7 +232,8 @@ impl<'m> Rewritten<'m> {
     /// A new computation of one instruction.
     fn wrapper(&mut self, id: InstructionId) -> ComputationId {
         let mut inside = self.again(id);
-        let name = format!("wrapped_{}", inside.name);
+        let name = format!("wrapped_{}", inside.name).into();
+        let name = free_name(name, &mut self.names);
         let parent = ComputationId::new(self.module.computations.len());
         let mut body = Body {
             parent,
@@ -251,7 +261,7 @@ impl<'m> Rewritten<'m> {
             .retain(|attribute| &*attribute.name != CONTROL_PREDECESSORS);
         let root = body.push(&mut self.module, inside);
         self.module.computations.push(Computation {
-            name: name.into(),
+            name,
             instructions: body.instructions,
             parameters: placed,
             root,
