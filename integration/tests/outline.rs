@@ -72,7 +72,9 @@ fn every_text_with_calls_has_an_original() {
         let texts = exchange::outlines()?;
         let folder = workspace::root().join("integration/outlines");
         for path in workspace::entries(&folder)? {
-            let known = texts.iter().any(|text| *text == path || calls(text) == path);
+            let known = texts
+                .iter()
+                .any(|text| *text == path || calls(text) == path);
             miette::ensure!(known, "{} belongs to nothing", workspace::file_name(&path));
         }
         Ok(())
