@@ -16,19 +16,14 @@ use miette::{Result, WrapErr};
 
 const COMMAND: &str = "cargo test -p hlo2dae-integration --test outline";
 
-fn each(check: impl Fn(&Path, &Compilation) -> Result<()>) {
-    let run = || -> Result<()> {
-        for path in exchange::outlines()? {
-            let name = || workspace::file_name(&path);
-            let text = workspace::read(&path)?;
-            let compilation = compile(&text, &Options::default()).wrap_err_with(name)?;
-            check(&path, &compilation).wrap_err_with(name)?;
-        }
-        Ok(())
-    };
-    if let Err(error) = run() {
-        panic!("{error:?}");
+fn each(check: impl Fn(&Path, &Compilation) -> Result<()>) -> Result<()> {
+    for path in exchange::outlines()? {
+        let name = || workspace::file_name(&path);
+        let text = workspace::read(&path)?;
+        let compilation = compile(&text, &Options::default()).wrap_err_with(name)?;
+        check(&path, &compilation).wrap_err_with(name)?;
     }
+    Ok(())
 }
 
 fn calls(path: &Path) -> PathBuf {
@@ -36,17 +31,17 @@ fn calls(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_text_becomes_its_calls() {
+fn every_text_becomes_its_calls() -> Result<()> {
     each(|path, compilation| {
         let text = compilation.outlined()?.to_string();
         golden::check(&calls(path), &text, COMMAND)?;
         verify(&parse_module(&text)?)?;
         Ok(())
-    });
+    })
 }
 
 #[test]
-fn every_engine_computes_with_calls_what_the_module_does() {
+fn every_engine_computes_with_calls_what_the_module_does() -> Result<()> {
     each(|_, compilation| {
         let mut header = compilation.module.attributes.iter();
         if header.any(|attribute| &*attribute.name == "num_partitions") {
@@ -63,23 +58,17 @@ fn every_engine_computes_with_calls_what_the_module_does() {
             }
         }
         Ok(())
-    });
+    })
 }
 
 #[test]
-fn every_text_with_calls_has_an_original() {
-    let run = || -> Result<()> {
-        let texts = exchange::outlines()?;
-        let folder = workspace::root().join("integration/outlines");
-        for path in workspace::entries(&folder)? {
-            let known = texts
-                .iter()
-                .any(|text| *text == path || calls(text) == path);
-            miette::ensure!(known, "{} belongs to nothing", workspace::file_name(&path));
-        }
-        Ok(())
-    };
-    if let Err(error) = run() {
-        panic!("{error:?}");
+fn every_text_with_calls_has_an_original() -> Result<()> {
+    let texts = exchange::outlines()?;
+    for path in workspace::entries(&workspace::root().join("integration/outlines"))? {
+        let known = texts
+            .iter()
+            .any(|text| *text == path || calls(text) == path);
+        miette::ensure!(known, "{} belongs to nothing", workspace::file_name(&path));
     }
+    Ok(())
 }
