@@ -65,6 +65,17 @@ pub enum AttributeValue {
     Raw(Arc<str>),
 }
 
+impl AttributeValue {
+    /// The computations that the value names.
+    pub fn computations(&self) -> &[ComputationId] {
+        match self {
+            AttributeValue::Computation(id) => std::slice::from_ref(id),
+            AttributeValue::Computations(ids) => ids,
+            _ => &[],
+        }
+    }
+}
+
 /// One dimension of a `window`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowDim {

@@ -16,6 +16,8 @@ use hashbrown::{HashMap, HashSet};
 use crate::attribute::AttributeValue;
 use crate::module::{ComputationId, Instruction, InstructionId, Module};
 use crate::opcode::Opcode;
+use crate::parse::asynchronous::SHARED;
+use crate::parse::spec::{COMMON, attributes};
 use crate::shape::Shape;
 
 /// Hands out names that it has not handed out before.
@@ -82,8 +84,10 @@ pub(crate) struct Canonical {
     pub(crate) instructions: SecondaryMap<ComputationId, Vec<InstructionId>>,
     instruction_names: SecondaryMap<InstructionId, Option<Arc<str>>>,
     computation_names: SecondaryMap<ComputationId, Option<Arc<str>>>,
-    /// The operation in an asynchronous computation that holds nothing else.
-    folded: SecondaryMap<ComputationId, Option<InstructionId>>,
+    /// Asynchronous computations that are not printed because their start says it all.
+    folded: EntitySet<ComputationId>,
+    /// The operation in such a computation, by start, updates and end.
+    operations: HashMap<InstructionId, InstructionId>,
 }
 
 impl Canonical {
@@ -121,10 +125,11 @@ impl Canonical {
                 post_order(module, &computation.instructions, &users)
             };
         }
-        let folded = folded(module);
+        let (folded, operations) = folded(module);
         let computations = computation_order(module, &instructions);
         Canonical {
             folded,
+            operations,
             computations,
             instructions,
             instruction_names,
@@ -134,19 +139,12 @@ impl Canonical {
 
     /// Whether a computation is not printed because its start says it all.
     pub(crate) fn is_folded(&self, id: ComputationId) -> bool {
-        self.folded[id].is_some()
+        self.folded.contains(id)
     }
 
     /// The operation that an asynchronous instruction stands for, when its computation is folded.
-    pub(crate) fn folded(&self, module: &Module, id: InstructionId) -> Option<InstructionId> {
-        let mut instruction = &module.instructions[id];
-        while matches!(instruction.opcode, Opcode::AsyncUpdate | Opcode::AsyncDone) {
-            instruction = module.instructions.get(*instruction.operands.first()?)?;
-        }
-        if instruction.opcode != Opcode::AsyncStart {
-            return None;
-        }
-        self.folded[instruction.called("calls")?]
+    pub(crate) fn folded(&self, id: InstructionId) -> Option<InstructionId> {
+        self.operations.get(&id).copied()
     }
 
     /// The instruction's name in the print.
@@ -166,44 +164,67 @@ impl Canonical {
     }
 }
 
-/// Computations of an `async-start` that are one operation on all that the start passes, with the
-/// result that the start states: nothing is lost when they are folded. An operation whose start
-/// is an opcode of its own (`all-reduce-start`) would be read as that one.
-fn folded(module: &Module) -> SecondaryMap<ComputationId, Option<InstructionId>> {
-    let mut folded = SecondaryMap::new();
-    for instruction in module.instructions.values() {
-        if instruction.opcode != Opcode::AsyncStart {
-            continue;
-        }
-        let Some(called) = instruction.called("calls") else {
-            continue;
+type Operations = HashMap<InstructionId, InstructionId>;
+
+/// Computations of an `async-start` that its short form stands for, and the operation in them.
+fn folded(module: &Module) -> (EntitySet<ComputationId>, Operations) {
+    let (mut folded, mut operations) = (EntitySet::new(), HashMap::new());
+    for (id, instruction) in &module.instructions {
+        let operation = match instruction.opcode {
+            Opcode::AsyncStart => {
+                let computation = instruction.called("calls");
+                let foldable = computation.and_then(|c| Some((c, foldable(module, instruction, c)?)));
+                foldable.map(|(computation, operation)| {
+                    folded.insert(computation);
+                    operation
+                })
+            }
+            Opcode::AsyncUpdate | Opcode::AsyncDone => {
+                let continued = instruction.operands.first();
+                continued.and_then(|continued| operations.get(continued).copied())
+            }
+            _ => None,
         };
-        let Some(computation) = module.computations.get(called) else {
-            continue;
-        };
-        let trivial = computation.instructions.iter().all(|&member| {
-            member == computation.root || module.instructions[member].opcode == Opcode::Parameter
-        });
-        let operation = module.instructions[computation.root].opcode;
-        let has_start = !matches!(operation, Opcode::Parameter | Opcode::Constant)
-            && Opcode::from_name(&format!("{operation}-start")).is_none();
-        let shape = |id: InstructionId| &module.instructions[id].shape;
-        let passed = computation.parameters.len() == instruction.operands.len()
-            && computation
-                .parameters
-                .iter()
-                .zip(&instruction.operands)
-                .all(|(&p, &o)| shape(p).same_dims(shape(o)));
-        let output = match &*instruction.shape {
-            Shape::Tuple(parts) => parts.get(1),
-            Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => None,
-        };
-        let returned = output.is_some_and(|output| output.same_dims(shape(computation.root)));
-        if trivial && has_start && passed && returned {
-            folded[called] = Some(computation.root);
-        }
+        operations.extend(operation.map(|operation| (id, operation)));
     }
-    folded
+    (folded, operations)
+}
+
+/// The operation of `computation` if it is one operation on all that `start` passes, with the
+/// result that the start states, and attributes that reading the short form gives both again.
+fn foldable(
+    module: &Module,
+    start: &Instruction,
+    computation: ComputationId,
+) -> Option<InstructionId> {
+    let computation = module.computations.get(computation)?;
+    let operation = &module.instructions[computation.root];
+    let trivial = computation.instructions.iter().all(|&member| {
+        let instruction = &module.instructions[member];
+        let passes = instruction.opcode == Opcode::Parameter && instruction.attributes.is_empty();
+        member == computation.root || passes
+    });
+    let shape = |id: InstructionId| &module.instructions[id].shape;
+    let passed = operation.operands == computation.parameters
+        && computation.parameters.len() == start.operands.len()
+        && std::iter::zip(&computation.parameters, &start.operands)
+            .all(|(&p, &o)| shape(p).same_dims(shape(o)));
+    let output = match &*start.shape {
+        Shape::Tuple(parts) => parts.get(1),
+        Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => None,
+    };
+    let returned = output.is_some_and(|output| output.same_dims(&operation.shape));
+    let shared = COMMON.iter().all(|spec| {
+        let stated = start.attribute(spec.name);
+        operation.attribute(spec.name) == stated.filter(|_| SHARED.contains(&spec.name))
+    });
+    // What both may state is read as the operation's.
+    let ambiguous = start.attributes.iter().any(|attribute| {
+        let mut own = attributes(operation.opcode).iter();
+        &*attribute.name != "calls" && own.any(|spec| spec.name == &*attribute.name)
+    });
+    let folds = operation.opcode.has_asynchronous_form() && trivial && passed && returned;
+    (folds && shared && !ambiguous).then_some(computation.root)
 }
 
 fn user_counts(module: &Module) -> SecondaryMap<InstructionId, u32> {
@@ -312,18 +333,18 @@ fn post_order(
     order
 }
 
+/// The computations that an instruction calls, in the order in which its attributes are printed.
 fn called_by(module: &Module, id: InstructionId) -> Vec<ComputationId> {
     let instruction = &module.instructions[id];
-    if instruction.attributes.is_empty() {
-        return Vec::new();
-    }
     let mut called: Vec<_> = instruction.called_computations().collect();
-    // A while calls its body before its condition, whatever the order of the text.
-    if instruction.opcode == Opcode::While
-        && let (Some(body), Some(condition)) =
-            (instruction.called("body"), instruction.called("condition"))
-    {
-        called = vec![body, condition];
+    if called.len() > 1 {
+        let specs = attributes(instruction.opcode).iter();
+        let stated = specs.filter_map(|spec| instruction.attribute(spec.name));
+        called = stated.flat_map(AttributeValue::computations).copied().collect();
+    }
+    // A while calls its body before its condition.
+    if instruction.opcode == Opcode::While {
+        called.reverse();
     }
     called
 }

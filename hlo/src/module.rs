@@ -151,11 +151,7 @@ impl Instruction {
     pub fn called_computations(&self) -> impl Iterator<Item = ComputationId> + '_ {
         self.attributes
             .iter()
-            .flat_map(|a| match &a.value {
-                AttributeValue::Computation(id) => std::slice::from_ref(id),
-                AttributeValue::Computations(ids) => ids,
-                _ => &[],
-            })
+            .flat_map(|a| a.value.computations())
             .copied()
     }
 

@@ -235,6 +235,25 @@ macro_rules! binary_opcodes {
 pub(crate) use binary_opcodes;
 
 impl Opcode {
+    /// Whether `-start`, `-update` and `-done` after the name make an asynchronous operation of it. Where one of these
+    /// is an opcode of its own, they do not.
+    pub(crate) const fn has_asynchronous_form(self) -> bool {
+        !matches!(
+            self,
+            Opcode::AllGather
+                | Opcode::AllReduce
+                | Opcode::AsyncDone
+                | Opcode::AsyncStart
+                | Opcode::AsyncUpdate
+                | Opcode::CollectivePermute
+                | Opcode::Constant
+                | Opcode::Copy
+                | Opcode::Parameter
+                | Opcode::Recv
+                | Opcode::Send
+        )
+    }
+
     /// How many operands an opcode has that computes each element from the operands' elements at the
     /// same place; `None` when it is none of these.
     pub const fn elementwise_arity(self) -> Option<usize> {

@@ -15,4 +15,5 @@ fuzz_target!(|text: &str| {
     let printed = module.to_string();
     let again = parse_module(&printed).expect("a print is a text");
     assert_eq!(again.to_string(), printed);
+    assert!(again == module, "the module changes:\n{printed}");
 });

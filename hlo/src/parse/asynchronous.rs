@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use cranelift_entity::EntitySet;
+
 use super::Parser;
 use super::error::{Fault, ParseError};
 use super::instruction::Draft;
@@ -17,7 +19,7 @@ use crate::opcode::Opcode;
 use crate::shape::Shape;
 
 /// Attributes that the started operation and the operation in the computation both have.
-const SHARED: [&str; 4] = [
+pub(crate) const SHARED: [&str; 4] = [
     "metadata",
     "origin",
     "backend_config",
@@ -136,15 +138,10 @@ impl<'a> Parser<'a> {
 
     /// The start of the chain that `id` belongs to.
     pub(super) fn started(&self, id: InstructionId) -> Option<InstructionId> {
-        let mut id = id;
-        loop {
-            let instruction = self.instructions.get(id)?;
-            match instruction.opcode {
-                Opcode::AsyncStart => return Some(id),
-                // Operands come before their users, so the chain ends.
-                Opcode::AsyncUpdate => id = *instruction.operands.first()?,
-                _ => return None,
-            }
+        match self.instructions.get(id)?.opcode {
+            Opcode::AsyncStart => Some(id),
+            Opcode::AsyncUpdate => self.updated.get(&id).copied(),
+            _ => None,
         }
     }
 
@@ -221,6 +218,61 @@ impl<'a> Parser<'a> {
             }
         }
     }
+
+    /// Puts all that an asynchronous computation calls on the thread of its start, whatever the text states. Of several
+    /// starts the last one counts: callers come after what they call.
+    pub(super) fn put_on_threads(&mut self) {
+        let starts = self.instructions.iter().rev();
+        let starts: Vec<InstructionId> = starts
+            .filter(|(_, instruction)| instruction.opcode == Opcode::AsyncStart)
+            .map(|(id, _)| id)
+            .collect();
+        let mut placed = EntitySet::new();
+        for id in starts {
+            let Some(start) = self.instructions.get(id) else {
+                continue;
+            };
+            let stated = start.attributes.iter();
+            let stated = stated.filter(|a| &*a.name == "async_execution_thread");
+            let thread = stated.cloned().next();
+            let mut pending: Vec<ComputationId> = start.called_computations().collect();
+            while let Some(called) = pending.pop() {
+                if !placed.insert(called) {
+                    continue;
+                }
+                let Some(computation) = self.computations.get_mut(called) else {
+                    continue;
+                };
+                set(
+                    &mut computation.attributes,
+                    "execution_thread",
+                    thread.as_ref(),
+                );
+                for &member in &computation.instructions {
+                    let Some(member) = self.instructions.get_mut(member) else {
+                        continue;
+                    };
+                    if member.opcode == Opcode::AsyncStart {
+                        set(
+                            &mut member.attributes,
+                            "async_execution_thread",
+                            thread.as_ref(),
+                        );
+                    }
+                    pending.extend(member.called_computations());
+                }
+            }
+        }
+    }
+}
+
+/// Gives the attribute `name` the value of another one, or takes it away.
+fn set(attributes: &mut Vec<Attribute>, name: &str, like: Option<&Attribute>) {
+    attributes.retain(|a| &*a.name != name);
+    attributes.extend(like.map(|like| Attribute {
+        name: name.into(),
+        ..like.clone()
+    }));
 }
 
 /// The output in `((operands), output, state ...)`.

@@ -40,6 +40,7 @@ impl<'a> Parser<'a> {
             (None, None) => return expected(rest, "a computation"),
         };
         self.check_starts();
+        self.put_on_threads();
         let stated = |a: &Attribute| &*a.name == "entry_computation_layout";
         if !attributes.iter().any(stated) && self.errors.is_empty() {
             let shape = |id: &InstructionId| self.instructions[*id].shape.clone();
@@ -96,6 +97,7 @@ impl<'a> Parser<'a> {
         });
         self.adopt(entry);
         self.check_starts();
+        self.put_on_threads();
         self.name_entry_first(entry);
         let attribute = |name: &str, value| Attribute {
             name: name.into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Parser;
 use super::instruction::Draft;
+use super::shape::MAX_TUPLE_DEPTH;
 use super::spec::arity;
 use crate::attribute::{Attribute, AttributeValue};
 use crate::infer::{Outcome, Site, infer, shapes_fit};
@@ -53,13 +54,12 @@ impl Parser<'_> {
         if draft.shape.is_none() {
             self.infer_shape(draft)?;
         }
-        self.derive_shape(draft);
-        self.add_shaped_defaults(draft);
-        Ok(())
+        self.derive_shape(draft)?;
+        self.add_shaped_defaults(draft)
     }
 
     /// Shapes that follow from the operands whatever the text states.
-    fn derive_shape(&mut self, draft: &mut Draft<'_>) {
+    fn derive_shape(&mut self, draft: &mut Draft<'_>) -> Result<(), String> {
         let part = |shape: Option<&Shape>| match shape {
             Some(Shape::Tuple(parts)) => parts.first().cloned(),
             _ => None,
@@ -82,8 +82,22 @@ impl Parser<'_> {
             _ => None,
         };
         if let Some(parts) = derived {
-            draft.shape = Some(self.share(Shape::Tuple(parts)));
+            draft.shape = Some(self.made(Shape::Tuple(parts))?);
         }
+        Ok(())
+    }
+
+    /// Shares a shape that the text does not state: short lines can stand for large and deep tuples.
+    fn made(&mut self, shape: Shape) -> Result<Arc<Shape>, String> {
+        let (leaves, depth) = extent(&shape);
+        self.made_leaves += leaves;
+        ensure(self.made_leaves <= MAX_MADE_LEAVES, || {
+            format!("more than {MAX_MADE_LEAVES} arrays in shapes that are not stated")
+        })?;
+        ensure(depth <= MAX_TUPLE_DEPTH, || {
+            format!("a tuple nested deeper than {MAX_TUPLE_DEPTH} levels")
+        })?;
+        Ok(self.share(shape))
     }
 
     fn operand_shape(&self, draft: &Draft<'_>, index: usize) -> Option<&Arc<Shape>> {
@@ -200,7 +214,7 @@ impl Parser<'_> {
             && let Some(shape) = draft.shape.as_deref()
         {
             let stated = list.matches(['t', 'f']).count();
-            let leaves = leaf_count(shape);
+            let (leaves, _) = extent(shape);
             ensure(stated == leaves, || {
                 format!(
                     "parameter_replication states {stated} values, the parameter has {leaves} leaves"
@@ -398,20 +412,32 @@ impl Parser<'_> {
     }
 
     /// Attributes that follow from the result's shape.
-    fn add_shaped_defaults(&mut self, draft: &mut Draft<'_>) {
+    fn add_shaped_defaults(&mut self, draft: &mut Draft<'_>) -> Result<(), String> {
         // One sharding of a tuple is the sharding of each of its leaves.
         if let Some(shape @ Shape::Tuple(parts)) = draft.shape.as_deref()
             && !parts.is_empty()
         {
-            let leaves = leaf_count(shape);
+            let (leaves, _) = extent(shape);
             for attribute in &mut draft.attributes {
                 if &*attribute.name == "sharding"
                     && let AttributeValue::Raw(text) = &mut attribute.value
                     && !text.starts_with("{{")
                     && &**text != "{}"
                 {
-                    let all = vec![&**text; leaves].join(", ");
-                    *text = format!("{{{all}}}").into();
+                    let bytes = leaves.saturating_mul(text.len());
+                    self.repeated_shardings = self.repeated_shardings.saturating_add(bytes);
+                    let allowed = self.text.len().saturating_mul(16).saturating_add(1 << 20);
+                    ensure(self.repeated_shardings <= allowed, || {
+                        format!("one sharding for {leaves} leaves, which makes more than {allowed} bytes of shardings")
+                    })?;
+                    self.scratch.clear();
+                    let opening = std::iter::once("{").chain(std::iter::repeat(", "));
+                    for separator in opening.take(leaves) {
+                        self.scratch.push_str(separator);
+                        self.scratch.push_str(text);
+                    }
+                    self.scratch.push('}');
+                    *text = self.intern_scratch();
                 }
             }
         }
@@ -424,6 +450,7 @@ impl Parser<'_> {
             let all = (0..rank as i64).collect();
             self.default(draft, "dimensions", AttributeValue::Integers(all));
         }
+        Ok(())
     }
 
     fn infer_shape(&mut self, draft: &mut Draft<'_>) -> Result<(), String> {
@@ -444,11 +471,7 @@ impl Parser<'_> {
         });
         match outcome {
             Ok(Outcome::Exactly(shape)) => {
-                self.inferred_leaves += leaf_count(&shape);
-                ensure(self.inferred_leaves <= MAX_INFERRED_LEAVES, || {
-                    format!("more than {MAX_INFERRED_LEAVES} arrays in shapes that are not stated")
-                })?;
-                draft.shape = Some(self.share(shape));
+                draft.shape = Some(self.made(shape)?);
                 Ok(())
             }
             Ok(Outcome::Stated) => Err(format!(
@@ -463,8 +486,8 @@ impl Parser<'_> {
     }
 }
 
-/// Arrays in all shapes that the text leaves out: short lines can stand for large tuples.
-const MAX_INFERRED_LEAVES: usize = 1 << 20;
+/// Arrays in all shapes that the text does not state.
+const MAX_MADE_LEAVES: usize = 1 << 20;
 
 /// Whether the text may leave out the result's shape.
 fn can_be_omitted(opcode: Opcode) -> bool {
@@ -516,10 +539,12 @@ fn can_be_omitted(opcode: Opcode) -> bool {
     )
 }
 
-/// Arrays and other leaves of a shape.
-fn leaf_count(shape: &Shape) -> usize {
+/// Arrays and other leaves of a shape, and how deep its tuples are nested.
+fn extent(shape: &Shape) -> (usize, usize) {
     match shape {
-        Shape::Tuple(parts) => parts.iter().map(leaf_count).sum(),
-        Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => 1,
+        Shape::Tuple(parts) => parts.iter().map(extent).fold((0, 1), |all, part| {
+            (all.0 + part.0, all.1.max(part.1 + 1))
+        }),
+        Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => (1, 0),
     }
 }

@@ -187,6 +187,9 @@ impl<'a> Parser<'a> {
             }
             None => self.anonymous_name(draft.opcode),
         };
+        let updated = (draft.opcode == Opcode::AsyncUpdate)
+            .then(|| self.started(*draft.operands.first()?))
+            .flatten();
         let id = self.instructions.push(Instruction {
             name,
             shape,
@@ -198,6 +201,7 @@ impl<'a> Parser<'a> {
             parent: ComputationId::from_u32(0),
             span: draft.span,
         });
+        self.updated.extend(updated.map(|start| (id, start)));
         members.push(id);
         id
     }
@@ -231,7 +235,7 @@ impl<'a> Parser<'a> {
             ("-done", Opcode::AsyncDone),
         ] {
             if let Some(wrapped) = word.strip_suffix(suffix).and_then(Opcode::from_name)
-                && has_asynchronous_form(wrapped)
+                && wrapped.has_asynchronous_form()
             {
                 return Ok((
                     rest,
@@ -435,22 +439,4 @@ impl<'a> Parser<'a> {
         members.push(id);
         id
     }
-}
-
-/// Whether `-start`, `-update` and `-done` may follow an opcode that has no such forms of its own.
-fn has_asynchronous_form(opcode: Opcode) -> bool {
-    !matches!(
-        opcode,
-        Opcode::AllGather
-            | Opcode::AllReduce
-            | Opcode::CollectivePermute
-            | Opcode::Copy
-            | Opcode::Send
-            | Opcode::Recv
-            | Opcode::AsyncStart
-            | Opcode::AsyncUpdate
-            | Opcode::AsyncDone
-            | Opcode::Parameter
-            | Opcode::Constant
-    )
 }

@@ -21,7 +21,7 @@
 //! After an error the parser goes on at the next line that begins an instruction, so that one run
 //! reports as much as it can.
 
-mod asynchronous;
+pub(crate) mod asynchronous;
 mod attribute;
 mod computation;
 mod conclude;
@@ -168,10 +168,14 @@ struct Parser<'a> {
     computation_names: HashMap<&'a str, ComputationId>,
     /// Instructions of the computation being read.
     scope: HashMap<&'a str, InstructionId>,
+    /// The start of each `async-update`.
+    updated: HashMap<InstructionId, InstructionId>,
     shapes_by_text: HashMap<&'a str, Arc<Shape>>,
     shapes: HashMap<Arc<Shape>, ()>,
-    /// Arrays in all shapes that the text leaves out.
-    inferred_leaves: usize,
+    /// Arrays in all shapes that the text does not state.
+    made_leaves: usize,
+    /// Bytes of all shardings that stand for every leaf of a tuple.
+    repeated_shardings: usize,
     words: HashMap<&'a str, Arc<str>>,
     /// Canonical texts of structures, shared like words.
     texts: HashMap<Arc<str>, ()>,
@@ -196,9 +200,11 @@ impl<'a> Parser<'a> {
             instructions: PrimaryMap::new(),
             computation_names: HashMap::new(),
             scope: HashMap::new(),
+            updated: HashMap::new(),
             shapes_by_text: HashMap::new(),
             shapes: HashMap::new(),
-            inferred_leaves: 0,
+            made_leaves: 0,
+            repeated_shardings: 0,
             words: HashMap::new(),
             texts: HashMap::new(),
             scratch: String::new(),

@@ -4,7 +4,7 @@
 
 use super::raw::{self, Reader};
 use super::sharding;
-use crate::opcode::Opcode;
+use crate::opcode::{Opcode, binary_opcodes, unary_opcodes};
 
 /// How an attribute's value is written.
 #[derive(Clone, Copy, Debug)]
@@ -704,94 +704,46 @@ pub(crate) const fn arity(opcode: Opcode) -> Option<usize> {
     use Opcode as O;
     match opcode {
         O::Iota | O::PartitionId | O::ReplicaId | O::RngGetAndUpdateState => Some(0),
-        O::Abs
-        | O::Acos
-        | O::Acosh
+        unary_opcodes!()
         | O::AllGatherDone
         | O::AllReduceDone
-        | O::Asin
-        | O::Asinh
-        | O::Atanh
         | O::Bitcast
         | O::BitcastConvert
         | O::Broadcast
-        | O::Cbrt
-        | O::Ceil
         | O::Cholesky
         | O::CollectivePermuteDone
         | O::Convert
         | O::Copy
         | O::CopyDone
         | O::CopyStart
-        | O::Cosh
-        | O::Cosine
-        | O::CountLeadingZeros
         | O::Domain
-        | O::Erf
-        | O::Exponential
-        | O::ExponentialMinusOne
         | O::Fft
-        | O::Floor
         | O::GetDimensionSize
         | O::GetTupleElement
-        | O::Imag
         | O::Infeed
-        | O::IsFinite
-        | O::Log
-        | O::LogPlusOne
-        | O::Logistic
-        | O::Negate
-        | O::Not
         | O::OptBarrier
-        | O::Popcnt
-        | O::Real
         | O::Recv
         | O::RecvDone
         | O::ReducePrecision
         | O::Reshape
         | O::Reverse
         | O::RngBitGenerator
-        | O::RoundNearestAfz
-        | O::RoundNearestEven
-        | O::Rsqrt
         | O::SendDone
-        | O::Sign
-        | O::Sine
-        | O::Sinh
         | O::Slice
-        | O::Sqrt
-        | O::Tan
-        | O::Tanh
         | O::Topk
         | O::Transpose
         | O::While => Some(1),
-        O::Add
+        binary_opcodes!()
         | O::AddDependency
-        | O::And
-        | O::Atan2
         | O::Compare
-        | O::Complex
         | O::Convolution
-        | O::Divide
         | O::Gather
-        | O::Maximum
-        | O::Minimum
-        | O::Mulhi
-        | O::Multiply
-        | O::Or
         | O::Outfeed
         | O::Pad
-        | O::Power
-        | O::Remainder
         | O::Send
         | O::SetDimensionSize
-        | O::ShiftLeft
-        | O::ShiftRightArithmetic
-        | O::ShiftRightLogical
         | O::StochasticConvert
-        | O::Subtract
-        | O::TriangularSolve
-        | O::Xor => Some(2),
+        | O::TriangularSolve => Some(2),
         O::BatchNormTraining | O::Clamp | O::RaggedDot | O::Select | O::SelectAndScatter => Some(3),
         O::BatchNormGrad | O::BatchNormInference => Some(5),
         O::AfterAll

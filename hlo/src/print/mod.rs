@@ -249,7 +249,7 @@ impl Printer<'_> {
 
     fn instruction(&self, f: &mut Formatter<'_>, id: InstructionId) -> fmt::Result {
         let instruction = &self.module.instructions[id];
-        let folded = self.canonical.folded(self.module, id);
+        let folded = self.canonical.folded(id);
         self.name(f, id)?;
         f.write_str(" = ")?;
         print_shape(f, &instruction.shape, self.options.layouts)?;
