@@ -23,8 +23,35 @@ use crate::shape::Shape;
 /// Hands out names that it has not handed out before.
 #[derive(Default)]
 pub(crate) struct NameUniquer {
-    /// Numbers in use and the next one to try, by the name without its number.
-    used: HashMap<Box<str>, (HashSet<u64>, u64)>,
+    /// Numbers in use, by the name without its number.
+    used: HashMap<Box<str>, Numbers>,
+}
+
+/// Numbers in use; most names have one.
+struct Numbers {
+    first: u64,
+    others: HashSet<u64>,
+    /// The next one to try.
+    next: u64,
+}
+
+impl Numbers {
+    fn take(&mut self, number: u64) -> bool {
+        number != self.first && self.others.insert(number)
+    }
+
+    /// `wanted`, or the next free number.
+    fn grant(&mut self, wanted: u64) -> u64 {
+        if self.take(wanted) {
+            return wanted;
+        }
+        loop {
+            self.next += 1;
+            if self.take(self.next - 1) {
+                return self.next - 1;
+            }
+        }
+    }
 }
 
 impl NameUniquer {
@@ -32,35 +59,36 @@ impl NameUniquer {
     /// after their last dot.
     pub(crate) fn unique(&mut self, name: &Arc<str>) -> Arc<str> {
         let (stem, number) = split_number(name);
-        let (used, next) = match self.used.get_mut(stem) {
-            Some(entry) => entry,
-            None => self
-                .used
-                .entry(stem.into())
-                .or_insert_with(|| (HashSet::new(), 0)),
-        };
         let wanted = number.unwrap_or(0);
-        let granted = if used.insert(wanted) {
-            wanted
-        } else {
-            while !used.insert(*next) {
-                *next += 1;
+        let granted = match self.used.get_mut(stem) {
+            Some(numbers) => numbers.grant(wanted),
+            None => {
+                let numbers = Numbers {
+                    first: wanted,
+                    others: HashSet::new(),
+                    next: 0,
+                };
+                self.used.insert(stem.into(), numbers);
+                wanted
             }
-            *next += 1;
-            *next - 1
         };
+        if granted == wanted && (number.is_none() || name.len() == stem.len() + 1 + digits(granted))
+        {
+            return name.clone();
+        }
         let mut unique = String::with_capacity(name.len() + 4);
         unique.push_str(stem);
         if granted != 0 || number.is_some() {
             // Writing to a string cannot fail.
             let _ = write!(unique, ".{granted}");
         }
-        if unique == **name {
-            name.clone()
-        } else {
-            unique.into()
-        }
+        unique.into()
     }
+}
+
+/// How many digits a number has.
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 /// `name` without the number after its last dot, and the number.
@@ -173,7 +201,8 @@ fn folded(module: &Module) -> (EntitySet<ComputationId>, Operations) {
         let operation = match instruction.opcode {
             Opcode::AsyncStart => {
                 let computation = instruction.called("calls");
-                let foldable = computation.and_then(|c| Some((c, foldable(module, instruction, c)?)));
+                let foldable =
+                    computation.and_then(|c| Some((c, foldable(module, instruction, c)?)));
                 foldable.map(|(computation, operation)| {
                     folded.insert(computation);
                     operation
@@ -340,7 +369,10 @@ fn called_by(module: &Module, id: InstructionId) -> Vec<ComputationId> {
     if called.len() > 1 {
         let specs = attributes(instruction.opcode).iter();
         let stated = specs.filter_map(|spec| instruction.attribute(spec.name));
-        called = stated.flat_map(AttributeValue::computations).copied().collect();
+        called = stated
+            .flat_map(AttributeValue::computations)
+            .copied()
+            .collect();
     }
     // A while calls its body before its condition.
     if instruction.opcode == Opcode::While {

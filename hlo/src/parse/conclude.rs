@@ -428,7 +428,9 @@ impl Parser<'_> {
                     self.repeated_shardings = self.repeated_shardings.saturating_add(bytes);
                     let allowed = self.text.len().saturating_mul(16).saturating_add(1 << 20);
                     ensure(self.repeated_shardings <= allowed, || {
-                        format!("one sharding for {leaves} leaves, which makes more than {allowed} bytes of shardings")
+                        format!(
+                            "one sharding for {leaves} leaves, which makes more than {allowed} bytes of shardings"
+                        )
                     })?;
                     self.scratch.clear();
                     let opening = std::iter::once("{").chain(std::iter::repeat(", "));
@@ -542,9 +544,10 @@ fn can_be_omitted(opcode: Opcode) -> bool {
 /// Arrays and other leaves of a shape, and how deep its tuples are nested.
 fn extent(shape: &Shape) -> (usize, usize) {
     match shape {
-        Shape::Tuple(parts) => parts.iter().map(extent).fold((0, 1), |all, part| {
-            (all.0 + part.0, all.1.max(part.1 + 1))
-        }),
+        Shape::Tuple(parts) => parts
+            .iter()
+            .map(extent)
+            .fold((0, 1), |all, part| (all.0 + part.0, all.1.max(part.1 + 1))),
         Shape::Array(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => (1, 0),
     }
 }
