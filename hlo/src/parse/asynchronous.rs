@@ -232,9 +232,9 @@ impl<'a> Parser<'a> {
             let Some(start) = self.instructions.get(id) else {
                 continue;
             };
-            let stated = start.attributes.iter();
-            let stated = stated.filter(|a| &*a.name == "async_execution_thread");
-            let thread = stated.cloned().next();
+            let mut stated = start.attributes.iter();
+            let thread = stated.find(|a| &*a.name == "async_execution_thread");
+            let thread = thread.cloned();
             let mut pending: Vec<ComputationId> = start.called_computations().collect();
             while let Some(called) = pending.pop() {
                 if !placed.insert(called) {
