@@ -5,7 +5,7 @@ use hlo2dae_backend::access::UnitId;
 use hlo2dae_ir::core::{BufferId, EvalError};
 
 use crate::alu;
-use crate::code::{AccessCode, AccessOp, Push, Row};
+use crate::code::{AccessCode, AccessOp, Push, Row, leading};
 use crate::lines::Reader;
 use crate::memory::Memory;
 use crate::queue::{Queues, Token};
@@ -133,8 +133,8 @@ impl<'a> AccessMachine<'a> {
                     self.at += 1;
                 }
                 AccessOp::Read { lanes, to, reader } => {
-                    memory.load_lanes(lanes, &mut self.file, *to)?;
-                    self.readers[*reader].count(lanes, &self.file);
+                    let touched = memory.load_lanes(lanes, &mut self.file, *to)?;
+                    self.readers[*reader].count(lanes, &self.file, &touched);
                     self.at += 1;
                 }
                 AccessOp::Mask {
@@ -165,7 +165,7 @@ impl<'a> AccessMachine<'a> {
                     self.at += 1;
                 }
                 AccessOp::Write { lanes, value } => {
-                    let elements = memory.store_lanes(lanes, &self.file, *value)?;
+                    let elements = memory.store_lanes(lanes, &self.file, *value)?.count();
                     let (written, times) = &mut self.written[lanes.address.buffer];
                     *written += elements;
                     *times += 1;
@@ -208,6 +208,16 @@ impl<'a> AccessMachine<'a> {
         mask: Option<u32>,
         row: &Row,
     ) -> Result<(), EvalError> {
+        if let Some(active) = leading(mask, lanes, &self.file) {
+            let filled = self.file[row.filled as usize];
+            if filled + active as u64 <= u64::from(row.length) {
+                let value = value as usize;
+                let to = row.at as usize + filled as usize;
+                self.file.copy_within(value..value + active, to);
+                self.file[row.filled as usize] = filled + active as u64;
+                return Ok(());
+            }
+        }
         for lane in 0..lanes {
             if mask.is_some_and(|mask| self.file[(mask + lane) as usize] == 0) {
                 continue;

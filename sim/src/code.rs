@@ -4,6 +4,8 @@
 //! plain numbers here, all of them checked before ([`hlo2dae_backend::verify`]), so that running needs no check but
 //! those of the program's own meaning.
 
+use std::ops::Range;
+
 use hlo2dae_backend::access::{Slot, UnitId};
 use hlo2dae_backend::execute::CaseId;
 use hlo2dae_ir::core::{BufferId, Span};
@@ -264,6 +266,21 @@ pub(crate) struct Store {
     pub(crate) value: u32,
 }
 
+/// How many lanes are active, if it is the first ones that are.
+#[inline]
+pub(crate) fn leading(mask: Option<u32>, lanes: u32, file: &[u64]) -> Option<usize> {
+    let Some(mask) = mask else {
+        return Some(lanes as usize);
+    };
+    let mask = &file[mask as usize..(mask + lanes) as usize];
+    if mask.iter().all(|&lane| lane != 0) {
+        return Some(mask.len());
+    }
+    let active = mask.iter().take_while(|&&lane| lane != 0).count();
+    let rest = mask[active..].iter().all(|&lane| lane == 0);
+    rest.then_some(active)
+}
+
 /// An element of a buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
@@ -373,16 +390,20 @@ impl LaneAccess {
         Some(position as usize)
     }
 
-    /// The position of lane 0 where all lanes are contiguous and inside.
+    /// The positions of the active lanes where these are the first ones, contiguous and inside.
     #[inline]
-    pub(crate) fn contiguous(&self, file: &[u64]) -> Option<usize> {
+    pub(crate) fn contiguous(&self, file: &[u64]) -> Option<Range<usize>> {
         if self.scattered {
             return None;
+        }
+        let active = leading(self.mask, self.lanes, file)?;
+        if active == 0 {
+            return Some(0..0);
         }
         let position = self.address.position(file)?;
         let last = self.address.terms.last()?;
         let room = last.dim - file[last.at as usize];
-        (u64::from(self.lanes) <= room).then_some(position)
+        (active as u64 <= room).then_some(position..position + active)
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use hlo2dae_ir::core::{BufferId, EvalError, Span};
 
 use crate::access::{State, Turn};
 use crate::alu;
-use crate::code::{ExecuteCode, ExecuteOp};
+use crate::code::{ExecuteCode, ExecuteOp, leading};
 use crate::memory::Memory;
 use crate::queue::{Queues, Token};
 
@@ -95,7 +95,7 @@ impl<'a> ExecuteMachine<'a> {
                     self.file[load.to as usize] = memory.load(&load.address, &self.file)?;
                 }
                 ExecuteOp::LoadLanes { lanes, to } => {
-                    let loaded = memory.load_lanes(lanes, &mut self.file, *to)?;
+                    let loaded = memory.load_lanes(lanes, &mut self.file, *to)?.count();
                     let requests = &mut self.requests[lanes.address.buffer];
                     requests.loaded += loaded;
                     requests.loads += 1;
@@ -108,7 +108,7 @@ impl<'a> ExecuteMachine<'a> {
                     memory.store(&store.address, &self.file, word)?;
                 }
                 ExecuteOp::StoreLanes { lanes, value } => {
-                    let stored = memory.store_lanes(lanes, &self.file, *value)?;
+                    let stored = memory.store_lanes(lanes, &self.file, *value)?.count();
                     let requests = &mut self.requests[lanes.address.buffer];
                     requests.stored += stored;
                     requests.stores += 1;
@@ -210,7 +210,17 @@ fn element(
     span: Span,
 ) -> Result<(), EvalError> {
     let first = file[index as usize];
-    for lane in 0..lanes.unwrap_or(1) {
+    let lanes = lanes.unwrap_or(1);
+    if let Some(active) = leading(mask, lanes, file)
+        && first <= u64::from(length)
+        && active as u64 <= u64::from(length) - first
+    {
+        let (from, to) = (row as usize + first as usize, to as usize);
+        file.copy_within(from..from + active, to);
+        file[to + active..to + lanes as usize].fill(0);
+        return Ok(());
+    }
+    for lane in 0..lanes {
         let to = (to + lane) as usize;
         if mask.is_some_and(|mask| file[(mask + lane) as usize] == 0) {
             file[to] = 0;

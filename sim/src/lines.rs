@@ -10,6 +10,7 @@ use hlo2dae_backend::access::{Instruction, Read};
 use hlo2dae_ir::core::ReadHints;
 
 use crate::code::LaneAccess;
+use crate::memory::Touched;
 
 /// The reads whose requests do not follow from how often their units iterate, in the order of the program.
 pub(crate) fn counted(artifact: &Artifact) -> impl Iterator<Item = &Read> {
@@ -77,17 +78,18 @@ impl Reader {
         }
     }
 
-    /// One read that was done.
+    /// One read that was done, of these elements.
     #[inline]
-    pub(crate) fn count(&mut self, access: &LaneAccess, file: &[u64]) {
+    pub(crate) fn count(&mut self, access: &LaneAccess, file: &[u64], touched: &Touched) {
         let width = access.address.width.bytes();
+        self.elements += touched.count();
         if self.window.is_none()
-            && access.mask.is_none()
-            && let Some(position) = access.contiguous(file)
+            && let Touched::Run(run) = touched
         {
-            let last = position + access.lanes as usize - 1;
-            self.elements += u64::from(access.lanes);
-            self.lines += (last * width / self.line - position * width / self.line + 1) as u64;
+            if !run.is_empty() {
+                let (first, last) = (run.start * width, (run.end - 1) * width);
+                self.lines += (last / self.line - first / self.line + 1) as u64;
+            }
             return;
         }
         // At most one line for each lane.
@@ -100,7 +102,6 @@ impl Reader {
             let Some(position) = access.position(lane, file) else {
                 continue;
             };
-            self.elements += 1;
             let line = (position / self.row, position * width / self.line);
             if !seen[..count].iter().any(|&(_, known)| known == line.1)
                 && let Some(place) = seen.get_mut(count)

@@ -1,5 +1,7 @@
 //! The bytes of the buffers: the caller's inputs and outputs, used where they are, and temporaries.
 
+use std::ops::Range;
+
 use cranelift_entity::PrimaryMap;
 use hlo2dae_ir::core::{
     Array, ArrayError, Buffer, BufferId, EvalError, Init, Limits, Role, Scalar, text,
@@ -21,6 +23,26 @@ struct Written<'a> {
     bytes: Bytes<'a>,
     /// Which elements have been written, of a buffer without initial value.
     defined: Option<Vec<bool>>,
+}
+
+/// The elements that an access of lanes touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    /// These, side by side.
+    Run(Range<usize>),
+    /// So many, wherever.
+    Lanes(u64),
+}
+
+impl Touched {
+    /// How many.
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Touched::Run(run) => run.len() as u64,
+            Touched::Lanes(count) => *count,
+        }
+    }
 }
 
 /// What temporaries held: one for each buffer that the program writes, of which outputs are not kept.
@@ -232,14 +254,14 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// Reads the active lanes to the words from `to`, zero to the others; how many are active.
+    /// Reads the active lanes to the words from `to`, zero to the others.
     #[inline]
     pub(crate) fn load_lanes(
         &self,
         access: &LaneAccess,
         file: &mut [u64],
         to: u32,
-    ) -> Result<u64, EvalError> {
+    ) -> Result<Touched, EvalError> {
         let (bytes, defined) = match access.address.place {
             Place::Input(place) => (self.inputs[place as usize], None),
             Place::Written(place) => {
@@ -247,25 +269,15 @@ impl<'a> Memory<'a> {
                 (written.bytes.get(), written.defined.as_deref())
             }
         };
-        if access.mask.is_none()
-            && defined.is_none()
-            && let Some(position) = access.contiguous(file)
+        let to = to as usize;
+        if let Some(run) = access.contiguous(file)
+            && defined.is_none_or(|defined| defined[run.clone()].iter().all(|&d| d))
         {
-            let to = &mut file[to as usize..(to + access.lanes) as usize];
-            let end = position + access.lanes as usize;
-            match access.address.width {
-                Width::One => copy(&bytes.as_chunks().0[position..end], to, |b: [u8; 1]| {
-                    b[0].into()
-                }),
-                Width::Two => copy(&bytes.as_chunks().0[position..end], to, |b| {
-                    u16::from_le_bytes(b).into()
-                }),
-                Width::Four => copy(&bytes.as_chunks().0[position..end], to, |b| {
-                    u32::from_le_bytes(b).into()
-                }),
-                Width::Eight => copy(&bytes.as_chunks().0[position..end], to, u64::from_le_bytes),
-            }
-            return Ok(access.lanes.into());
+            let (active, rest) =
+                file[to..to + access.lanes as usize].split_at_mut(run.len());
+            read_run(bytes, run.clone(), access.address.width, active);
+            rest.fill(0);
+            return Ok(Touched::Run(run));
         }
         let mut active = 0;
         for lane in 0..access.lanes {
@@ -280,19 +292,31 @@ impl<'a> Memory<'a> {
                 word = get(bytes, position, access.address.width);
                 active += 1;
             }
-            file[(to + lane) as usize] = word;
+            file[to + lane as usize] = word;
         }
-        Ok(active)
+        Ok(Touched::Lanes(active))
     }
 
-    /// Writes the active lanes of the words from `value`, in order; how many are active.
+    /// Writes the active lanes of the words from `value`, in order.
     #[inline]
     pub(crate) fn store_lanes(
         &mut self,
         access: &LaneAccess,
         file: &[u64],
         value: u32,
-    ) -> Result<u64, EvalError> {
+    ) -> Result<Touched, EvalError> {
+        if let Some(run) = access.contiguous(file)
+            && let Place::Written(place) = access.address.place
+        {
+            let written = &mut self.written[place as usize];
+            if let Some(defined) = &mut written.defined {
+                defined[run.clone()].fill(true);
+            }
+            let words = &file[value as usize..value as usize + run.len()];
+            let bytes = written.bytes.get_mut();
+            write_run(bytes, run.clone(), access.address.width, words);
+            return Ok(Touched::Run(run));
+        }
         let mut active = 0;
         for lane in 0..access.lanes {
             if !access.active(lane, file) {
@@ -304,7 +328,7 @@ impl<'a> Memory<'a> {
             self.put(&access.address, position, file[(value + lane) as usize])?;
             active += 1;
         }
-        Ok(active)
+        Ok(Touched::Lanes(active))
     }
 
     /// What the temporaries hold now.
@@ -376,10 +400,35 @@ fn get(bytes: &[u8], position: usize, width: Width) -> u64 {
     }
 }
 
+/// The words of contiguous elements.
 #[inline]
-fn copy<const N: usize>(from: &[[u8; N]], to: &mut [u64], word: impl Fn([u8; N]) -> u64) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = word(*from);
+fn read_run(bytes: &[u8], run: Range<usize>, width: Width, to: &mut [u64]) {
+    fn read<const N: usize>(from: &[[u8; N]], to: &mut [u64], word: impl Fn([u8; N]) -> u64) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = word(*from);
+        }
+    }
+    match width {
+        Width::One => read(&bytes.as_chunks().0[run], to, |b: [u8; 1]| b[0].into()),
+        Width::Two => read(&bytes.as_chunks().0[run], to, |b| u16::from_le_bytes(b).into()),
+        Width::Four => read(&bytes.as_chunks().0[run], to, |b| u32::from_le_bytes(b).into()),
+        Width::Eight => read(&bytes.as_chunks().0[run], to, u64::from_le_bytes),
+    }
+}
+
+/// Writes the low bytes of words to contiguous elements.
+#[inline]
+fn write_run(bytes: &mut [u8], run: Range<usize>, width: Width, from: &[u64]) {
+    fn write<const N: usize>(from: &[u64], to: &mut [[u8; N]], bytes: impl Fn(u64) -> [u8; N]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = bytes(*from);
+        }
+    }
+    match width {
+        Width::One => write(from, &mut bytes.as_chunks_mut().0[run], |w| [w as u8]),
+        Width::Two => write(from, &mut bytes.as_chunks_mut().0[run], |w| (w as u16).to_le_bytes()),
+        Width::Four => write(from, &mut bytes.as_chunks_mut().0[run], |w| (w as u32).to_le_bytes()),
+        Width::Eight => write(from, &mut bytes.as_chunks_mut().0[run], u64::to_le_bytes),
     }
 }
 

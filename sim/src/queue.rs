@@ -113,9 +113,11 @@ impl DataQueue {
             *to = self.words.pop_front().unwrap_or(0);
         } else {
             let count = to.len().min(self.words.len());
-            for (to, word) in to.iter_mut().zip(self.words.drain(..count)) {
-                *to = word;
-            }
+            let (front, back) = self.words.as_slices();
+            let (whole, rest) = to[..count].split_at_mut(count.min(front.len()));
+            whole.copy_from_slice(&front[..whole.len()]);
+            rest.copy_from_slice(&back[..rest.len()]);
+            self.words.drain(..count);
         }
         true
     }
