@@ -51,7 +51,8 @@ fn cases() -> Vec<Run> {
         for (compiled, sample) in compilation.regions.iter().zip(samples) {
             runs.push(Run {
                 name: format!("{}, @{}", folder.display(), compiled.ladder.name()),
-                artifact: hlo2dae_backend::compile(&compiled.ladder.dlc, &Machine::default()).unwrap(),
+                artifact: hlo2dae_backend::compile(&compiled.ladder.dlc, &Machine::default())
+                    .unwrap(),
                 inputs: sample.unwrap().inputs,
             });
         }
@@ -62,7 +63,9 @@ fn cases() -> Vec<Run> {
 /// Rows, vectors, counters, stores by the access unit.
 fn handwritten() -> Vec<Run> {
     let files = entries(&workspace().join("integration/handwritten"));
-    let programs = files.iter().filter(|path| path.extension().is_some_and(|e| e == "dlc"));
+    let programs = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "dlc"));
     programs
         .map(|path| {
             let program: dlc::Program = std::fs::read_to_string(path).unwrap().parse().unwrap();
@@ -76,7 +79,8 @@ fn handwritten() -> Vec<Run> {
                     (_, true) => (n * 40 / (count - 1)) as f64,
                     (_, false) => (n * 7 % 8) as f64,
                 };
-                let scalars = (0..count).map(|n| Scalar::F64(scalar(n)).convert(buffer.element.into()));
+                let scalars =
+                    (0..count).map(|n| Scalar::F64(scalar(n)).convert(buffer.element.into()));
                 Array::from_scalars(buffer.element, &buffer.dims, scalars).unwrap()
             };
             Run {
@@ -100,23 +104,42 @@ fn library(runs: &mut [Run], folder: &Path) -> Library {
     let library = folder.join("programs.so");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let output = Command::new(compiler)
-        .args(["-std=c11", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o"])
+        .args([
+            "-std=c11",
+            "-O1",
+            "-ffp-contract=off",
+            "-shared",
+            "-fPIC",
+            "-o",
+        ])
         .arg(&library)
         .args(&sources)
         .arg("-lm")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     // SAFETY: the library was made above; it has no initialisers.
     unsafe { Library::new(&library) }.unwrap()
 }
 
 fn call(library: &Library, run: &Run) -> (i32, Vec<Array>) {
-    let outputs = run.artifact.buffers.values().filter(|b| matches!(b.role, Role::Output(_)));
-    let mut outputs: Vec<Array> =
-        outputs.map(|b| Array::zeros(b.element, &b.dims).unwrap()).collect();
+    let outputs = run
+        .artifact
+        .buffers
+        .values()
+        .filter(|b| matches!(b.role, Role::Output(_)));
+    let mut outputs: Vec<Array> = outputs
+        .map(|b| Array::zeros(b.element, &b.dims).unwrap())
+        .collect();
     let inputs: Vec<*const c_void> = run.inputs.iter().map(|a| a.data.as_ptr().cast()).collect();
-    let places: Vec<*mut c_void> = outputs.iter_mut().map(|a| a.data.as_mut_ptr().cast()).collect();
+    let places: Vec<*mut c_void> = outputs
+        .iter_mut()
+        .map(|a| a.data.as_mut_ptr().cast())
+        .collect();
     let name = c::entry_name(&run.artifact);
     // SAFETY: the entry has this signature; every array has the size that its declaration says.
     let status = unsafe {
@@ -149,7 +172,11 @@ fn what_is_printed_as_c_does_what_the_emulator_does() {
         for (expected, found) in expected.iter().zip(&found) {
             assert_eq!(expected.data.len(), found.data.len(), "{}", run.name);
             for (n, (a, b)) in expected.scalars().zip(found.scalars()).enumerate() {
-                assert!(close(a, b), "{}: element {n} is {b}, expected {a}", run.name);
+                assert!(
+                    close(a, b),
+                    "{}: element {n} is {b}, expected {a}",
+                    run.name
+                );
             }
         }
     }

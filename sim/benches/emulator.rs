@@ -40,7 +40,11 @@ fn main() {
         .replace("to 4 step", &format!("to {SIZE} step"))
         .replace("constant 9", &format!("constant {}", ROWS - 1));
     let ids_of_bags = Array::from_elements(&[BAGS, LOOKUPS], &ids).unwrap();
-    measure("a token to an element", &elements, &[table.clone(), ids_of_bags]);
+    measure(
+        "a token to an element",
+        &elements,
+        &[table.clone(), ids_of_bags],
+    );
 
     let masked = include_str!("../tests/vectors/bag.dlc")
         .replace("f32[64,20]", &format!("f32[{ROWS},{SIZE}]"))

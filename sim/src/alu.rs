@@ -45,7 +45,9 @@ pub(crate) fn mask(file: &mut [u64], position: u32, end: u32, step: i64, to: u32
     let first = file[position as usize] as i64;
     let end = file[end as usize] as i64;
     let last = i64::from(lanes) - 1;
-    let last = step.checked_mul(last).and_then(|distance| first.checked_add(distance));
+    let last = step
+        .checked_mul(last)
+        .and_then(|distance| first.checked_add(distance));
     if last.is_some_and(|last| last < end) {
         file[to as usize..(to + lanes) as usize].fill(1);
         return;

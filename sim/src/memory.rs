@@ -273,8 +273,7 @@ impl<'a> Memory<'a> {
         if let Some(run) = access.contiguous(file)
             && defined.is_none_or(|defined| defined[run.clone()].iter().all(|&d| d))
         {
-            let (active, rest) =
-                file[to..to + access.lanes as usize].split_at_mut(run.len());
+            let (active, rest) = file[to..to + access.lanes as usize].split_at_mut(run.len());
             read_run(bytes, run.clone(), access.address.width, active);
             rest.fill(0);
             return Ok(Touched::Run(run));
@@ -410,8 +409,12 @@ fn read_run(bytes: &[u8], run: Range<usize>, width: Width, to: &mut [u64]) {
     }
     match width {
         Width::One => read(&bytes.as_chunks().0[run], to, |b: [u8; 1]| b[0].into()),
-        Width::Two => read(&bytes.as_chunks().0[run], to, |b| u16::from_le_bytes(b).into()),
-        Width::Four => read(&bytes.as_chunks().0[run], to, |b| u32::from_le_bytes(b).into()),
+        Width::Two => read(&bytes.as_chunks().0[run], to, |b| {
+            u16::from_le_bytes(b).into()
+        }),
+        Width::Four => read(&bytes.as_chunks().0[run], to, |b| {
+            u32::from_le_bytes(b).into()
+        }),
         Width::Eight => read(&bytes.as_chunks().0[run], to, u64::from_le_bytes),
     }
 }
@@ -426,8 +429,12 @@ fn write_run(bytes: &mut [u8], run: Range<usize>, width: Width, from: &[u64]) {
     }
     match width {
         Width::One => write(from, &mut bytes.as_chunks_mut().0[run], |w| [w as u8]),
-        Width::Two => write(from, &mut bytes.as_chunks_mut().0[run], |w| (w as u16).to_le_bytes()),
-        Width::Four => write(from, &mut bytes.as_chunks_mut().0[run], |w| (w as u32).to_le_bytes()),
+        Width::Two => write(from, &mut bytes.as_chunks_mut().0[run], |w| {
+            (w as u16).to_le_bytes()
+        }),
+        Width::Four => write(from, &mut bytes.as_chunks_mut().0[run], |w| {
+            (w as u32).to_le_bytes()
+        }),
         Width::Eight => write(from, &mut bytes.as_chunks_mut().0[run], u64::to_le_bytes),
     }
 }
