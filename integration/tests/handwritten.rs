@@ -27,8 +27,7 @@ fn folder() -> PathBuf {
 }
 
 fn text(file: &str) -> String {
-    let path = folder().join(file);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    std::fs::read_to_string(folder().join(file)).unwrap()
 }
 
 fn program(class: &str) -> dlc::Program {
