@@ -6,7 +6,7 @@
 //! takes hardly longer for it than for one.
 //!
 //! What two implementations may give differently is not generated: no comparison, truncation or index looks at a value that was rounded
-//! ([`build::Precision`]), no sum of rounded values cancels.
+//! (`build::Precision`), no sum of rounded values cancels.
 
 mod arithmetic;
 mod build;
