@@ -13,13 +13,14 @@ use hlo2dae::engine::Engine;
 use hlo2dae_backend::native::Plan;
 use hlo2dae_hlo::Literal;
 use hlo2dae_ir::core::Array;
+use hlo2dae_ir::passes::{MAX_LEVEL, Options};
 use hlo2dae_sim::{Config, Emulator, Schedule};
 use miette::Result;
 
 /// How many regions ran; an error unless every engine gives what it has to.
 pub fn check(compilation: &Compilation, arguments: &[Literal]) -> Result<usize> {
     let samples = sample(compilation, arguments)?;
-    let checks = against_reference(compilation, &samples, |_, _| ());
+    let checks = against_reference(compilation, &samples, &Options::default(), |_, _, _| ());
     let wrong: Vec<String> = checks.iter().filter(|c| !c.ok).map(describe).collect();
     miette::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
 
@@ -38,6 +39,7 @@ pub fn describe(check: &Check) -> String {
     let Check {
         region,
         engine,
+        level,
         max_abs_error,
         max_rel_error,
         tolerance,
@@ -46,7 +48,7 @@ pub fn describe(check: &Check) -> String {
     } = check;
     let problem = problem.as_deref().unwrap_or("too far from the reference");
     format!(
-        "@{region}, engine {engine}: {problem} (absolute {max_abs_error:e}, relative {max_rel_error:e}, allowed: {})",
+        "@{region}, engine {engine} at O{level}: {problem} (absolute {max_abs_error:e}, relative {max_rel_error:e}, allowed: {})",
         tolerance.name()
     )
 }
@@ -54,15 +56,20 @@ pub fn describe(check: &Check) -> String {
 /// An error unless all engines give the same bits.
 fn check_agreement(compiled: &Compiled, sample: &Sample) -> Result<()> {
     let ladder = &compiled.ladder;
-    let mut answers: Vec<(&str, Vec<Array>)> = Vec::new();
+    let mut answers: Vec<(String, Vec<Array>)> = Vec::new();
     let reassociates = Plan::new(&ladder.dlc)?.reassociates();
-    for engine in Engine::ALL {
-        if *engine != Engine::Native || !reassociates {
-            answers.push((engine.name(), engine.run(ladder, &sample.inputs)?));
+    for level in 0..=MAX_LEVEL {
+        let ladder = ladder.at(level, &Options::default())?;
+        for engine in Engine::at(level) {
+            if engine != Engine::Native || !reassociates {
+                let name = format!("{engine} at O{level}");
+                answers.push((name, engine.run(&ladder, &sample.inputs)?));
+            }
         }
+        let (outputs, _) = Emulator::new(&ladder.artifact()?, tight())?.run(&sample.inputs)?;
+        let name = format!("emulator with queues of one entry at O{level}");
+        answers.push((name, outputs));
     }
-    let (outputs, _) = Emulator::new(&ladder.artifact, tight())?.run(&sample.inputs)?;
-    answers.push(("emulator with queues of one entry", outputs));
     for pair in answers.windows(2) {
         if let [(one, a), (other, b)] = pair {
             miette::ensure!(a == b, "@{}: {one} and {other} differ", ladder.name());
@@ -85,7 +92,7 @@ fn tight() -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hlo2dae::compile::{Options, compile};
+    use hlo2dae::compile::compile;
 
     const BAG: &str = "HloModule bag
 add {
@@ -104,7 +111,7 @@ ENTRY main {
 
     #[test]
     fn every_engine_pools_a_bag() {
-        let compilation = compile(BAG, &Options::default()).unwrap();
+        let compilation = compile(BAG, &Default::default()).unwrap();
         let arguments = [
             Literal::from_elements([2, 2], &[1.0f32, 2.0, 3.0, 4.0]).unwrap(),
             Literal::from_elements([2, 3], &[0i32, 5, -1, 1, 1, 0]).unwrap(),

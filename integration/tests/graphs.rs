@@ -22,6 +22,7 @@ use hlo2dae::{npz, run};
 use hlo2dae_hlo::Literal;
 use hlo2dae_integration::graphs::{Graph, MAX_STEPS, difference, module};
 use hlo2dae_integration::{python, workspace};
+use hlo2dae_ir::passes::MAX_LEVEL;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
 /// The graphs that are run unless others are asked for.
@@ -84,12 +85,21 @@ impl Batch {
     /// What is wrong, for every graph on which somebody disagrees with the reference.
     fn check(&self) -> Result<Vec<Problem>> {
         let place = || self.folder.display().to_string();
-        let expected = run::run(&self.compilation, None, &self.arguments).wrap_err_with(place)?;
+        let (compilation, arguments) = (&self.compilation, &self.arguments);
+        let expected =
+            run::run(compilation, None, &Options::default(), arguments).wrap_err_with(place)?;
         let mut wrong = Vec::new();
-        for &engine in Engine::ALL {
-            let found = run::run(&self.compilation, Some(engine), &self.arguments)
-                .wrap_err_with(|| format!("engine {engine}, {}", place()))?;
-            self.compare(engine.name(), &expected, &found, &mut wrong);
+        for level in [0, MAX_LEVEL] {
+            let options = Options {
+                level,
+                ..Options::default()
+            };
+            for engine in Engine::at(level) {
+                let who = format!("{engine} at O{level}");
+                let found = run::run(compilation, Some(engine), &options, arguments)
+                    .wrap_err_with(|| format!("{who}, {}", place()))?;
+                self.compare(&who, &expected, &found, &mut wrong);
+            }
         }
         for (file, who) in [("module.npz", "XLA"), ("rewritten.npz", "XLA with calls")] {
             let found = npz::read_results(&self.folder.join(file), &expected)?;

@@ -13,7 +13,7 @@ mod texts;
 
 use hlo2dae_ir::core::{Array, Ir, LANES, Limits, Role, Scalar};
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
-use hlo2dae_ir::passes::{self, MAX_LEVEL, Options, PASSES, PassError};
+use hlo2dae_ir::passes::{self, MAX_LEVEL, Options, PASSES, Pass, PassError};
 use hlo2dae_ir::{dlc, scf, slc};
 use proptest::prelude::*;
 use support::{case, same};
@@ -62,21 +62,26 @@ fn check<'n>(
     options: &Options,
 ) {
     let expected = results(func, inputs);
-    let mut func = func.clone();
-    for name in names {
-        let after = passes::run(name, &func, options).unwrap_or_else(|e| panic!("{e:?}\n{func}"));
+    let mut before = func.clone();
+    let after = |pass: &Pass, after: &slc::Func| {
         // What runs without an error runs without one and gives the same.
         if let Some(expected) = &expected {
-            let found = results(&after, inputs);
+            let found = results(after, inputs);
             let same = found.is_some_and(|found| same(expected, &found));
-            assert!(
-                same,
-                "{name}\n{func}\n{after}\n{:?}",
-                after.evaluate(inputs, &LIMITS)
-            );
+            let found = after.evaluate(inputs, &LIMITS);
+            assert!(same, "{}\n{before}\n{after}\n{found:?}", pass.name);
         }
-        func = after;
-    }
+        before = after.clone();
+    };
+    let options = Options {
+        verify_each: true,
+        ..*options
+    };
+    passes::run(names, func, &options, after).unwrap_or_else(|e| panic!("{e:?}\n{func}"));
+}
+
+fn run(name: &str, func: &slc::Func, options: &Options) -> Result<slc::Func, PassError> {
+    passes::run([name], func, options, |_, _| ())
 }
 
 fn names_of(level: u8) -> impl Iterator<Item = &'static str> {
@@ -116,7 +121,7 @@ fn passes_do_what_their_documentation_shows() {
         };
         let func: slc::Func = before.parse().unwrap_or_else(|e| panic!("{file}: {e:?}"));
         assert_eq!(func.to_string(), *before, "{file}");
-        let found = passes::run(pass.name, &func, &Options::default()).unwrap();
+        let found = run(pass.name, &func, &Options::default()).unwrap();
         assert_eq!(found.to_string(), *after, "{file}:\n{found}");
         assert!(results(&func, &inputs(&func)).is_some(), "{file}");
         check(&func, &inputs(&func), [pass.name], &Options::default());
@@ -138,12 +143,12 @@ fn levels_are_made_of_passes_that_there_are() {
 fn what_cannot_be_asked_for_is_said() {
     let func: slc::Func = "slc.func @f {\n}\n".parse().unwrap();
     let options = Options::default();
-    let unknown = passes::run("vectorize", &func, &options).unwrap_err();
+    let unknown = run("vectorize", &func, &options).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no pass `vectorize`");
     let level = passes::optimise(9, &func, &options).unwrap_err();
     assert_eq!(level, PassError::Level { level: 9 });
     for lanes in [0, 1, LANES.end() + 1] {
-        let error = passes::run("vectorise", &func, &with_lanes(lanes)).unwrap_err();
+        let error = run("vectorise", &func, &with_lanes(lanes)).unwrap_err();
         assert_eq!(error, PassError::Lanes { lanes });
     }
 }

@@ -11,6 +11,7 @@ use hlo2dae_frontend::{Match, ValueRef};
 use hlo2dae_hlo::eval::{EvalOptions, Observer, evaluate};
 use hlo2dae_hlo::{ComputationId, InstructionId, Literal, Module, PrimitiveType};
 use hlo2dae_ir::core::{Arith, Array, CombineOp, ElementType, Scalar, ScalarType};
+use hlo2dae_ir::passes::{MAX_LEVEL, Options};
 use hlo2dae_ir::region::{Expr, Region, Statement};
 use serde::Serialize;
 
@@ -79,30 +80,48 @@ pub fn sample(
     capture.wanted.into_iter().map(Wanted::finish).collect()
 }
 
-/// Checks every engine on the sample of every region that has one. `progress` is called before each check.
+/// Checks every engine at every level on the sample of every region that has one; the passes are told `options`. `progress` is
+/// called before each check.
 pub fn check(
     compilation: &Compilation,
     samples: &[Option<Sample>],
-    mut progress: impl FnMut(&Compiled, Engine),
+    options: &Options,
+    mut progress: impl FnMut(&Compiled, Engine, u8),
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     for (compiled, sample) in compilation.regions.iter().zip(samples) {
         let Some(sample) = sample else { continue };
-        for &engine in Engine::ALL {
-            progress(compiled, engine);
-            checks.push(check_one(compiled, engine, sample));
+        for level in 0..=MAX_LEVEL {
+            let ladder = compiled.ladder.at(level, options);
+            for engine in Engine::at(level) {
+                progress(compiled, engine, level);
+                let found = ladder
+                    .as_ref()
+                    .map_err(ToString::to_string)
+                    .and_then(|ladder| {
+                        let found = engine.run(ladder, &sample.inputs);
+                        found.map_err(|error| error.to_string())
+                    });
+                checks.push(check_one(compiled, engine, level, sample, found));
+            }
         }
     }
     checks
 }
 
-fn check_one(compiled: &Compiled, engine: Engine, sample: &Sample) -> Check {
+fn check_one(
+    compiled: &Compiled,
+    engine: Engine,
+    level: u8,
+    sample: &Sample,
+    found: Result<Vec<Array>, String>,
+) -> Check {
     let tolerance = Tolerance::of(&compiled.found.region);
     let mut difference = Difference {
         within: true,
         ..Difference::default()
     };
-    let problem = match engine.run(&compiled.ladder, &sample.inputs) {
+    let problem = match found {
         Ok(found) => {
             sample
                 .outputs
@@ -113,12 +132,12 @@ fn check_one(compiled: &Compiled, engine: Engine, sample: &Sample) -> Check {
                 .then(|| format!("{} outputs, expected {}", found.len(), sample.outputs.len()))
                 .or(difference.problem)
         }
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(error),
     };
     Check {
         region: compiled.found.region.name.clone(),
         engine: engine.name(),
-        level: 0,
+        level,
         max_abs_error: difference.max_abs,
         max_rel_error: difference.max_rel,
         tolerance,

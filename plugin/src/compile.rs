@@ -9,6 +9,7 @@ use hlo2dae_hlo::Module;
 use hlo2dae_ir::Program;
 use hlo2dae_ir::core::{Buffer, Ir, Role};
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
+use hlo2dae_ir::passes::{self, Pass, PassError};
 use hlo2dae_ir::{dlc, region, scf, slc};
 
 use crate::error::Error;
@@ -18,6 +19,10 @@ use crate::error::Error;
 pub struct Options {
     /// Limits of the search for regions.
     pub frontend: hlo2dae_frontend::Options,
+    /// Optimisation level, at most [`passes::MAX_LEVEL`].
+    pub level: u8,
+    /// What the passes are told.
+    pub passes: passes::Options,
 }
 
 /// A module with the regions found in it, each lowered all the way.
@@ -49,10 +54,10 @@ pub struct Ladder {
     pub scf: Option<scf::Func>,
     /// Streams and callbacks; `None` when the program was given as DLC.
     pub slc: Option<slc::Func>,
-    /// The two programs and their queues.
+    /// The same after the passes of the level.
+    pub optimised: Option<slc::Func>,
+    /// The two programs and their queues, from the optimised streams.
     pub dlc: dlc::Program,
-    /// What the machine runs.
-    pub artifact: Artifact,
 }
 
 /// Compiles HLO text: parse, verify, find regions, lower each.
@@ -68,8 +73,9 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
     let regions = regions
         .into_iter()
         .map(|found| {
+            let ladder = Ladder::lower(found.region.clone().into())?;
             Ok(Compiled {
-                ladder: Ladder::lower(found.region.clone().into())?,
+                ladder: ladder.at(options.level, &options.passes)?,
                 found,
             })
         })
@@ -103,7 +109,7 @@ impl Ladder {
         Ladder::lower(text.parse()?)
     }
 
-    /// Lowers a program of any IR through every stage below it, each verified.
+    /// Lowers a program of any IR through every stage below it, each verified, without any pass.
     pub fn lower(program: Program) -> Result<Ladder, Error> {
         let (mut given_region, mut given_scf, mut given_slc, mut given_dlc) =
             (None, None, None, None);
@@ -119,14 +125,48 @@ impl Ladder {
         let Some(dlc) = next(given_dlc, &slc, slc_to_dlc)? else {
             return Err(Error::bug("a program was given in no IR"));
         };
-        let artifact = hlo2dae_backend::compile(&dlc, &Machine::default())?;
         Ok(Ladder {
             region,
             scf,
+            optimised: slc.clone(),
             slc,
             dlc,
-            artifact,
         })
+    }
+
+    /// The same program at a level.
+    ///
+    /// # Errors
+    ///
+    /// There is no such level, or the program was given as DLC, which the passes of any level but 0 come before.
+    pub fn at(&self, level: u8, options: &passes::Options) -> Result<Ladder, Error> {
+        let steps = passes::pipeline(level).ok_or(PassError::Level { level })?;
+        if steps.is_empty() && self.slc == self.optimised {
+            return Ok(self.clone());
+        }
+        self.through(steps.iter().map(|step| step.pass), options, |_, _| ())
+    }
+
+    /// The same program after these passes, in place of those of a level; `after` sees the program after each.
+    pub fn through<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        options: &passes::Options,
+        after: impl FnMut(&Pass, &slc::Func),
+    ) -> Result<Ladder, Error> {
+        let optimised = passes::run(names, self.slc()?, options, after)?;
+        Ok(Ladder {
+            region: self.region.clone(),
+            scf: self.scf.clone(),
+            slc: self.slc.clone(),
+            dlc: verified(slc_to_dlc(&optimised)?)?,
+            optimised: Some(optimised),
+        })
+    }
+
+    /// What the machine runs.
+    pub fn artifact(&self) -> Result<Artifact, Error> {
+        Ok(hlo2dae_backend::compile(&self.dlc, &Machine::default())?)
     }
 
     /// Name of the program, without `@`.
@@ -138,7 +178,7 @@ impl Ladder {
     ///
     /// # Errors
     ///
-    /// This, and the two below: the program was given at a later stage.
+    /// This, and the three below: the program was given at a later stage.
     pub fn region(&self) -> Result<&region::Region, Error> {
         self.region.as_ref().ok_or_else(|| self.no_stage("region"))
     }
@@ -151,6 +191,11 @@ impl Ladder {
     /// The SLC function.
     pub fn slc(&self) -> Result<&slc::Func, Error> {
         self.slc.as_ref().ok_or_else(|| self.no_stage("slc"))
+    }
+
+    /// The SLC function after the passes of the level.
+    pub fn optimised(&self) -> Result<&slc::Func, Error> {
+        self.optimised.as_ref().ok_or_else(|| self.no_stage("slc"))
     }
 
     fn no_stage(&self, wanted: &'static str) -> Error {

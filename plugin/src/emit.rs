@@ -25,6 +25,8 @@ pub enum Stage {
     Scf,
     /// Streams and callbacks.
     Slc,
+    /// Streams and callbacks after the passes of the level.
+    Slcv,
     /// Access program and execute program with their queues.
     Dlc,
     /// What the access unit of the machine runs, with its resources.
@@ -50,6 +52,7 @@ impl Stage {
         Stage::Regions,
         Stage::Scf,
         Stage::Slc,
+        Stage::Slcv,
         Stage::Dlc,
         Stage::Tmu,
         Stage::Execute,
@@ -67,6 +70,7 @@ impl Stage {
             Stage::Regions => "regions",
             Stage::Scf => "scf",
             Stage::Slc => "slc",
+            Stage::Slcv => "slcv",
             Stage::Dlc => "dlc",
             Stage::Tmu => "tmu",
             Stage::Execute => "execute",
@@ -85,6 +89,7 @@ impl Stage {
             Stage::Regions => "20-regions.region",
             Stage::Scf => "30-loops.scf",
             Stage::Slc => "40-streams.slc",
+            Stage::Slcv => "50-optimised.slc",
             Stage::Dlc => "60-decoupled.dlc",
             Stage::Tmu => "70-access.tmu",
             Stage::Execute => "71-execute.tmu",
@@ -147,6 +152,7 @@ pub fn emit(
         Stage::Regions
         | Stage::Scf
         | Stage::Slc
+        | Stage::Slcv
         | Stage::Dlc
         | Stage::Tmu
         | Stage::Execute
@@ -166,10 +172,13 @@ pub fn emit_ladder(ladder: &Ladder, stage: Stage) -> Result<String, Error> {
         Stage::Regions => ladder.region()?.to_string(),
         Stage::Scf => ladder.scf()?.to_string(),
         Stage::Slc => ladder.slc()?.to_string(),
+        Stage::Slcv => ladder.optimised()?.to_string(),
         Stage::Dlc => ladder.dlc.to_string(),
-        Stage::Tmu => ladder.artifact.access_text().to_string(),
-        Stage::Execute => ladder.artifact.execute_text().to_string(),
-        Stage::C => hlo2dae_backend::c::print(&ladder.artifact).map_err(BackendError::Invalid)?,
+        Stage::Tmu => ladder.artifact()?.access_text().to_string(),
+        Stage::Execute => ladder.artifact()?.execute_text().to_string(),
+        Stage::C => {
+            hlo2dae_backend::c::print(&ladder.artifact()?).map_err(BackendError::Invalid)?
+        }
         Stage::Hlo | Stage::Stream | Stage::RewrittenHlo | Stage::Stablehlo | Stage::Dot => {
             return Err(Error::NoStage {
                 given: "a program",

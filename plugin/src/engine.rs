@@ -9,6 +9,7 @@ use std::str::FromStr;
 use hlo2dae_backend::native::{Options, Plan, Threads};
 use hlo2dae_ir::core::text::shape;
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits};
+use hlo2dae_ir::passes::MAX_LEVEL;
 use hlo2dae_sim::{Config, Emulator, Stats};
 
 use crate::compile::Ladder;
@@ -54,6 +55,23 @@ impl Engine {
         }
     }
 
+    /// The engines that a level matters to.
+    pub fn at(level: u8) -> impl Iterator<Item = Engine> {
+        let all = Engine::ALL.iter().copied();
+        all.filter(move |engine| engine.levels().contains(&level))
+    }
+
+    /// The levels at which the engine runs different programs.
+    pub fn levels(self) -> std::ops::RangeInclusive<u8> {
+        match self {
+            // Passes come behind them.
+            Engine::Region | Engine::Scf => 0..=0,
+            Engine::Slc | Engine::Dlc | Engine::Emulator => 0..=MAX_LEVEL,
+            // It makes its own vectors.
+            Engine::Native => 0..=0,
+        }
+    }
+
     /// Whether the ladder has the stage that the engine runs.
     pub fn can_run(self, ladder: &Ladder) -> bool {
         match self {
@@ -70,7 +88,7 @@ impl Engine {
         Ok(match self {
             Engine::Region => ladder.region()?.evaluate(inputs, &limits)?,
             Engine::Scf => ladder.scf()?.evaluate(inputs, &limits)?,
-            Engine::Slc => ladder.slc()?.evaluate(inputs, &limits)?,
+            Engine::Slc => ladder.optimised()?.evaluate(inputs, &limits)?,
             Engine::Dlc => ladder.dlc.evaluate(inputs, &limits)?,
             Engine::Emulator => emulate(ladder, inputs)?.0,
             Engine::Native => native(ladder, inputs)?,
@@ -81,7 +99,7 @@ impl Engine {
 /// Every token and operand that the access unit pushes, as text; the first [`STREAM_TOKENS`] tokens in full.
 pub fn stream_text(ladder: &Ladder, inputs: &[Array]) -> Result<String, Error> {
     Ok(hlo2dae_sim::stream_text(
-        &ladder.artifact,
+        &ladder.artifact()?,
         inputs,
         STREAM_TOKENS,
     )?)
@@ -92,7 +110,7 @@ pub const STREAM_TOKENS: u64 = 1000;
 
 /// Runs the program on the emulated machine and counts what it does.
 pub fn emulate(ladder: &Ladder, inputs: &[Array]) -> Result<(Vec<Array>, Stats), Error> {
-    Ok(Emulator::new(&ladder.artifact, Config::default())?.run(inputs)?)
+    Ok(Emulator::new(&ladder.artifact()?, Config::default())?.run(inputs)?)
 }
 
 /// Plans the program for this CPU and runs it, on all cores.

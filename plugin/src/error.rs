@@ -9,6 +9,7 @@ use hlo2dae_hlo::stablehlo::StablehloErrors;
 use hlo2dae_hlo::{ParseErrors, VerifyErrors};
 use hlo2dae_ir::core::{Diagnostics, EvalError, ParseError};
 use hlo2dae_ir::lower::LowerError;
+use hlo2dae_ir::passes::PassError;
 use hlo2dae_sim::SimError;
 use miette::Diagnostic;
 use thiserror::Error;
@@ -46,6 +47,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lower(#[from] LowerError),
+    /// A pass did not run.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Pass(#[from] PassError),
     /// The machine cannot take the program.
     #[error(transparent)]
     #[diagnostic(transparent)]

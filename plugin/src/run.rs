@@ -10,25 +10,28 @@ use hlo2dae_hlo::{ArrayShape, AttributeValue, Instruction, InstructionId, Litera
 use hlo2dae_ir::core::{Array, ElementType};
 
 use crate::check::to_array;
-use crate::compile::{Compilation, Ladder};
+use crate::compile::{Compilation, Ladder, Options};
 use crate::engine::Engine;
 use crate::error::Error;
 
-/// The module's results: the array, or the parts of the tuple. Without an engine the reference runs everything.
+/// The module's results: the array, or the parts of the tuple. Regions run at the level of `options`; without an engine the reference runs
+/// everything.
 pub fn run(
     compilation: &Compilation,
     engine: Option<Engine>,
+    options: &Options,
     arguments: &[Literal],
 ) -> Result<Vec<Literal>, Error> {
-    let options = EvalOptions::default();
+    let limits = EvalOptions::default();
     let result = match engine {
-        None => evaluate(&compilation.module, arguments, &options, &mut ())?,
+        None => evaluate(&compilation.module, arguments, &limits, &mut ())?,
         Some(engine) => {
             let mut calls = CustomCalls {
                 engine,
+                options,
                 programs: HashMap::new(),
             };
-            evaluate(&compilation.outlined()?, arguments, &options, &mut calls)?
+            evaluate(&compilation.outlined()?, arguments, &limits, &mut calls)?
         }
     };
     Ok(match result {
@@ -38,13 +41,14 @@ pub fn run(
 }
 
 /// Answers the custom calls of a rewritten module.
-struct CustomCalls {
+struct CustomCalls<'o> {
     engine: Engine,
+    options: &'o Options,
     /// By their text: a loop makes the same call again and again.
     programs: HashMap<String, Ladder>,
 }
 
-impl Observer for CustomCalls {
+impl Observer for CustomCalls<'_> {
     fn value(&mut self, _: &[InstructionId], _: InstructionId, _: &Literal) {}
 
     fn custom_call(
@@ -60,7 +64,7 @@ impl Observer for CustomCalls {
     }
 }
 
-impl CustomCalls {
+impl CustomCalls<'_> {
     fn answer(
         &mut self,
         instruction: &Instruction,
@@ -76,6 +80,7 @@ impl CustomCalls {
             hashbrown::hash_map::Entry::Occupied(known) => known.into_mut(),
             hashbrown::hash_map::Entry::Vacant(new) => {
                 let ladder = Ladder::parse(new.key())?;
+                let ladder = ladder.at(self.options.level, &self.options.passes)?;
                 new.insert(ladder)
             }
         };

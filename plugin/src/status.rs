@@ -9,6 +9,7 @@ use hlo2dae_frontend::FrontendError;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_ir::core::EvalError;
 use hlo2dae_ir::lower::LowerError;
+use hlo2dae_ir::passes::PassError;
 use hlo2dae_sim::SimError;
 use miette::Diagnostic;
 
@@ -82,6 +83,13 @@ fn code_of(error: &Error) -> Code {
         Error::Lower(LowerError::Invalid(_)) => Code::InvalidArgument,
         Error::Lower(LowerError::Obstacles(_)) => Code::Unsupported,
         Error::Lower(LowerError::Lost { .. }) => Code::Internal,
+        Error::Pass(PassError::Broken { .. }) => Code::Internal,
+        Error::Pass(
+            PassError::Invalid(_)
+            | PassError::Unknown { .. }
+            | PassError::Level { .. }
+            | PassError::Lanes { .. },
+        ) => Code::InvalidArgument,
         Error::Backend(BackendError::Invalid(_)) => Code::InvalidArgument,
         Error::Backend(BackendError::Unsupported { .. }) => Code::Unsupported,
         Error::Reference(HloEvalError::Unsupported { .. }) => Code::Unsupported,

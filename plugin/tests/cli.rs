@@ -13,7 +13,15 @@ const DONE: Option<i32> = Some(0);
 const BAD_INPUT: Option<i32> = Some(2);
 
 /// Stages whose text is read back.
-const STAGES: &[&str] = &["hlo", "regions", "scf", "slc", "dlc", "rewritten-hlo"];
+const STAGES: &[&str] = &[
+    "hlo",
+    "regions",
+    "scf",
+    "slc",
+    "slcv",
+    "dlc",
+    "rewritten-hlo",
+];
 
 fn case(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -102,17 +110,76 @@ fn every_stage_is_read_back_unchanged() {
         "dlrm26_jax",
     ] {
         for stage in STAGES {
-            let printed = done(
-                &["compile", case(name).to_str().unwrap(), "--emit", stage],
-                b"",
-            );
-            assert_eq!(
-                done(&["fmt", "-"], printed.as_bytes()),
-                printed,
-                "{name} {stage}"
-            );
+            for level in ["-O0", "-O3"] {
+                let model = case(name);
+                let model = model.to_str().unwrap();
+                let printed = done(&["compile", model, level, "--emit", stage], b"");
+                assert_eq!(
+                    done(&["fmt", "-"], printed.as_bytes()),
+                    printed,
+                    "{name} {stage}"
+                );
+            }
         }
     }
+}
+
+/// The passes of a level, as `hlo2dae passes` lists them.
+fn passes_of(level: &str) -> String {
+    let listed = done(&["passes"], b"");
+    let lines = listed.lines().skip_while(|line| *line != level).skip(1);
+    let lines = lines.take_while(|line| line.starts_with(' '));
+    let names: Vec<&str> = lines.filter_map(|l| l.split_whitespace().next()).collect();
+    names.join(",")
+}
+
+#[test]
+fn a_level_is_the_passes_that_are_listed_for_it() {
+    let model = case("jax_segment_ops");
+    let model = model.to_str().unwrap();
+    let streams = done(&["compile", model, "--emit", "slc"], b"");
+    let loops = done(&["compile", model, "--emit", "scf"], b"");
+    for level in ["1", "2", "3"] {
+        let passes = passes_of(&format!("O{level}"));
+        let whole = done(&["compile", model, "-O", level, "--emit", "slcv"], b"");
+        assert_ne!(whole, streams);
+        for text in [&streams, &loops] {
+            let found = done(&["opt", "-", "--passes", &passes], text.as_bytes());
+            assert_eq!(found, whole, "O{level}");
+        }
+        let decoupled = done(&["opt", "-", "--to", "dlc"], whole.as_bytes());
+        assert_eq!(decoupled, done(&["compile", model, "-O", level], b""));
+    }
+}
+
+#[test]
+fn opt_shows_the_program_after_each_pass() {
+    let model = case("tf_bag_reduce");
+    let streams = done(&["compile", model.to_str().unwrap(), "--emit", "slc"], b"");
+    let arguments = ["opt", "-", "--passes", "simplify,vectorise", "--lanes", "4"];
+    let plain = hlo2dae(&arguments, streams.as_bytes());
+    let shown = [&arguments[..], &["--print-after", "--verify-each"]].concat();
+    let shown = hlo2dae(&shown, streams.as_bytes());
+    assert_eq!(shown.stdout, plain.stdout);
+    assert!(text(&plain.stdout).contains("slcv.for<4>"));
+    let trace = text(&shown.stderr);
+    assert!(trace.starts_with("// after simplify\nslc.func"), "{trace}");
+    let last = trace.split("// after vectorise\n").nth(1).unwrap();
+    assert_eq!(last.trim_end(), text(&plain.stdout).trim_end());
+}
+
+#[test]
+fn what_opt_cannot_do_is_said() {
+    let bag = done(&["compile", case("tf_bag_reduce").to_str().unwrap()], b"");
+    let unknown = refused(&["opt", "-", "--passes", "vectorize"], bag.as_bytes());
+    assert!(unknown.contains("it has no slc"), "{unknown}");
+    let slc = "slc.func @f {\n}\n".as_bytes();
+    let unknown = refused(&["opt", "-", "--passes", "vectorize"], slc);
+    assert!(unknown.contains("no pass `vectorize`"), "{unknown}");
+    assert!(unknown.contains("vectorise"), "{unknown}");
+    let lanes = refused(&["opt", "-", "--passes", "vectorise", "--lanes", "1"], slc);
+    assert!(lanes.contains("from 2 to 64 lanes"), "{lanes}");
+    refused(&["opt", "-"], slc);
 }
 
 #[test]
@@ -175,10 +242,10 @@ fn tools_get_json() {
     ))
     .unwrap();
     assert_eq!(verification["ok"], true);
-    assert_eq!(
-        verification["checks"].as_array().unwrap().len(),
-        hlo2dae::engine::Engine::ALL.len()
-    );
+    let checks = verification["checks"].as_array().unwrap();
+    let decoupled = checks.iter().filter(|check| check["engine"] == "dlc");
+    let levels: Vec<_> = decoupled.map(|check| check["level"].as_u64()).collect();
+    assert_eq!(levels, [Some(0), Some(1), Some(2), Some(3)]);
 }
 
 #[test]

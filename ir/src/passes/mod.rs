@@ -1,8 +1,8 @@
 //! Passes: from SLC to SLC, each keeping what a program means, to the bit.
 //!
 //! A pass is a file: what it does, when that is legal, and a program before and after it, which a test holds it to.
-//! [`PASSES`] lists them, [`pipeline`] says which ones a level runs and why, [`run`] runs one: it verifies the
-//! program before and after.
+//! [`PASSES`] lists them, [`pipeline`] says which ones a level runs and why, [`run`] runs some: it verifies the
+//! program before the first and after the last.
 //!
 //! | level | tokens | operands |
 //! |---|---|---|
@@ -31,6 +31,8 @@ pub struct Options {
     pub lanes: u32,
     /// The longest row that travels as one operand, in bytes.
     pub row_bytes: u64,
+    /// Whether the program is verified after each pass, not only after the last.
+    pub verify_each: bool,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
         Options {
             lanes: 8,
             row_bytes: 64 << 10,
+            verify_each: false,
         }
     }
 }
@@ -185,33 +188,62 @@ fn names() -> String {
     names.join(", ")
 }
 
-/// Runs one pass.
-pub fn run(name: &str, func: &Func, options: &Options) -> Result<Func, PassError> {
-    let Some(pass) = PASSES.iter().find(|pass| pass.name == name) else {
-        let name = name.to_owned();
-        return Err(PassError::Unknown { name });
-    };
+/// Runs passes, in order; `after` sees the program after each.
+pub fn run<'n>(
+    names: impl IntoIterator<Item = &'n str>,
+    func: &Func,
+    options: &Options,
+    mut after: impl FnMut(&Pass, &Func),
+) -> Result<Func, PassError> {
+    let passes: Vec<&Pass> = names.into_iter().map(find).collect::<Result<_, _>>()?;
     if !LANES.contains(&options.lanes) {
         let lanes = options.lanes;
         return Err(PassError::Lanes { lanes });
     }
     func.verify()?;
-    let mut func = func.clone();
-    (pass.run)(&mut func, options);
-    rewrite::normalise(&mut func);
-    func.verify().map_err(|errors| PassError::Broken {
-        pass: pass.name,
-        program: func.name.clone(),
-        errors: vec![errors],
-    })?;
-    Ok(func)
+    let mut current = func.clone();
+    for pass in &passes {
+        pass.apply(&mut current, options);
+        if options.verify_each {
+            pass.check(&current)?;
+        }
+        after(pass, &current);
+    }
+    if !options.verify_each && current.verify().is_err() {
+        // Which one was it?
+        let mut again = func.clone();
+        for pass in passes {
+            pass.apply(&mut again, options);
+            pass.check(&again)?;
+        }
+    }
+    Ok(current)
 }
 
 /// Runs the passes of a level.
 pub fn optimise(level: u8, func: &Func, options: &Options) -> Result<Func, PassError> {
     let steps = pipeline(level).ok_or(PassError::Level { level })?;
-    func.verify()?;
-    steps
-        .iter()
-        .try_fold(func.clone(), |func, step| run(step.pass, &func, options))
+    run(steps.iter().map(|step| step.pass), func, options, |_, _| ())
+}
+
+fn find(name: &str) -> Result<&'static Pass, PassError> {
+    let found = PASSES.iter().find(|pass| pass.name == name);
+    found.ok_or_else(|| PassError::Unknown {
+        name: name.to_owned(),
+    })
+}
+
+impl Pass {
+    fn apply(&self, func: &mut Func, options: &Options) {
+        (self.run)(func, options);
+        rewrite::normalise(func);
+    }
+
+    fn check(&self, func: &Func) -> Result<(), PassError> {
+        func.verify().map_err(|errors| PassError::Broken {
+            pass: self.name,
+            program: func.name.clone(),
+            errors: vec![errors],
+        })
+    }
 }

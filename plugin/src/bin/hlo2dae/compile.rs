@@ -7,17 +7,16 @@ use clap::Args;
 use hlo2dae::emit::{Stage, StreamInputs, emit};
 
 use crate::Outcome;
-use crate::input::{Failure, Values, compile_file, write};
+use crate::input::{Failure, Level, Values, compile_file, write};
 
 /// Print any stage of the compilation.
 #[derive(Args)]
 pub struct Arguments {
     /// HLO text; `-` is standard input.
     model: PathBuf,
-    /// Optimisation level.
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=0))]
-    level: u8,
-    /// Stage: hlo, regions, scf, slc, dlc, tmu, execute, c, stream, rewritten-hlo, stablehlo, dot, or all.
+    #[command(flatten)]
+    level: Level,
+    /// Stage: hlo, regions, scf, slc, slcv, dlc, tmu, execute, c, stream, rewritten-hlo, stablehlo, dot, or all.
     #[arg(long, value_name = "STAGE", default_value = "dlc")]
     emit: String,
     /// File to write; a folder for `--emit all`.
@@ -32,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         "all" => Stage::ALL.to_vec(),
         name => vec![name.parse()?],
     };
-    let compilation = compile_file(&arguments.model)?;
+    let compilation = compile_file(&arguments.model, &arguments.level.options())?;
     let inputs = if stages.contains(&Stage::Stream) {
         StreamInputs::Arguments(arguments.values.arguments(&compilation)?)
     } else {

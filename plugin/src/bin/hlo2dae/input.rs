@@ -9,6 +9,7 @@ use clap::Args;
 use hlo2dae::compile::{Compilation, Options, compile};
 use hlo2dae::{Error, inputs, npz};
 use hlo2dae_hlo::{Literal, Shape};
+use hlo2dae_ir::passes::{self, MAX_LEVEL};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Report,
@@ -157,9 +158,52 @@ pub fn about<T>(path: &Path, text: &str, result: Result<T, Error>) -> Result<T, 
 }
 
 /// Reads and compiles a module.
-pub fn compile_file(path: &Path) -> Result<Compilation, Failure> {
+pub fn compile_file(path: &Path, options: &Options) -> Result<Compilation, Failure> {
     let text = read(path)?;
-    about(path, &text, compile(&text, &Options::default()))
+    about(path, &text, compile(&text, options))
+}
+
+/// How far programs are optimised.
+#[derive(Args)]
+pub struct Level {
+    /// Optimisation level; `hlo2dae passes` says what each does.
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=i64::from(MAX_LEVEL)))]
+    pub level: u8,
+    #[command(flatten)]
+    pub passes: PassOptions,
+}
+
+/// What passes are told.
+#[derive(Args)]
+pub struct PassOptions {
+    /// Lanes of a vector.
+    #[arg(long, value_name = "N", default_value_t = passes::Options::default().lanes)]
+    lanes: u32,
+    /// Verify the program after each pass, not only after the last.
+    #[arg(long)]
+    verify_each: bool,
+}
+
+impl PassOptions {
+    /// As the passes take it.
+    pub fn get(&self) -> passes::Options {
+        passes::Options {
+            lanes: self.lanes,
+            verify_each: self.verify_each,
+            ..passes::Options::default()
+        }
+    }
+}
+
+impl Level {
+    /// As the compiler takes it.
+    pub fn options(&self) -> Options {
+        Options {
+            level: self.level,
+            passes: self.passes.get(),
+            ..Options::default()
+        }
+    }
 }
 
 /// Where a module's arguments come from.

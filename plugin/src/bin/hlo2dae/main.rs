@@ -6,6 +6,8 @@ mod compile;
 mod explain;
 mod fmt;
 mod input;
+mod opt;
+mod passes;
 mod report;
 mod run;
 mod verify;
@@ -31,6 +33,8 @@ enum Command {
     Explain(explain::Arguments),
     Verify(verify::Arguments),
     Run(run::Arguments),
+    Opt(opt::Arguments),
+    Passes(passes::Arguments),
     Fmt(fmt::Arguments),
 }
 
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Opt(arguments) => opt::run(&arguments),
+        Command::Passes(arguments) => passes::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
     };
     match result {

@@ -8,6 +8,7 @@ use hlo2dae::check::{Check, sample};
 use hlo2dae::compile::{Options, compile};
 use hlo2dae::engine::{Engine, emulate};
 use hlo2dae::report::{Explanation, count, explain};
+use hlo2dae_ir::passes;
 use hlo2dae_sim::Stats;
 use serde::Serialize;
 
@@ -48,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let compilation = about(&arguments.model, &text, compile(&text, &Options::default()))?;
     let explanation = explain(&compilation, &text);
     let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
-    let checks = check_all(&compilation, &samples);
+    let checks = check_all(&compilation, &samples, &passes::Options::default());
     let mut streams = Vec::new();
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         let Some(sample) = sample else { continue };
@@ -84,14 +85,14 @@ impl Report<'_> {
         for region in &self.explanation.regions {
             let _ = write!(out, "  @{:<24}", region.name);
             for engine in Engine::ALL {
-                let check = self
-                    .checks
-                    .iter()
-                    .find(|c| c.region == region.name && c.engine == engine.name());
-                let verdict = match check {
-                    Some(check) if check.ok => "ok",
-                    Some(_) => "WRONG",
-                    None => "not reached",
+                let checks = self.checks.iter();
+                let checks: Vec<_> = checks
+                    .filter(|c| c.region == region.name && c.engine == engine.name())
+                    .collect();
+                let verdict = match checks.as_slice() {
+                    [] => "not reached",
+                    checks if checks.iter().all(|check| check.ok) => "ok",
+                    _ => "WRONG",
                 };
                 let _ = write!(out, "  {engine} {verdict}");
             }
@@ -113,7 +114,11 @@ impl Report<'_> {
         }
         for check in self.checks.iter().filter(|check| !check.ok) {
             let problem = check.problem.as_deref().unwrap_or("the values differ");
-            let _ = writeln!(out, "\nWRONG @{} {}: {problem}", check.region, check.engine);
+            let _ = writeln!(
+                out,
+                "\nWRONG @{} {} O{}: {problem}",
+                check.region, check.engine, check.level
+            );
         }
         out
     }

@@ -8,7 +8,7 @@ use hlo2dae::engine::Engine;
 use hlo2dae::{Error, npz};
 
 use crate::Outcome;
-use crate::input::{Failure, Values, compile_file, write};
+use crate::input::{Failure, Level, Values, compile_file, write};
 
 /// Run the module, its regions by an engine; arrays come and go as .npz files.
 #[derive(Args)]
@@ -18,9 +18,8 @@ pub struct Arguments {
     /// reference, region, scf, slc, dlc, emulator or native.
     #[arg(long)]
     engine: String,
-    /// Optimisation level.
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=0))]
-    level: u8,
+    #[command(flatten)]
+    level: Level,
     #[command(flatten)]
     values: Values,
     /// Where the results go: arrays out0, out1, ...
@@ -33,9 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         "reference" => None,
         name => Some(name.parse::<Engine>()?),
     };
-    let compilation = compile_file(&arguments.model)?;
+    let compilation = compile_file(&arguments.model, &arguments.level.options())?;
     let inputs = arguments.values.arguments(&compilation)?;
-    let outputs = hlo2dae::run::run(&compilation, engine, &inputs)?;
+    let outputs = hlo2dae::run::run(&compilation, engine, &arguments.level.options(), &inputs)?;
     if let Some(path) = &arguments.outputs {
         npz::write_outputs(path, &outputs).map_err(Error::from)?;
     }

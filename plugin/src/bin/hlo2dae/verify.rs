@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hlo2dae::check::{Check, Sample, check, sample};
-use hlo2dae::compile::Compilation;
+use hlo2dae::compile::{Compilation, Options};
 use hlo2dae::engine::Engine;
+use hlo2dae_ir::passes::{self, MAX_LEVEL};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::input::{Failure, Format, Values, compile_file, progress, write, write_json};
+use crate::input::{
+    Failure, Format, PassOptions, Values, compile_file, progress, write, write_json,
+};
 
 /// Hold every engine and level against the reference; exit status 1 on a mismatch.
 #[derive(Args)]
@@ -19,6 +22,8 @@ pub struct Arguments {
     model: PathBuf,
     #[command(flatten)]
     values: Values,
+    #[command(flatten)]
+    passes: PassOptions,
     /// For people or for tools.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -32,9 +37,9 @@ struct Verification<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let compilation = compile_file(&arguments.model)?;
+    let compilation = compile_file(&arguments.model, &Options::default())?;
     let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
-    let checks = check_all(&compilation, &samples);
+    let checks = check_all(&compilation, &samples, &arguments.passes.get());
     let ok = checks.iter().all(|check| check.ok);
     match arguments.format {
         Format::Text => write(None, &text(&compilation, &checks))?,
@@ -52,17 +57,23 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 }
 
 /// Checks every region, with a bar while it takes.
-pub fn check_all(compilation: &Compilation, samples: &[Option<Sample>]) -> Vec<Check> {
-    let bar = progress(compilation.regions.len() * Engine::ALL.len());
-    let checks = check(compilation, samples, |compiled, engine| {
-        bar.set_message(format!("@{} {engine}", compiled.found.region.name));
+pub fn check_all(
+    compilation: &Compilation,
+    samples: &[Option<Sample>],
+    passes: &passes::Options,
+) -> Vec<Check> {
+    let each: usize = (0..=MAX_LEVEL).map(|level| Engine::at(level).count()).sum();
+    let bar = progress(compilation.regions.len() * each);
+    let checks = check(compilation, samples, passes, |compiled, engine, level| {
+        let name = &compiled.found.region.name;
+        bar.set_message(format!("@{name} {engine} O{level}"));
         bar.inc(1);
     });
     bar.finish_and_clear();
     checks
 }
 
-/// One line a region and engine.
+/// One line a region, level and engine.
 pub fn text(compilation: &Compilation, checks: &[Check]) -> String {
     let mut out = String::new();
     for compiled in &compilation.regions {
