@@ -49,9 +49,9 @@ fn every_engine_computes_with_calls_what_the_module_does() -> Result<()> {
             return Ok(());
         }
         let arguments = exchange::arguments(&compilation.module)?;
-        let expected = run::run(compilation, None, &arguments)?;
+        let expected = run::run(compilation, None, &Options::default(), &arguments)?;
         for &engine in Engine::ALL {
-            let found = run::run(compilation, Some(engine), &arguments)?;
+            let found = run::run(compilation, Some(engine), &Options::default(), &arguments)?;
             for (expected, found) in expected.iter().zip(&found) {
                 let problem = difference(expected, found);
                 miette::ensure!(problem.is_none(), "{engine}: {problem:?}");
