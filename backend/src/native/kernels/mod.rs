@@ -2,15 +2,15 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`memory`] | buffers as foreign bytes; checked loads and stores, one by one, by columns, by rows |
+//! | `memory` | buffers as foreign bytes; checked loads and stores, one by one, by columns, by rows |
 //! | [`column`] | scalar operations on columns |
-//! | [`accumulate`] | rows added into rows of `f32`, a bag in registers |
-//! | [`copy`] | rows copied, past the caches if wanted |
+//! | `accumulate` | rows added into rows of `f32`, a bag in registers |
+//! | `copy` | rows copied, past the caches if wanted |
 //! | [`limit`] | what memory gives: plain loops to hold kernels against |
 //! | [`pages`] | advice to the system about large buffers |
 //!
 //! Functions here are safe to call with any argument: offsets are checked against their buffers, once for each call, before
-//! a loop uses them unchecked. A vector kernel is the same source as its portable twin, instantiated for another vector ([`simd`]).
+//! a loop uses them unchecked. A vector kernel is the same source as its portable twin, instantiated for another vector (`simd`).
 #![allow(
     unsafe_code,
     reason = "foreign memory by address, and vector instructions"
