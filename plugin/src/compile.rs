@@ -23,6 +23,8 @@ pub struct Options {
     pub level: u8,
     /// What the passes are told.
     pub passes: passes::Options,
+    /// The machine that artifacts are made for.
+    pub machine: Machine,
 }
 
 /// A module with the regions found in it, each lowered all the way.
@@ -58,6 +60,8 @@ pub struct Ladder {
     pub optimised: Option<slc::Func>,
     /// The two programs and their queues, from the optimised streams.
     pub dlc: dlc::Program,
+    /// The machine that its artifact is made for.
+    pub machine: Machine,
 }
 
 /// Compiles HLO text: parse, verify, find regions, lower each.
@@ -75,7 +79,7 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
         .map(|found| {
             let ladder = Ladder::lower(found.region.clone().into())?;
             Ok(Compiled {
-                ladder: ladder.at(options.level, &options.passes)?,
+                ladder: ladder.with(options)?,
                 found,
             })
         })
@@ -131,6 +135,15 @@ impl Ladder {
             optimised: slc.clone(),
             slc,
             dlc,
+            machine: Machine::default(),
+        })
+    }
+
+    /// The same program at the level and for the machine of the options.
+    pub fn with(&self, options: &Options) -> Result<Ladder, Error> {
+        Ok(Ladder {
+            machine: options.machine.clone(),
+            ..self.at(options.level, &options.passes)?
         })
     }
 
@@ -161,12 +174,13 @@ impl Ladder {
             slc: self.slc.clone(),
             dlc: verified(slc_to_dlc(&optimised)?)?,
             optimised: Some(optimised),
+            machine: self.machine.clone(),
         })
     }
 
     /// What the machine runs.
     pub fn artifact(&self) -> Result<Artifact, Error> {
-        Ok(hlo2dae_backend::compile(&self.dlc, &Machine::default())?)
+        Ok(hlo2dae_backend::compile(&self.dlc, &self.machine)?)
     }
 
     /// Name of the program, without `@`.

@@ -110,7 +110,8 @@ pub const STREAM_TOKENS: u64 = 1000;
 
 /// Runs the program on the emulated machine and counts what it does.
 pub fn emulate(ladder: &Ladder, inputs: &[Array]) -> Result<(Vec<Array>, Stats), Error> {
-    Ok(Emulator::new(&ladder.artifact()?, Config::default())?.run(inputs)?)
+    let config = Config::of(&ladder.machine);
+    Ok(Emulator::new(&ladder.artifact()?, config)?.run(inputs)?)
 }
 
 /// Plans the program for this CPU and runs it, on all cores.

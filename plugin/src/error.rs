@@ -1,7 +1,7 @@
 //! What the facade can fail with: the errors of the layers, as they are.
 
-use hlo2dae_backend::BackendError;
 use hlo2dae_backend::native::{PlanError, RunError};
+use hlo2dae_backend::{BackendError, MachineError};
 use hlo2dae_frontend::FrontendError;
 use hlo2dae_hlo::eval::EvalError as HloEvalError;
 use hlo2dae_hlo::literal::LiteralError;
@@ -55,6 +55,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Backend(#[from] BackendError),
+    /// The text states no machine.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Machine(#[from] MachineError),
     /// The reference evaluator cannot go on.
     #[error(transparent)]
     #[diagnostic(transparent)]

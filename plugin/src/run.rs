@@ -9,20 +9,55 @@ use hlo2dae_hlo::eval::{EvalOptions, Observer, evaluate};
 use hlo2dae_hlo::{ArrayShape, AttributeValue, Instruction, InstructionId, Literal, PrimitiveType};
 use hlo2dae_ir::core::{Array, ElementType};
 
+use hlo2dae_sim::Stats;
+use serde::Serialize;
+
 use crate::check::to_array;
 use crate::compile::{Compilation, Ladder, Options};
-use crate::engine::Engine;
+use crate::engine::{Engine, emulate};
 use crate::error::Error;
 
-/// The module's results: the array, or the parts of the tuple. Regions run at the level of `options`; without an engine the reference runs
-/// everything.
+/// What a run gave.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The module's results: the array, or the parts of the tuple.
+    pub outputs: Vec<Literal>,
+    /// What the emulator counted, if it ran: one entry for each program, in the order in which they were first called.
+    pub counts: Vec<Counts>,
+}
+
+/// What the emulator counted, over all calls of one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Name of the program.
+    pub region: String,
+    /// How often it was called.
+    pub calls: u64,
+    /// The sums of the counts.
+    #[serde(flatten)]
+    pub stats: Stats,
+}
+
+/// The module's results: the array, or the parts of the tuple. Regions run at the level and for the machine of `options`; without an
+/// engine the reference runs everything.
 pub fn run(
     compilation: &Compilation,
     engine: Option<Engine>,
     options: &Options,
     arguments: &[Literal],
 ) -> Result<Vec<Literal>, Error> {
+    Ok(run_counted(compilation, engine, options, arguments)?.outputs)
+}
+
+/// As [`run`], with what the emulator counts.
+pub fn run_counted(
+    compilation: &Compilation,
+    engine: Option<Engine>,
+    options: &Options,
+    arguments: &[Literal],
+) -> Result<Ran, Error> {
     let limits = EvalOptions::default();
+    let mut counts = Vec::new();
     let result = match engine {
         None => evaluate(&compilation.module, arguments, &limits, &mut ())?,
         Some(engine) => {
@@ -30,14 +65,18 @@ pub fn run(
                 engine,
                 options,
                 programs: HashMap::new(),
+                counts: Vec::new(),
             };
-            evaluate(&compilation.outlined()?, arguments, &limits, &mut calls)?
+            let result = evaluate(&compilation.outlined()?, arguments, &limits, &mut calls)?;
+            counts = calls.counts;
+            result
         }
     };
-    Ok(match result {
+    let outputs = match result {
         Literal::Tuple(parts) => parts,
         other => vec![other],
-    })
+    };
+    Ok(Ran { outputs, counts })
 }
 
 /// Answers the custom calls of a rewritten module.
@@ -45,7 +84,15 @@ struct CustomCalls<'o> {
     engine: Engine,
     options: &'o Options,
     /// By their text: a loop makes the same call again and again.
-    programs: HashMap<String, Ladder>,
+    programs: HashMap<String, Program>,
+    /// Of each program that was emulated.
+    counts: Vec<Counts>,
+}
+
+struct Program {
+    ladder: Ladder,
+    /// Its place among the counts.
+    counted: Option<usize>,
 }
 
 impl Observer for CustomCalls<'_> {
@@ -76,28 +123,50 @@ impl CustomCalls<'_> {
             help: "the custom call carries its program as backend_config={program = \"...\"}"
                 .into(),
         })?;
-        let ladder = match self.programs.entry(text) {
+        let program = match self.programs.entry(text) {
             hashbrown::hash_map::Entry::Occupied(known) => known.into_mut(),
             hashbrown::hash_map::Entry::Vacant(new) => {
                 let ladder = Ladder::parse(new.key())?;
-                let ladder = ladder.at(self.options.level, &self.options.passes)?;
-                new.insert(ladder)
+                new.insert(Program {
+                    ladder: ladder.with(self.options)?,
+                    counted: None,
+                })
             }
         };
         let inputs = operands
             .iter()
             .map(to_array)
             .collect::<Result<Vec<_>, _>>()?;
-        let mut outputs: Vec<Literal> = self
-            .engine
-            .run(ladder, &inputs)?
-            .into_iter()
-            .map(to_literal)
-            .collect();
+        let outputs = if self.engine == Engine::Emulator {
+            let (outputs, stats) = emulate(&program.ladder, &inputs)?;
+            count(&mut self.counts, program, stats);
+            outputs
+        } else {
+            self.engine.run(&program.ladder, &inputs)?
+        };
+        let mut outputs: Vec<Literal> = outputs.into_iter().map(to_literal).collect();
         Ok(match (outputs.len(), outputs.pop()) {
             (1, Some(output)) => output,
             (_, last) => Literal::Tuple(outputs.into_iter().chain(last).collect()),
         })
+    }
+}
+
+/// Adds what a call of a program was counted to do.
+fn count(counts: &mut Vec<Counts>, program: &mut Program, stats: Stats) {
+    match program.counted.and_then(|place| counts.get_mut(place)) {
+        Some(known) => {
+            known.calls += 1;
+            known.stats.add(&stats);
+        }
+        None => {
+            program.counted = Some(counts.len());
+            counts.push(Counts {
+                region: program.ladder.name().to_owned(),
+                calls: 1,
+                stats,
+            });
+        }
     }
 }
 

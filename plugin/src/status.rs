@@ -74,6 +74,7 @@ fn code_of(error: &Error) -> Code {
         | Error::Program(_)
         | Error::Verify(_)
         | Error::Npz(_)
+        | Error::Machine(_)
         | Error::Literal(_)
         | Error::Unknown { .. }
         | Error::NoStage { .. } => Code::InvalidArgument,

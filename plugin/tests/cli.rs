@@ -183,6 +183,94 @@ fn what_opt_cannot_do_is_said() {
 }
 
 #[test]
+fn machines_are_listed_and_taken_as_files() {
+    let listed = done(&["machines"], b"");
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
+    assert_eq!(names, ["tmu", "small"]);
+    let tmu = done(&["machines", "tmu"], b"");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("machine.toml");
+    let file = file.to_str().unwrap();
+    let model = case("tf_bag_reduce");
+    let compile = [
+        "compile",
+        model.to_str().unwrap(),
+        "--emit",
+        "tmu",
+        "--machine",
+    ];
+    let with = |machine: &str| [&compile[..], &[machine]].concat();
+    let changed = |from: &str, to: &str| {
+        assert!(tmu.contains(from), "{from}");
+        std::fs::write(file, tmu.replace(from, to)).unwrap();
+    };
+
+    assert!(done(&with("small"), b"").starts_with("access @embedding_bag for @small {"));
+    changed("layers = 4", "layers = 1");
+    let split = done(&with(file), b"");
+    assert_eq!(
+        (
+            split.matches(" at host").count(),
+            split.matches(" at layer 0 ").count()
+        ),
+        (2, 1)
+    );
+
+    changed("queue_bytes = 2048", "queue_bytes = 8");
+    let message = refused(&with(file), b"");
+    for part in [
+        "queue bytes of a lane: the machine has 8",
+        "stream less at a time",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    changed("lanes = 8", "lanes = 0");
+    assert!(refused(&with(file), b"").contains("lanes is 0, expected at least 1"));
+    changed("lanes = 8", "lanes = many");
+    assert!(refused(&with(file), b"").contains("machine.toml:6:9"));
+    assert!(refused(&with("big"), b"").contains("machines: tmu, small"));
+    assert!(refused(&["machines", "big"], b"").contains("machines: tmu, small"));
+}
+
+#[test]
+fn the_emulator_tells_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("counts.json");
+    let model = case("tf_bag_reduce");
+    let run = |engine: &'static str, level: &'static str| {
+        let (model, file) = (model.to_str().unwrap(), file.to_str().unwrap());
+        ["run", model, "--engine", engine, level, "--stats", file].map(str::to_owned)
+    };
+    let counts = |level| -> serde_json::Value {
+        let arguments = run("emulator", level);
+        done(&arguments.each_ref().map(String::as_str), b"");
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap()
+    };
+    // Four bags of three rows of four elements.
+    let scalar = &counts("-O0")[0];
+    assert_eq!(scalar["region"], "embedding_bag");
+    assert_eq!(
+        [&scalar["calls"], &scalar["tokens"], &scalar["operands"]],
+        [1, 48, 144]
+    );
+    let rows = &counts("-O3")[0];
+    assert_eq!(
+        [&rows["tokens"], &rows["operands"], &rows["operand_bytes"]],
+        [16, 12, 192]
+    );
+    let table = rows["buffers"].as_array().unwrap().iter();
+    let read: u64 = table.filter_map(|b| b["streamed"].as_u64()).sum();
+    assert_eq!(read, 12 * 4 + 12);
+    let arguments = run("dlc", "-O0");
+    let message = refused(&arguments.each_ref().map(String::as_str), b"");
+    assert!(message.contains("--engine emulator"), "{message}");
+}
+
+#[test]
 fn a_drawing_has_every_region() {
     let drawing = done(
         &[

@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         "all" => Stage::ALL.to_vec(),
         name => vec![name.parse()?],
     };
-    let compilation = compile_file(&arguments.model, &arguments.level.options())?;
+    let compilation = compile_file(&arguments.model, &arguments.level.options()?)?;
     let inputs = if stages.contains(&Stage::Stream) {
         StreamInputs::Arguments(arguments.values.arguments(&compilation)?)
     } else {

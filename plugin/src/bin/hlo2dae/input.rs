@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hlo2dae::compile::{Compilation, Options, compile};
 use hlo2dae::{Error, inputs, npz};
+use hlo2dae_backend::Machine;
 use hlo2dae_hlo::{Literal, Shape};
 use hlo2dae_ir::passes::{self, MAX_LEVEL};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -171,6 +172,44 @@ pub struct Level {
     pub level: u8,
     #[command(flatten)]
     pub passes: PassOptions,
+    #[command(flatten)]
+    pub machine: MachineName,
+}
+
+/// The machine that programs are compiled for.
+#[derive(Args)]
+pub struct MachineName {
+    /// A machine that `hlo2dae machines` lists, or a file that states one.
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    machine: Option<String>,
+}
+
+impl MachineName {
+    /// The machine; the default one if none is named.
+    pub fn get(&self) -> Result<Machine, Failure> {
+        let Some(name) = &self.machine else {
+            return Ok(Machine::default());
+        };
+        let path = Path::new(name);
+        let text = match Machine::built_in(name) {
+            Some(text) => text.to_owned(),
+            None if path.extension().is_none() && !path.exists() => {
+                return Err(no_machine(name).into());
+            }
+            None => read(path)?,
+        };
+        about(path, &text, text.parse().map_err(Error::from))
+    }
+}
+
+/// There is no machine of this name.
+pub fn no_machine(name: &str) -> Error {
+    let names: Vec<&str> = Machine::BUILT_IN.iter().map(|(name, _)| *name).collect();
+    Error::Unknown {
+        what: "machine",
+        name: name.to_owned(),
+        help: format!("machines: {}, or a file that states one", names.join(", ")),
+    }
 }
 
 /// What passes are told.
@@ -197,12 +236,13 @@ impl PassOptions {
 
 impl Level {
     /// As the compiler takes it.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> Result<Options, Failure> {
+        Ok(Options {
             level: self.level,
             passes: self.passes.get(),
+            machine: self.machine.get()?,
             ..Options::default()
-        }
+        })
     }
 }
 

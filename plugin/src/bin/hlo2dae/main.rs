@@ -6,6 +6,7 @@ mod compile;
 mod explain;
 mod fmt;
 mod input;
+mod machines;
 mod opt;
 mod passes;
 mod report;
@@ -36,6 +37,7 @@ enum Command {
     Opt(opt::Arguments),
     Passes(passes::Arguments),
     Fmt(fmt::Arguments),
+    Machines(machines::Arguments),
 }
 
 /// Whether what was asked holds.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Opt(arguments) => opt::run(&arguments),
         Command::Passes(arguments) => passes::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Machines(arguments) => machines::run(&arguments),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
 //! `hlo2dae run`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hlo2dae::engine::Engine;
+use hlo2dae::run::{Ran, run_counted};
 use hlo2dae::{Error, npz};
 
 use crate::Outcome;
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Where the results go: arrays out0, out1, ...
     #[arg(long, value_name = "FILE.npz")]
     outputs: Option<PathBuf>,
+    /// Where what the emulator counts goes, as JSON: for each region requests, tokens, operands, activations.
+    #[arg(long, value_name = "FILE.json")]
+    stats: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
@@ -32,11 +36,24 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         "reference" => None,
         name => Some(name.parse::<Engine>()?),
     };
-    let compilation = compile_file(&arguments.model, &arguments.level.options())?;
+    if arguments.stats.is_some() && engine != Some(Engine::Emulator) {
+        return Err(Failure::from(Error::Unknown {
+            what: "count of engine",
+            name: arguments.engine.clone(),
+            help: "the emulator counts: --engine emulator".to_owned(),
+        }));
+    }
+    let options = arguments.level.options()?;
+    let compilation = compile_file(&arguments.model, &options)?;
     let inputs = arguments.values.arguments(&compilation)?;
-    let outputs = hlo2dae::run::run(&compilation, engine, &arguments.level.options(), &inputs)?;
+    let Ran { outputs, counts } = run_counted(&compilation, engine, &options, &inputs)?;
     if let Some(path) = &arguments.outputs {
         npz::write_outputs(path, &outputs).map_err(Error::from)?;
+    }
+    if let Some(path) = &arguments.stats {
+        let mut json = serde_json::to_string_pretty(&counts).map_err(std::io::Error::from)?;
+        json.push('\n');
+        write((path != Path::new("-")).then_some(path), &json)?;
     }
     let mut text = String::new();
     for (number, output) in outputs.iter().enumerate() {
