@@ -203,7 +203,10 @@ fn machines_are_listed_and_taken_as_files() {
         "tmu",
         "--machine",
     ];
-    let with = |machine: &str| [&compile[..], &[machine]].concat();
+    fn with<'a>(compile: &[&'a str], machine: &'a str) -> Vec<&'a str> {
+        [compile, &[machine]].concat()
+    }
+    let with = |machine| with(&compile, machine);
     let changed = |from: &str, to: &str| {
         assert!(tmu.contains(from), "{from}");
         std::fs::write(file, tmu.replace(from, to)).unwrap();
