@@ -229,6 +229,24 @@ fn later_rows_replace_earlier_ones() {
 }
 
 #[test]
+fn later_windows_replace_earlier_ones() {
+    // The windows overlap, and stand in the first dimension of the updates.
+    let text = "HloModule m
+replace {
+  a = f32[] parameter(0)
+  ROOT b = f32[] parameter(1)
+}
+ENTRY main {
+  old = f32[10,4] parameter(0)
+  ids = s32[7] parameter(1)
+  new = f32[3,4,7] parameter(2)
+  ROOT out = f32[10,4] scatter(old, ids, new), update_window_dims={0,1}, inserted_window_dims={}, scatter_dims_to_operand_dims={0}, index_vector_dim=1, to_apply=replace
+}
+";
+    only(&agree(text, -2, 12));
+}
+
+#[test]
 fn a_region_never_needs_what_it_gives() {
     // The weights depend on the rows through a matrix product.
     let matches = agree(

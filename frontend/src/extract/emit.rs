@@ -525,7 +525,7 @@ fn roles(composer: &Composer, order: &[ExprId], group: &Group) -> HashMap<ExprId
 }
 
 /// All axes below an expression.
-fn axes_of(composer: &Composer, id: ExprId) -> Vec<Axis> {
+pub(super) fn axes_of(composer: &Composer, id: ExprId) -> Vec<Axis> {
     let mut axes = Vec::new();
     composer.arena.postorder(&[id], |id| {
         if let Expr::Axis(axis) = composer.arena.expr(id) {

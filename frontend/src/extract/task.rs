@@ -6,6 +6,7 @@ use hlo2dae_ir::core::{BinaryOp, CombineOp, ElementType};
 use hlo2dae_ir::region::IndexMode;
 
 use super::Plan;
+use super::emit::axes_of;
 use crate::compose::{Composer, Refusal, SliceIndices, Start};
 use crate::graph::{Graph, NodeId};
 use crate::index_map::{Axis, Expr, ExprId};
@@ -273,13 +274,24 @@ impl<'a, 'm> Spaces<'a, 'm> {
                             Start::Zero => part.window,
                         });
                     }
+                    let is_ordered = *op == CombineOp::Replace && !unique;
+                    let mut axes = space.axes.clone();
+                    if is_ordered {
+                        // One window after the other: a later one replaces where they overlap.
+                        let windows = dims.update_window_dims.iter();
+                        let windows: HashSet<Axis> = windows
+                            .filter_map(|&d| space.positions.get(usize::try_from(d).ok()?))
+                            .flat_map(|&position| axes_of(composer, position))
+                            .collect();
+                        axes.sort_by_key(|axis| windows.contains(axis));
+                    }
                     Ok(Task {
                         target,
                         op: *op,
                         place,
                         value: composer.operand(node, 2, &space.positions)?,
-                        axes: space.axes.clone(),
-                        is_ordered: *op == CombineOp::Replace && !unique,
+                        axes,
+                        is_ordered,
                     })
                 })?
             }
