@@ -1,7 +1,7 @@
 """Runs every module of a folder in XLA.
 
-``graphs.py FOLDER``: each folder in it holds ``module.hlo``, ``rewritten.hlo`` and the arguments of both, ``inputs.npz``. The results go to
-``module.npz`` and ``rewritten.npz``, as out0, out1, ...; element types that numpy lacks travel as unsigned integers.
+``graphs.py FOLDER``: each folder in it holds ``module.hlo``, sometimes ``rewritten.hlo``, and the arguments of both, ``inputs.npz``. The results
+go to ``module.npz`` and ``rewritten.npz``, as out0, out1, ...; element types that numpy lacks travel as unsigned integers.
 """
 
 import os
@@ -23,12 +23,12 @@ def main(folder: Path) -> None:
         # XLA may end the process.
         print(batch, flush=True)
         inputs = np.load(batch / "inputs.npz")
-        for name in ("module", "rewritten"):
-            executable = xla.Executable((batch / f"{name}.hlo").read_text())
+        for text in sorted(batch.glob("*.hlo")):
+            executable = xla.Executable(text.read_text())
             arrays = [inputs[f"arg{k}"].view(dtype) for k, dtype in enumerate(executable.dtypes)]
             results = [shards[0] for shards in executable(*arrays)]
             as_numpy = [r.view(np.uint16) if r.dtype == ml_dtypes.bfloat16 else r for r in results]
-            np.savez(batch / f"{name}.npz", **{f"out{k}": array for k, array in enumerate(as_numpy)})
+            np.savez(text.with_suffix(".npz"), **{f"out{k}": array for k, array in enumerate(as_numpy)})
 
 
 if __name__ == "__main__":

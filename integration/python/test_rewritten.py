@@ -15,12 +15,14 @@ TEXTS = sorted(path.relative_to(CASES) for path in CASES.glob("*/00-input.hlo"))
 
 
 def executables(text):
-    """The module as it is, and with its regions cut out."""
+    """The module as it is, and with its regions cut out: as HLO and, unless an optimiser has seen it, as StableHLO."""
     hlo2dae.jax.register()
     module = hlo2dae.compile(text)
     assert module.regions
     optimized = "is_scheduled=true" in text.split("\n", 1)[0]
-    return [xla.Executable(text, optimized) for text in (text, module.emit("rewritten-hlo"))]
+    yield from (xla.Executable(text, optimized) for text in (text, module.emit("rewritten-hlo")))
+    if not optimized:
+        yield xla.Executable(text, stablehlo=module.emit("stablehlo"))
 
 
 def arguments(values, dtypes):
@@ -30,16 +32,18 @@ def arguments(values, dtypes):
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
 def test_calls_in_xla_compute_what_the_module_does(path, exchange):
-    before, after = executables((CASES / path).read_text())
+    before, *after = executables((CASES / path).read_text())
     sets = sorted((exchange / path.parent).glob("*.npz"))
     assert sets
     for values in map(np.load, sets):
         arrays = arguments(values, before.dtypes)
-        assert compare(before(*arrays), after(*arrays)) == "equal"
+        expected = before(*arrays)
+        assert all(compare(expected, executable(*arrays)) == "equal" for executable in after)
 
 
 @pytest.mark.parametrize("path", OUTLINES, ids=lambda path: path.stem)
 def test_what_stands_around_calls_survives(path, exchange):
-    before, after = executables(path.read_text())
+    before, *after = executables(path.read_text())
     arrays = arguments(np.load(exchange / "outlines" / f"{path.stem}.npz"), before.dtypes)
-    assert compare(before(*arrays), after(*arrays)) == "equal"
+    expected = before(*arrays)
+    assert all(compare(expected, executable(*arrays)) == "equal" for executable in after)

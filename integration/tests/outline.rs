@@ -49,9 +49,13 @@ fn every_engine_computes_with_calls_what_the_module_does() -> Result<()> {
             return Ok(());
         }
         let arguments = exchange::arguments(&compilation.module)?;
-        let expected = run::run(compilation, None, &Options::default(), &arguments)?;
-        for &engine in Engine::ALL {
-            let found = run::run(compilation, Some(engine), &Options::default(), &arguments)?;
+        let options = Options::default();
+        let expected = run::run(compilation, None, &options, &arguments)?;
+        let calls = compile(&compilation.outlined()?.to_string(), &options)?;
+        let engines = Engine::ALL.iter().map(|&engine| (compilation, engine));
+        // The text with calls is as good as the module that it was made from.
+        for (compilation, engine) in engines.chain([(&calls, Engine::Scf)]) {
+            let found = run::run(compilation, Some(engine), &options, &arguments)?;
             for (expected, found) in expected.iter().zip(&found) {
                 let problem = difference(expected, found);
                 miette::ensure!(problem.is_none(), "{engine}: {problem:?}");

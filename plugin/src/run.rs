@@ -172,7 +172,7 @@ fn count(counts: &mut Vec<Counts>, program: &mut Program, stats: Stats) {
 
 /// The string `program` of the call's `backend_config={program = "..."}`, unescaped.
 fn program_text(instruction: &Instruction) -> Option<String> {
-    let Some(AttributeValue::Raw(config)) = instruction.attribute("backend_config") else {
+    let Some(AttributeValue::Text(config)) = instruction.attribute("backend_config") else {
         return None;
     };
     let value = config

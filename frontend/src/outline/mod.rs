@@ -339,7 +339,7 @@ impl<'m> Rewritten<'m> {
         }
         attributes.push(attribute(
             "backend_config",
-            AttributeValue::Raw(config.into()),
+            AttributeValue::Text(config.into()),
         ));
         let call = body.instruction(
             &region.region.name,

@@ -169,6 +169,11 @@ impl Builder {
             ]),
         };
         let is_float = element.is_float() || is_complex(element);
+        // XLA's compiler does not survive a quotient of constants whose divisor is zero.
+        let other = match operation {
+            "divide" | "remainder" if !is_float => self.leaf(element, &value.dims),
+            _ => other,
+        };
         let precision = match (operation, value.precision, other.precision) {
             ("minimum" | "maximum", a, b) => a.worse(b),
             (_, a, _) if !is_float => a,
