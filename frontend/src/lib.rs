@@ -5,6 +5,9 @@
 //!                                             '-> miss
 //! ```
 //!
+//! `docs/opcodes.md` has the rule for each opcode, `docs/cost.md` what a region must save, `docs/misses.md` what is not found
+//! in real models and why.
+//!
 //! No template of any framework's spelling is kept. Every opcode that can be part of a region
 //! says how an index of its result maps to indices of its operands; a region grows from a lookup
 //! through producers and consumers while those maps compose, and is written down as iteration
@@ -25,12 +28,14 @@ mod names;
 mod op_maps;
 pub mod outline;
 mod pull;
+pub mod traffic;
 
 pub use classify::{Facts, Kind, Lookup, Mode, Operation, Pooling, Table};
 pub use error::FrontendError;
 pub use matches::{Match, Matches, Options, ValueRef};
 pub use miss::{Miss, MissReason};
 pub use outline::{CUSTOM_CALL_TARGET, outline};
+pub use traffic::{Bytes, Traffic};
 
 use hashbrown::HashSet;
 use hlo2dae_hlo::Module;
@@ -58,11 +63,11 @@ pub fn find_regions(module: &Module, options: &Options) -> Result<Matches, Front
         let (mut grown, refused) = grow::Grower::run(&graph, &maps, candidates, options.max_region);
         // Those that store rows before those that read them.
         grown.sort_by_key(|grown| grown.plan.outputs.last().copied());
-        computed.extend(graph.computed_bodies(|node| {
-            grown
-                .iter()
-                .any(|grown| grown.plan.combines.contains(&node))
-        }));
+        let combined: HashSet<_> = grown
+            .iter()
+            .flat_map(|grown| grown.plan.combines.iter().copied())
+            .collect();
+        computed.extend(graph.computed_bodies(|node| combined.contains(&node)));
         let mut stored = classify::Stored::default();
         let mut regions: Vec<_> = grown
             .into_iter()
@@ -158,7 +163,12 @@ fn named(
     }
     // What a round of a loop computes has a name there only.
     let is_outside = |node: &graph::NodeId| graph.nodes[*node].within.is_none();
-    let members = plan.inline.iter().chain(&owned).copied();
+    let everything: HashSet<_> = plan.inline.iter().chain(&owned).copied().collect();
+    let traffic = Traffic {
+        region: traffic::of_region(&region),
+        separate: traffic::of_operations(graph, maps, &everything, &extracted.outputs),
+    };
+    let members = everything.into_iter();
     let mut instructions: Vec<_> = members.filter(is_outside).collect();
     instructions.sort_unstable();
     instructions.dedup();
@@ -166,6 +176,7 @@ fn named(
         region,
         kind,
         facts,
+        traffic,
         computation: graph.computation,
         inputs,
         outputs,

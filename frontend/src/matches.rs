@@ -5,6 +5,7 @@ use hlo2dae_ir::region::Region;
 
 use crate::classify::{Facts, Kind};
 use crate::miss::Miss;
+use crate::traffic::Traffic;
 
 /// Limits of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Match {
     pub kind: Kind,
     /// What reports say about it.
     pub facts: Facts,
+    /// What it moves, and what it need not move any more.
+    pub traffic: Traffic,
     /// The computation that it stands in: the entry, or the body of a loop or conditional.
     pub computation: ComputationId,
     /// The values that the region's input buffers take, in the order of their declarations.

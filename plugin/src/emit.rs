@@ -1,15 +1,13 @@
 //! Every stage of a compilation as text.
 
-use std::fmt::Write as _;
 use std::str::FromStr;
 
-use hashbrown::{HashMap, HashSet};
 use hlo2dae_backend::BackendError;
-use hlo2dae_frontend::ValueRef;
-use hlo2dae_hlo::{InstructionId, Literal, Module, Opcode, Payload, stablehlo, verify};
+use hlo2dae_hlo::{Literal, stablehlo, verify};
 
 use crate::check::sample;
-use crate::compile::{Compilation, Compiled, Ladder};
+use crate::compile::{Compilation, Ladder};
+use crate::dot;
 use crate::engine;
 use crate::error::Error;
 use crate::inputs::synthesise;
@@ -148,7 +146,7 @@ pub fn emit(
             let module = compilation.outlined()?;
             Ok(stablehlo::print(verify(&module)?)?)
         }
-        Stage::Dot => Ok(emit_dot(compilation)),
+        Stage::Dot => Ok(dot::print(compilation)),
         Stage::Regions
         | Stage::Scf
         | Stage::Slc
@@ -201,155 +199,4 @@ fn emit_streams(compilation: &Compilation, inputs: &StreamInputs) -> Result<Stri
         }
     }
     Ok(texts.join("\n"))
-}
-
-/// The regions as boxes with their instructions in them, and what they read and feed around them.
-/// Everything else of the module is left out: a drawing of ten thousand instructions helps nobody.
-fn emit_dot(compilation: &Compilation) -> String {
-    let mut dot = Dot {
-        compilation,
-        text: String::new(),
-        ids: HashMap::new(),
-    };
-    dot.text.push_str(
-        "digraph regions {\n  rankdir = TB;\n  node [shape = box, fontname = \"monospace\"];\n",
-    );
-    for (number, compiled) in compilation.regions.iter().enumerate() {
-        dot.cluster(number, compiled);
-    }
-    dot.edges();
-    dot.text.push_str("}\n");
-    dot.text
-}
-
-struct Dot<'a> {
-    compilation: &'a Compilation,
-    text: String,
-    ids: HashMap<ValueRef, usize>,
-}
-
-impl Dot<'_> {
-    fn cluster(&mut self, number: usize, compiled: &Compiled) {
-        let name = escape(&compiled.found.region.name);
-        let kind = compiled.found.kind.name();
-        let _ = writeln!(
-            self.text,
-            "  subgraph cluster_{number} {{\n    label = \"@{name} ({kind})\";\n    style = filled;\n    fillcolor = \"#eef3fb\";"
-        );
-        let outputs: HashSet<&ValueRef> = compiled.found.outputs.iter().collect();
-        for value in &compiled.found.instructions {
-            let style = if outputs.contains(value) {
-                ", penwidth = 2"
-            } else {
-                ""
-            };
-            self.node(value, "    ", style);
-        }
-        self.text.push_str("  }\n");
-        for value in &compiled.found.inputs {
-            self.node(value, "  ", ", style = rounded");
-        }
-    }
-
-    fn node(&mut self, value: &ValueRef, indent: &str, style: &str) {
-        let id = self.ids.len();
-        if self.ids.contains_key(value) {
-            return;
-        }
-        self.ids.insert(value.clone(), id);
-        let instruction = &self.compilation.module.instructions[value.instruction];
-        let label = format!(
-            "{}\\n{} {}",
-            escape(&instruction.name),
-            instruction.opcode,
-            escape(&instruction.shape.to_string())
-        );
-        let _ = writeln!(self.text, "{indent}n{id} [label = \"{label}\"{style}];");
-    }
-
-    fn edges(&mut self) {
-        let mut ids: Vec<(ValueRef, usize)> = self
-            .ids
-            .iter()
-            .map(|(value, &id)| (value.clone(), id))
-            .collect();
-        ids.sort_by_key(|&(_, id)| id);
-        for (value, id) in ids {
-            let mut operands: Vec<usize> = self
-                .operands(&value)
-                .iter()
-                .filter_map(|operand| self.ids.get(operand).copied())
-                .filter(|&operand| operand != id)
-                .collect();
-            operands.dedup();
-            for operand in operands {
-                let _ = writeln!(self.text, "  n{operand} -> n{id};");
-            }
-        }
-    }
-
-    /// Where an instruction's operands come from, once calls are seen through.
-    fn operands(&self, value: &ValueRef) -> Vec<ValueRef> {
-        let module = &self.compilation.module;
-        let operand = |&instruction: &InstructionId| {
-            resolved(
-                module,
-                ValueRef {
-                    call_path: value.call_path.clone(),
-                    instruction,
-                },
-            )
-        };
-        module.instructions[value.instruction]
-            .operands
-            .iter()
-            .map(operand)
-            .collect()
-    }
-}
-
-/// The value that an instruction passes on: a parameter's argument, a call's root, a tuple's element.
-fn resolved(module: &Module, mut value: ValueRef) -> ValueRef {
-    loop {
-        let instruction = &module.instructions[value.instruction];
-        let next = match (&instruction.payload, value.call_path.last()) {
-            (Payload::Parameter(number), Some(&call)) => {
-                value.call_path.pop();
-                usize::try_from(*number)
-                    .ok()
-                    .and_then(|n| module.instructions[call].operands.get(n))
-                    .copied()
-            }
-            _ => match instruction.opcode {
-                Opcode::Call | Opcode::Fusion => {
-                    instruction.called_computations().next().map(|callee| {
-                        value.call_path.push(value.instruction);
-                        module.computations[callee].root
-                    })
-                }
-                Opcode::GetTupleElement => {
-                    let tuple = instruction
-                        .operands
-                        .first()
-                        .map(|&operand| &module.instructions[operand]);
-                    let index = instruction
-                        .integer("index")
-                        .and_then(|index| usize::try_from(index).ok());
-                    tuple
-                        .filter(|tuple| tuple.opcode == Opcode::Tuple)
-                        .and_then(|tuple| tuple.operands.get(index?))
-                        .copied()
-                }
-                _ => None,
-            },
-        };
-        match next {
-            Some(next) => value.instruction = next,
-            None => return value,
-        }
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -15,6 +15,7 @@ pub mod run;
 
 mod bridge;
 mod capi;
+mod dot;
 mod element;
 mod fence;
 mod foreign;

@@ -48,10 +48,27 @@ pub struct RegionReport {
     pub mode: &'static str,
     /// Element type of the indices as the HLO has them.
     pub index_dtype: String,
+    /// Bytes moved in one execution, and bytes that need not be moved any more.
+    pub traffic: TrafficReport,
     /// Lines of the HLO text that the outputs stand on, from 1.
     pub lines: Vec<usize>,
     /// Source file and line that the framework recorded, where it did.
     pub source: Option<String>,
+}
+
+/// Bytes moved in one execution: by a region, and by the operations that it replaces, each for itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrafficReport {
+    /// Read by the region.
+    pub read: u64,
+    /// Written by the region.
+    pub written: u64,
+    /// Read by the operations.
+    pub separate_read: u64,
+    /// Written by the operations.
+    pub separate_written: u64,
+    /// What the operations move more than the region; negative where they move less.
+    pub saved: i64,
 }
 
 /// One thing that a region does with rows.
@@ -189,6 +206,13 @@ fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionR
         weighted: found.facts.weighted,
         mode: found.facts.mode.name(),
         index_dtype: found.facts.index_dtype.to_string(),
+        traffic: TrafficReport {
+            read: found.traffic.region.read,
+            written: found.traffic.region.written,
+            separate_read: found.traffic.separate.read,
+            separate_written: found.traffic.separate.written,
+            saved: found.traffic.saved(),
+        },
         lines: found
             .outputs
             .iter()
@@ -275,6 +299,7 @@ impl RegionReport {
         for operation in &self.operations {
             out.push_str(&operation.text());
         }
+        out.push_str(&self.traffic.text());
         for (root, line) in self.roots.iter().zip(&self.lines) {
             let _ = writeln!(out, "  replaces {root} (line {line})");
         }
@@ -284,6 +309,24 @@ impl RegionReport {
         let names: Vec<&str> = self.instructions.iter().map(String::as_str).collect();
         let _ = writeln!(out, "  covers   {}", names.join(" "));
         out
+    }
+}
+
+impl TrafficReport {
+    /// The report for people.
+    fn text(&self) -> String {
+        let TrafficReport {
+            read,
+            written,
+            separate_read,
+            separate_written,
+            saved,
+        } = self;
+        format!(
+            "  traffic  reads {read} bytes, writes {written}; apart, its operations read {separate_read}, write {separate_written}: {} {}\n",
+            saved.unsigned_abs(),
+            if *saved < 0 { "lost" } else { "saved" },
+        )
     }
 }
 

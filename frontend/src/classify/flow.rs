@@ -22,6 +22,8 @@ pub(super) struct Flow {
     pub(super) definitions: HashMap<Value, Expr>,
     /// Reads of arrays of integers.
     pub(super) integers: HashSet<Value>,
+    /// What indices are computed from.
+    positions: HashSet<Value>,
 }
 
 pub(super) fn merge<T: Copy + PartialEq>(into: &mut Vec<T>, from: &[T]) {
@@ -43,7 +45,7 @@ pub(crate) fn operands(arith: &Arith<Value>) -> Vec<Value> {
 }
 
 /// What an expression takes.
-pub(super) fn inputs(expr: &Expr) -> Vec<Value> {
+pub(crate) fn inputs(expr: &Expr) -> Vec<Value> {
     match expr {
         Expr::Arith(arith) => operands(arith),
         Expr::Index { value, .. } => vec![*value],
@@ -92,6 +94,9 @@ impl Flow {
                             true => Vec::new(),
                             false => vec![*value],
                         };
+                    }
+                    if let Expr::Index { value: of, .. } = expr {
+                        flow.mark_position(*of);
                     }
                     flow.definitions.insert(*value, expr.clone());
                 }
@@ -197,19 +202,16 @@ impl Flow {
     /// Whether a truth value says whether an index lies inside: it compares, by order, what indices are made of; and no
     /// index is chosen by it (then it says which rows to look up at all).
     fn is_bound_check(&self, mask: Value) -> bool {
-        let mut positions: Vec<Value> = Vec::new();
-        let mut sources: Vec<Value> = Vec::new();
-        for expr in self.definitions.values() {
-            if let Expr::Index { value, .. } = expr {
-                let below = self.below(*value);
-                if below.contains(&mask) {
-                    return false;
-                }
-                positions.extend(below);
-            }
+        if self.positions.contains(&mask) {
+            return false;
         }
+        let mut sources: Vec<Value> = Vec::new();
+        let mut seen = HashSet::new();
         let mut stack = vec![mask];
         while let Some(at) = stack.pop() {
+            if !seen.insert(at) {
+                continue;
+            }
             match self.definitions.get(&at) {
                 Some(Expr::Arith(Arith::Compare(op, a, b))) => {
                     if matches!(op, CompareOp::Eq | CompareOp::Ne) {
@@ -222,7 +224,19 @@ impl Flow {
                 _ => return false,
             }
         }
-        !sources.is_empty() && sources.iter().all(|source| positions.contains(source))
+        !sources.is_empty() && sources.iter().all(|source| self.positions.contains(source))
+    }
+
+    /// Marks what an index is computed from.
+    fn mark_position(&mut self, value: Value) {
+        let mut stack = vec![value];
+        while let Some(at) = stack.pop() {
+            if self.positions.insert(at)
+                && let Some(expr) = self.definitions.get(&at)
+            {
+                stack.extend(inputs(expr));
+            }
+        }
     }
 
     /// A value and what it is computed from.

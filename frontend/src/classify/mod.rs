@@ -34,7 +34,7 @@ use hlo2dae_ir::region::Region;
 use crate::matches::ValueRef;
 
 pub(crate) use direct::direct;
-pub(crate) use flow::operands;
+pub(crate) use flow::{inputs, operands};
 pub(crate) use stored::Stored;
 
 /// What reports call an operation or a region; later ones name a region that holds several.

@@ -44,6 +44,8 @@ pub(crate) struct Loop {
     pub(super) condition: Option<NodeId>,
     /// The index and what counts along, with their initial values; empty until the loop turns out to be counted.
     pub(crate) counters: Vec<(NodeId, NodeId)>,
+    /// Where the index begins, and what it stays below; only of a counted loop.
+    pub(crate) bounds: Option<(NodeId, NodeId)>,
 }
 
 impl Loop {
@@ -146,6 +148,7 @@ impl Graph<'_> {
             state,
             condition: None,
             counters: Vec::new(),
+            bounds: None,
         }))
     }
 
@@ -223,6 +226,7 @@ impl Graph<'_> {
             self.nodes[counter].role = Role::Index;
         }
         self.loops[id].counters = counters;
+        self.loops[id].bounds = Some((begin, end));
         Some(results)
     }
 

@@ -407,6 +407,9 @@ impl<'m> Graph<'m> {
                 };
             }
         }
+        if computed.is_empty() {
+            return HashSet::new();
+        }
         // A computation that another loop runs as well is still to be looked at.
         let callees = |id: InstructionId| Loop::computations(self.module, id).into_iter().flatten();
         let instructions: HashSet<InstructionId> = computed

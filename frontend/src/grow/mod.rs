@@ -7,30 +7,18 @@
 //!    dimension. Sinks and the gathers that feed them form clusters: a gather that feeds several
 //!    sinks joins them.
 //! 3. A cluster grows sink by sink, as long as it stays convex and pays. A sink that would close a
-//!    cycle takes what is materialised anyway as an input instead.
+//!    cycle takes what is materialised anyway as an input instead. The sinks that are left over grow another region,
+//!    which may read what the first gives.
 //! 4. Behind a sink follows its *epilogue*: division by a count, scaling by what is constant along
 //!    the row, the conversion back, the selects that guard them. The count, if a combine of its
 //!    own, comes along.
 //! 5. Scatters and loops that no gather feeds, then gathers that feed no sink, become regions of their own; a
-//!    gather takes the select that fills it. A loop is one only if it looks something up.
+//!    gather takes the select that fills it, with the views between them. A loop is one only if it looks something up.
 //!
 //! The result of a counted loop is a sink like a reduce; what a round computes is part of its region, since nothing outside
 //! has it.
 //!
-//! # Cost
-//!
-//! The model counts bytes of intermediates. A sink *saves* writing and reading every fed value
-//! that nothing else uses, and reading again those that others use. It *costs* reading the rows
-//! again in a nest of another shape, and what it recomputes; producers are only taken in where
-//! that is next to nothing (see `pull`). So:
-//!
-//! * combining along looked-up axes (pooling, segments) always pays: the result is smaller than
-//!   the rows by the bag's length, and the rows pass by anyway;
-//! * combining along the row (scores, dot products) pays if the rows are needed for nothing else; if they
-//!   are, it still pays where one pass stores the rows and scores them. A sum that is linear in the rows (the mean of a
-//!   layer norm) is no score: what needs it reads the rows again at once, and XLA fuses the two;
-//! * a dot that uses a row many times is a matrix product and stays XLA's;
-//! * arithmetic on plain rows stays XLA's: its fusion reads the gathered rows once in any case.
+//! What pays is decided by the model of `docs/cost.md`, whose numbers [`crate::traffic`] computes.
 
 mod cost;
 mod epilogue;
