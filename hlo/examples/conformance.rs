@@ -18,7 +18,10 @@ fn main() -> Result<(), String> {
     let wrong = outcomes
         .iter()
         .filter(|(check, outcome)| outcome.bad.len() > check.allowed);
-    let wrong: Vec<&str> = wrong.flat_map(|(_, o)| &o.bad).map(String::as_str).collect();
+    let wrong: Vec<&str> = wrong
+        .flat_map(|(_, o)| &o.bad)
+        .map(String::as_str)
+        .collect();
     if wrong.is_empty() {
         return Ok(());
     }

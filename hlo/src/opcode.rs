@@ -1,6 +1,9 @@
 //! The opcodes of HLO.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 macro_rules! opcodes {
     ($($variant:ident $name:literal,)*) => {
@@ -24,10 +27,9 @@ macro_rules! opcodes {
 
             /// The opcode spelled `name`.
             pub fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Opcode::$variant),)*
-                    _ => None,
-                }
+                static NAMES: LazyLock<HashMap<&str, Opcode>> =
+                    LazyLock::new(|| Opcode::ALL.iter().map(|o| (o.name(), *o)).collect());
+                NAMES.get(name).copied()
             }
         }
     };

@@ -15,7 +15,11 @@ fn texts_and_values_are_those_of_xla() {
     let wrong: Vec<String> = wrong
         .map(|(check, outcome)| {
             let (right, all) = (outcome.all - outcome.bad.len(), outcome.all);
-            format!("{}: {right} of {all}\n  {}", check.what, outcome.bad.join("\n  "))
+            format!(
+                "{}: {right} of {all}\n  {}",
+                check.what,
+                outcome.bad.join("\n  ")
+            )
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

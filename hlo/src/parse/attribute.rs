@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::error::{ParseError, suggest};
 use super::lex::{
-    Parsed, after, attribute_name, boolean, fail, integer, list, name, peek, punct, string,
+    Parsed, after, attribute_name, boolean, fail, integer, list, name, peek, punct, skip, string,
 };
+use super::raw::Reader;
 use super::spec::{Default, Kind, Spec};
 use super::{Parser, literal, value};
 use crate::attribute::{Attribute, AttributeValue};
@@ -126,11 +127,30 @@ impl<'a> Parser<'a> {
                 V::Literal(Arc::new(l))
             }),
             Kind::Raw(read) => {
-                self.scratch.clear();
-                let (rest, ()) = read(input, &mut self.scratch)?;
-                Ok((rest, V::Raw(self.intern_scratch())))
+                let (rest, text) = self.structure(input, read)?;
+                Ok((rest, V::Raw(text)))
             }
         }
+    }
+
+    /// The canonical text of a structure. Most stand in a text many times, and are read once.
+    fn structure(&mut self, input: &'a str, read: Reader) -> Parsed<'a, Arc<str>> {
+        let key = value::braced(input).map(|text| (read as usize, text));
+        if let Some(key) = key
+            && let Some(known) = self.structures.get(&key)
+        {
+            let rest = skip(input).get(key.1.len()..).unwrap_or("");
+            return Ok((rest, known.clone()));
+        }
+        self.scratch.clear();
+        let (rest, ()) = read(input, &mut self.scratch)?;
+        let text = self.intern_scratch();
+        if let Some(key) = key
+            && skip(input).len() - rest.len() == key.1.len()
+        {
+            self.structures.insert(key, text.clone());
+        }
+        Ok((rest, text))
     }
 
     fn shapes(

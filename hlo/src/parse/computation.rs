@@ -171,10 +171,10 @@ impl<'a> Parser<'a> {
             let (next, _) = lex::list(rest, "(", ")", |i| {
                 let (rest, _) = name(i, "a parameter's name")?;
                 let rest = after(rest, ":").unwrap_or(rest);
-                shape::shape(self.text, rest)
+                self.shape(rest)
             })?;
             let (next, ()) = punct(next, "->")?;
-            let (end, shape) = shape::shape(self.text, next)?;
+            let (end, shape) = self.shape(next)?;
             result = Some((shape, self.span(next, end)));
             rest = end;
         }

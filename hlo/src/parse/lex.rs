@@ -13,6 +13,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use nom::IResult;
 
 use super::error::{Fault, ParseError};
@@ -74,7 +75,16 @@ pub(crate) fn fail<T>(error: ParseError) -> Result<T, nom::Err<Fault>> {
 }
 
 /// The rest after blanks and comments.
-pub(crate) fn skip(mut input: &str) -> &str {
+#[inline]
+pub(crate) fn skip(input: &str) -> &str {
+    match input.as_bytes() {
+        [b' ', b, ..] if *b > b' ' && *b != b'/' => input.get(1..).unwrap_or(""),
+        [b, ..] if *b > b' ' && *b != b'/' => input,
+        _ => skip_all(input),
+    }
+}
+
+fn skip_all(mut input: &str) -> &str {
     loop {
         let blank = input
             .bytes()
@@ -233,22 +243,27 @@ pub(crate) fn boolean(input: &str) -> Parsed<'_, bool> {
     }
 }
 
+/// How many bytes there are up to and with the quote that ends a string.
+pub(crate) fn string_end(bytes: &[u8], quote: u8) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        end += memchr2(quote, b'\\', bytes.get(end..)?)? + 1;
+        if bytes.get(end - 1) == Some(&quote) {
+            return Some(end);
+        }
+        end += 1;
+    }
+}
+
 /// The quoted text and its quotes, escapes untouched; nothing else is looked at.
 pub(crate) fn raw_string(input: &str) -> Parsed<'_, &str> {
     let start = skip(input);
     let bytes = start.as_bytes();
-    if let Some(&quote @ (b'"' | b'\'')) = bytes.first() {
-        let mut i = 1;
-        while let Some(&b) = bytes.get(i) {
-            i += 1;
-            if b == quote {
-                if let Some((text, rest)) = start.split_at_checked(i) {
-                    return Ok((rest, text));
-                }
-            } else if b == b'\\' {
-                i += 1;
-            }
-        }
+    if let Some((&quote @ (b'"' | b'\''), inside)) = bytes.split_first()
+        && let Some(end) = string_end(inside, quote)
+        && let Some((text, rest)) = start.split_at_checked(end + 1)
+    {
+        return Ok((rest, text));
     }
     expected(input, "a quoted string")
 }

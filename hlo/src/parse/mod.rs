@@ -179,7 +179,11 @@ struct Parser<'a> {
     words: HashMap<&'a str, Arc<str>>,
     /// Canonical texts of structures, shared like words.
     texts: HashMap<Arc<str>, ()>,
+    /// Canonical texts of structures, by who reads them and what is read.
+    structures: HashMap<(usize, &'a str), Arc<str>>,
     scratch: String,
+    /// Attributes of which the list is not complete.
+    pending: Vec<Attribute>,
     entry: Option<ComputationId>,
     /// Open computations and operands written in place.
     nesting: usize,
@@ -207,7 +211,9 @@ impl<'a> Parser<'a> {
             repeated_shardings: 0,
             words: HashMap::new(),
             texts: HashMap::new(),
+            structures: HashMap::new(),
             scratch: String::new(),
+            pending: Vec::new(),
             entry: None,
             nesting: 0,
             names: None,
@@ -313,6 +319,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// `attributes` of an owner that takes `own` and `common`.
     fn attributes(
         &mut self,
         input: &'a str,
@@ -320,15 +327,30 @@ impl<'a> Parser<'a> {
         own: &[spec::Spec],
         common: &[spec::Spec],
     ) -> Parsed<'a, Vec<Attribute>> {
+        let base = self.pending.len();
+        let read = self.pending_attributes(input, owner, own, common);
+        // As long as it must be: a module has millions of these lists.
+        let attributes = self.pending.drain(base..).collect();
+        Ok((read?.0, attributes))
+    }
+
+    fn pending_attributes(
+        &mut self,
+        input: &'a str,
+        owner: &'static str,
+        own: &[spec::Spec],
+        common: &[spec::Spec],
+    ) -> Parsed<'a, ()> {
+        let base = self.pending.len();
         let mut rest = input;
-        let mut attributes: Vec<Attribute> = Vec::new();
         while let Some(next) = after(rest, ",") {
             let (end, attribute) = self.attribute(next, owner, own, common)?;
             rest = end;
             let Some(attribute) = attribute else {
                 continue;
             };
-            if let Some(first) = attributes.iter().find(|a| a.name == attribute.name) {
+            let mut earlier = self.pending.iter().skip(base);
+            if let Some(first) = earlier.find(|a| a.name == attribute.name) {
                 return lex::fail(ParseError::Duplicate {
                     what: "attribute",
                     name: attribute.name.to_string(),
@@ -336,9 +358,9 @@ impl<'a> Parser<'a> {
                     first: first.span,
                 });
             }
-            attributes.push(attribute);
+            self.pending.push(attribute);
         }
-        Ok((rest, attributes))
+        Ok((rest, ()))
     }
 }
 

@@ -294,6 +294,28 @@ pub(crate) fn balanced(input: &str) -> Parsed<'_, &str> {
     }
 }
 
+/// `{` to the brace that closes it, strings skipped; nothing else is looked at.
+pub(crate) fn braced(input: &str) -> Option<&str> {
+    let start = skip(input);
+    if !start.starts_with('{') {
+        return None;
+    }
+    let bytes = start.as_bytes();
+    let mut depth = 0usize;
+    let mut i = 0;
+    while let Some(&b) = bytes.get(i) {
+        i += 1;
+        match b {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return start.get(..i),
+            b'}' => depth -= 1,
+            b'"' | b'\'' => i += lex::string_end(bytes.get(i..)?, b)?,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// A JSON object, exactly as written.
 fn json(input: &str) -> Parsed<'_, &str> {
     if peek(input) != Some(b'{') {

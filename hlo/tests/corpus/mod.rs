@@ -36,23 +36,45 @@ pub struct Check {
 
 /// All comparisons.
 pub const CHECKS: [Check; 14] = [
-    check("texts of `valid` accepted", 0, |c| text::accepted(&c.files("xla/valid", ".hlo"))),
-    check("texts of `valid_big` accepted", 0, |c| text::accepted(&c.files("xla/valid_big", ".hlo.gz"))),
-    check("texts of `broad` accepted", 0, |c| text::accepted(&c.broad())),
-    check("texts of `newer` accepted", 0, |c| text::accepted(&c.files("xla/newer", ".hlo"))),
+    check("texts of `valid` accepted", 0, |c| {
+        text::accepted(&c.files("xla/valid", ".hlo"))
+    }),
+    check("texts of `valid_big` accepted", 0, |c| {
+        text::accepted(&c.files("xla/valid_big", ".hlo.gz"))
+    }),
+    check("texts of `broad` accepted", 0, |c| {
+        text::accepted(&c.broad())
+    }),
+    check("texts of `newer` accepted", 0, |c| {
+        text::accepted(&c.files("xla/newer", ".hlo"))
+    }),
     // Five of these newer releases of XLA accept, and so do we.
-    check("texts of `invalid` refused", 5, |c| text::refused(&c.files("xla/invalid", ".hlo"))),
+    check("texts of `invalid` refused", 5, |c| {
+        text::refused(&c.files("xla/invalid", ".hlo"))
+    }),
     check("probes answered as XLA does", 0, text::probes),
     check("parts of the grammar answered as XLA does", 0, text::parts),
-    check("operands in place named as XLA does", 0, text::operands_in_place),
+    check(
+        "operands in place named as XLA does",
+        0,
+        text::operands_in_place,
+    ),
     // XLA reads the complex number (nan, 1) as (nan, nan), and drops stack frames that no metadata refers to; the text
     // says otherwise and is kept.
     check("prints equal to XLA's", 2, text::canonical_prints),
     check("texts that survive printing", 0, text::round_trips),
-    check("real dumps that survive printing", 0, |c| text::survivors(&c.files("models", ".hlo"))),
-    check("real dumps that verify", 0, |c| text::verified(&c.files("models", ".hlo"))),
-    check("values of `exec` equal to XLA's", 0, |c| values::equal(&c.files("xla/exec", ".json"))),
-    check("values of `exec_extra` equal to XLA's", 0, |c| values::equal(&c.files("xla/exec_extra", ".json"))),
+    check("real dumps that survive printing", 0, |c| {
+        text::survivors(&c.files("models", ".hlo"))
+    }),
+    check("real dumps that verify", 0, |c| {
+        text::verified(&c.files("models", ".hlo"))
+    }),
+    check("values of `exec` equal to XLA's", 0, |c| {
+        values::equal(&c.files("xla/exec", ".json"))
+    }),
+    check("values of `exec_extra` equal to XLA's", 0, |c| {
+        values::equal(&c.files("xla/exec_extra", ".json"))
+    }),
 ];
 
 const fn check(what: &'static str, allowed: usize, run: fn(&Collection) -> Outcome) -> Check {

@@ -16,7 +16,9 @@ pub fn accepted(texts: &[Text]) -> Outcome {
 
 pub fn refused(texts: &[Text]) -> Outcome {
     Outcome::of(texts, |(name, text)| {
-        parse_module(text).is_ok().then(|| format!("{name}: accepted"))
+        parse_module(text)
+            .is_ok()
+            .then(|| format!("{name}: accepted"))
     })
 }
 
@@ -107,7 +109,10 @@ pub fn canonical_prints(collection: &Collection) -> Outcome {
         })
         .collect();
     Outcome::of(&texts, |(file, text, canon)| match parse_module(text) {
-        Ok(module) => Some(format!("{file}: {}", difference(canon, &module.to_string())?)),
+        Ok(module) => Some(format!(
+            "{file}: {}",
+            difference(canon, &module.to_string())?
+        )),
         Err(errors) => Some(format!("{file}: {errors}")),
     })
 }
@@ -123,7 +128,9 @@ pub fn parts(collection: &Collection) -> Outcome {
             "ParseFrontendAttributes" => attribute("frontend_attributes"),
             "ParseConvolutionDimensionNumbers" => attribute("dim_labels"),
             "ParsePaddingConfig" => attribute("padding"),
-            "ParseReplicaGroupsOnly" | "ParseCollectiveDeviceListBase" => attribute("replica_groups"),
+            "ParseReplicaGroupsOnly" | "ParseCollectiveDeviceListBase" => {
+                attribute("replica_groups")
+            }
             "LexesAsJsonDict" => attribute("backend_config"),
             other => return Some(format!("{other} is not known")),
         };
@@ -143,7 +150,10 @@ pub fn operands_in_place(collection: &Collection) -> Outcome {
     };
     let named = |case: &Value| match parse_module(case["input"].as_str().unwrap()) {
         Err(errors) => Some(errors.to_string()),
-        Ok(module) => difference(case["output"].as_str().unwrap(), &short(&module.to_string())),
+        Ok(module) => difference(
+            case["output"].as_str().unwrap(),
+            &short(&module.to_string()),
+        ),
     };
     Outcome::of(&collection.cases("xla/nonroundtrip.json"), named)
 }
