@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hlo2dae::check::sample;
-use hlo2dae::compile::{Options, compile};
+use hlo2dae::compile::{Ladder, Options, compile};
 use hlo2dae::inputs::synthesise;
-use hlo2dae_backend::{Artifact, Machine, c};
-use hlo2dae_ir::core::{Array, ElementType, Role, Scalar};
-use hlo2dae_ir::dlc;
+use hlo2dae_backend::{Artifact, c};
+use hlo2dae_ir::core::{Array, Buffer, ElementType, Role, Scalar};
+use hlo2dae_ir::passes::{self, MAX_LEVEL};
 use hlo2dae_sim::{Config, Emulator};
 use libloading::Library;
 
@@ -51,8 +51,7 @@ fn cases() -> Vec<Run> {
         for (compiled, sample) in compilation.regions.iter().zip(samples) {
             runs.push(Run {
                 name: format!("{}, @{}", folder.display(), compiled.ladder.name()),
-                artifact: hlo2dae_backend::compile(&compiled.ladder.dlc, &Machine::default())
-                    .unwrap(),
+                artifact: compiled.ladder.artifact().unwrap(),
                 inputs: sample.unwrap().inputs,
             });
         }
@@ -60,36 +59,45 @@ fn cases() -> Vec<Run> {
     runs
 }
 
-/// Rows, vectors, counters, stores by the access unit.
+/// Programs written by hand, and what each level makes of their loops: rows, vectors, counters, stores by the access unit.
 fn handwritten() -> Vec<Run> {
-    let files = entries(&workspace().join("integration/handwritten"));
-    let programs = files
-        .iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "dlc"));
-    programs
-        .map(|path| {
-            let program: dlc::Program = std::fs::read_to_string(path).unwrap().parse().unwrap();
-            let inputs = program.buffers.values().filter(|b| !b.is_written());
-            let array = |buffer: &hlo2dae_ir::core::Buffer| {
-                let count: u64 = buffer.dims.iter().product();
-                let starts = ["offsets", "pointers"].contains(&buffer.name.as_str());
-                let scalar = |n: u64| match (buffer.element, starts) {
-                    (ElementType::F32, _) => (n * 37 % 101) as f64 * 0.37 - 17.0,
-                    // The last bag ends with the 40th look-up.
-                    (_, true) => (n * 40 / (count - 1)) as f64,
-                    (_, false) => (n * 7 % 8) as f64,
-                };
-                let scalars =
-                    (0..count).map(|n| Scalar::F64(scalar(n)).convert(buffer.element.into()));
-                Array::from_scalars(buffer.element, &buffer.dims, scalars).unwrap()
-            };
-            Run {
-                name: path.display().to_string(),
-                artifact: hlo2dae_backend::compile(&program, &Machine::default()).unwrap(),
-                inputs: inputs.map(array).collect(),
-            }
-        })
-        .collect()
+    let mut runs = Vec::new();
+    for path in entries(&workspace().join("integration/handwritten")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let given = Ladder::parse(&text).unwrap();
+        let ladders = match given.slc {
+            Some(_) => (0..=MAX_LEVEL)
+                .map(|level| given.at(level, &passes::Options::default()))
+                .collect(),
+            None => Ok(vec![given]),
+        };
+        for ladder in ladders.unwrap() {
+            runs.push(Run {
+                name: format!("{}\n{}", path.display(), ladder.dlc),
+                artifact: ladder.artifact().unwrap(),
+                inputs: inputs(&ladder),
+            });
+        }
+    }
+    runs
+}
+
+/// Floats that differ, offsets that rise, indices that every table has.
+fn inputs(ladder: &Ladder) -> Vec<Array> {
+    let (inputs, _) = ladder.signature();
+    let array = |buffer: &Buffer| {
+        let count: u64 = buffer.dims.iter().product();
+        let starts = ["offsets", "pointers"].contains(&buffer.name.as_str());
+        let scalar = |n: u64| match (buffer.element, starts) {
+            (ElementType::F32, _) => (n * 37 % 101) as f64 * 0.37 - 17.0,
+            // The last bag ends with the 40th look-up.
+            (_, true) => (n * 40 / (count - 1)) as f64,
+            (_, false) => (n * 7 % 8) as f64,
+        };
+        let scalars = (0..count).map(|n| Scalar::F64(scalar(n)).convert(buffer.element.into()));
+        Array::from_scalars(buffer.element, &buffer.dims, scalars).unwrap()
+    };
+    inputs.into_iter().map(array).collect()
 }
 
 /// One library of all programs, each with a name of its own.

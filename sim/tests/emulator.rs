@@ -4,15 +4,12 @@
 
 #[path = "../../ir/tests/support/dlc_programs.rs"]
 mod programs;
-#[path = "../../ir/tests/support/mod.rs"]
-mod regions;
 mod support;
 
 use std::path::{Path, PathBuf};
 
 use hlo2dae_ir::core::{Array, EvalError, Ir, Limits, Scalar, ScalarType};
 use hlo2dae_ir::dlc::Program;
-use hlo2dae_ir::lower::{LowerError, region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_sim::{Config, Emulator, Schedule, SimError, Stats, stream_text};
 use proptest::prelude::*;
 use support::{check, compiled, config, run};
@@ -299,29 +296,6 @@ proptest! {
         prop_assert_eq!(&outputs, &expected);
         let other = config(control, data, Schedule::Shuffled(seed));
         prop_assert_eq!(run(&artifact, other, &inputs), (outputs, stats, text));
-    }
-
-    #[test]
-    fn random_regions_run_as_they_mean(
-        choices in prop::collection::vec(any::<u16>(), 0..200),
-        data in prop::collection::vec(any::<u16>(), 1..40),
-        control in 1usize..6,
-        operands in 1usize..6,
-        seed in any::<u64>(),
-    ) {
-        let regions::Case { region, inputs } = regions::case(&choices, &data);
-        let scf = region_to_scf(&region).unwrap();
-        let slc = match scf_to_slc(&scf) {
-            Ok(slc) => slc,
-            // Bounds that depend on what the execute unit writes: such a region is not decoupled.
-            Err(LowerError::Obstacles(_)) => return Err(TestCaseError::reject("not decoupled")),
-            Err(error) => return Err(TestCaseError::fail(error.to_string())),
-        };
-        let artifact = compiled(&slc_to_dlc(&slc).unwrap());
-        let expected = region.evaluate(&inputs, &Limits::default()).unwrap();
-        let config = config(control, operands, Schedule::Shuffled(seed));
-        let (outputs, _) = Emulator::new(&artifact, config).unwrap().run(&inputs).unwrap();
-        prop_assert!(regions::same(&outputs, &expected));
     }
 
     /// Whatever bytes an artifact has, it is refused, or it runs to an end; never a panic.
