@@ -9,16 +9,20 @@
     reason = "a test may stop at an unreadable file or an unexpected verdict"
 )]
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hlo2dae_hlo::{parse_module, stablehlo, verify};
+#[path = "text/snippets.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the example that writes the seeds of the fuzzers"
+)]
+mod snippets;
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(name)
-}
+use hlo2dae_hlo::stablehlo::{self, Reason};
+use hlo2dae_hlo::{Opcode, parse_module, verify};
+use snippets::folder;
 
 /// Compares with the file `path`, or rewrites it.
 fn check(path: &Path, found: &str) {
@@ -57,40 +61,69 @@ fn printed(text: &str) -> String {
     }
 }
 
-/// The module of one line: parameters, `=>`, an instruction.
-fn module_of(context: &str, line: &str) -> String {
-    let (parameters, instruction) = line.split_once("=> ").unwrap();
-    let mut text = format!("HloModule case\n\n{context}\nENTRY case {{\n");
-    let mut depth = 0;
-    // Commas separate parameters outside brackets only.
-    let parts = parameters.split(|c| {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        c == ',' && depth == 0
-    });
-    let named = parts.filter_map(|part| part.trim().split_once(": "));
-    for (number, (name, shape)) in named.enumerate() {
-        text += &format!("  {name} = {shape} parameter({number})\n");
-    }
-    text + &format!("  ROOT it = {instruction}\n}}\n")
-}
-
 #[test]
 fn instructions_print_as_stablehlo() {
-    let context = fs::read_to_string(folder("text/context.hlo")).unwrap();
-    let list = fs::read_to_string(folder("text/instructions.txt")).unwrap();
     let mut found = String::new();
-    for line in list.lines() {
-        let text = printed(&module_of(&context, line));
+    for snippet in snippets::list("instructions").unwrap() {
+        let text = printed(&snippet.text);
         // The module's head and the last brace say nothing here.
         let body = text.lines().filter(|line| !line.starts_with(['m', '}']));
-        found += &format!("// {line}\n");
+        found += &format!("// {}\n", snippet.name);
         body.for_each(|line| found += &format!("{line}\n"));
     }
     check(&folder("text/stablehlo.expected"), &found);
+}
+
+/// The quoted words of a cell.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_page_says_of_every_opcode_what_it_becomes() {
+    let page = fs::read_to_string(folder("../docs/stablehlo.md")).unwrap();
+    let mut forms: HashMap<Opcode, &str> = HashMap::new();
+    let rows = page.lines().skip_while(|line| !line.starts_with("|---"));
+    for row in rows.skip(1).take_while(|line| line.starts_with('|')) {
+        let [_, opcodes, form, _] = row.split('|').collect::<Vec<_>>()[..] else {
+            panic!("{row}");
+        };
+        for name in quoted(opcodes) {
+            let opcode = Opcode::from_name(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(forms.insert(opcode, form.trim()), None, "{name} twice");
+        }
+    }
+    for &opcode in Opcode::ALL {
+        assert!(forms.contains_key(&opcode), "{}", opcode.name());
+    }
+    for snippet in snippets::list("instructions").unwrap() {
+        let module = parse_module(&snippet.text).unwrap();
+        let opcode = module.instructions[module.entry().root].opcode;
+        let form = forms[&opcode];
+        let text = printed(&snippet.text);
+        let has_no_operation = text.contains(&Reason::NoOperation.to_string());
+        assert_eq!(form == "an error", has_no_operation, "{}", snippet.name);
+        // Other errors are of the instruction, not of the opcode; what becomes nothing has no name.
+        if text.starts_with("error") || form.starts_with("nothing") {
+            continue;
+        }
+        let head = form.split(';').next().unwrap_or_default();
+        let mut names: Vec<String> = match head.strip_suffix("operation of that name") {
+            Some(dialect) => {
+                let dialect = quoted(dialect).first().copied().unwrap_or("stablehlo");
+                vec![format!("{dialect}.{}", opcode.name().replace('-', "_"))]
+            }
+            None => quoted(head).into_iter().map(str::to_owned).collect(),
+        };
+        names
+            .iter_mut()
+            .filter(|name| !name.contains('.'))
+            .for_each(|name| {
+                name.insert_str(0, "stablehlo.");
+            });
+        let is_alike = opcode == Opcode::Bitcast || names.iter().any(|name| text.contains(name));
+        assert!(names.is_empty() || is_alike, "{}:\n{text}", snippet.name);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 """What all framework tests share."""
 
+import json
 import os
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def exchange_folder() -> Path:
     if not folder:
         raise pytest.UsageError("HLO2DAE_EXCHANGE is not set; run `cargo test -p hlo2dae-integration --test frameworks`")
     return Path(folder)
+
+
+def texts():
+    """What `src/texts.rs` has written, one text at a time."""
+    with open(exchange_folder() / "texts.jsonl", encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,11 @@
 Every text of the HLO crate's tests is asked about, and every text of the collection that `HLO2DAE_CORPUS` names.
 """
 
-import json
 import os
 from collections import Counter
 
 import pytest
-from conftest import CASES, exchange_folder
+from conftest import CASES, texts
 from jaxlib import _hlo
 
 NAMES = sorted(path.parent.name for path in CASES.glob("*/00-input.hlo"))
@@ -54,11 +53,6 @@ def test_our_text_is_the_one_that_xla_prints(name, exchange):
     dump = (CASES / name / "00-input.hlo").read_text()
     assert blocks(ours) == blocks(as_xla_prints(dump).rstrip("\n"))
     assert blocks(ours) == blocks(as_xla_prints(ours).rstrip("\n"))
-
-
-def texts():
-    with open(exchange_folder() / "texts.jsonl", encoding="utf-8") as file:
-        yield from map(json.loads, file)
 
 
 def verdict(text):

@@ -1,13 +1,13 @@
 //! What the framework tests compare with: our text of every case, and our values for every set of its inputs.
 //!
-//! A folder `NAME/` for each case holds `print.hlo` and one `SET.npz` for each set of inputs, with arrays `arg0`, `arg1`, ...
-//! and `out0`, `out1`, ... Element types that numpy lacks travel as unsigned integers of their width.
+//! A folder `NAME/` for each case holds `print.hlo`, the same module as `stablehlo.mlir` and one `SET.npz` for each set of
+//! inputs, with arrays `arg0`, `arg1`, ... and `out0`, `out1`, ... Element types that numpy lacks travel as unsigned integers of their width.
 
 use std::path::{Path, PathBuf};
 
 use hlo2dae::npz;
 use hlo2dae_hlo::eval::{EvalOptions, evaluate};
-use hlo2dae_hlo::{Literal, Module, PrimitiveType};
+use hlo2dae_hlo::{Literal, Module, PrimitiveType, stablehlo, verify};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
 use crate::case::{Case, INPUT};
@@ -20,6 +20,8 @@ pub fn write(case: &Case, folder: &Path) -> Result<()> {
     let folder = folder.join(&case.name);
     std::fs::create_dir_all(&folder).into_diagnostic()?;
     std::fs::write(folder.join("print.hlo"), module.to_string()).into_diagnostic()?;
+    let stablehlo = stablehlo::print(verify(&module)?)?;
+    std::fs::write(folder.join("stablehlo.mlir"), stablehlo).into_diagnostic()?;
     for set in case.input_sets() {
         let arguments = case.arguments(&module, set, case.spec.seed)?;
         let result = evaluate(&module, &arguments, &EvalOptions::default(), &mut ())

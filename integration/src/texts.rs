@@ -1,11 +1,12 @@
 //! What XLA's parser is asked about: the HLO crate's own texts and, where there is one, a larger collection.
 //!
-//! `texts.jsonl` has a line for each text: its name, where it is from, the text, whether we accept it, and our prints of it.
+//! `texts.jsonl` has a line for each text: its name, where it is from, the text, whether we accept it, our prints of it, and its
+//! StableHLO or why it has none.
 
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-use hlo2dae_hlo::{PrintOptions, parse_module};
+use hlo2dae_hlo::{PrintOptions, parse_module, stablehlo, verify};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde::Serialize;
 
@@ -21,6 +22,29 @@ struct Text<'t> {
     text: &'t str,
     /// Our print in each form; none of a text that we refuse.
     prints: Option<Prints>,
+    /// None of a text that does not verify.
+    stablehlo: Option<Stablehlo>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Stablehlo {
+    Text(String),
+    /// What StableHLO cannot say: an opcode and a reason each.
+    Refused(Vec<String>),
+}
+
+impl Stablehlo {
+    fn new(text: &str) -> Option<Stablehlo> {
+        let module = parse_module(text).ok()?;
+        Some(match stablehlo::print(verify(&module).ok()?) {
+            Ok(text) => Stablehlo::Text(text),
+            Err(errors) => {
+                let reasons = errors.errors().iter();
+                Stablehlo::Refused(reasons.map(|e| format!("{}: {}", e.opcode, e.reason)).collect())
+            }
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -61,12 +85,13 @@ pub fn write(folder: &Path, collection: Option<&Path>) -> Result<()> {
     let file = std::fs::File::create(folder.join("texts.jsonl")).into_diagnostic()?;
     let mut out = BufWriter::new(file);
     let mut line = |source: &str, name: &str, text: &str| -> Result<()> {
-        let prints = Prints::new(text);
+        let (prints, stablehlo) = (Prints::new(text), Stablehlo::new(text));
         let text = Text {
             source,
             name,
             text,
             prints,
+            stablehlo,
         };
         serde_json::to_writer(&mut out, &text).into_diagnostic()?;
         out.write_all(b"\n").into_diagnostic()

@@ -17,12 +17,33 @@ pub(super) fn raw<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str
 
 /// `mhlo.sharding` and `mhlo.frontend_attributes` of an instruction.
 pub(super) fn common(instruction: &Instruction) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    if let Some(sharding) = raw(&instruction.attributes, "sharding") {
-        found.push(("mhlo.sharding".to_owned(), string(sharding)));
-    }
-    found.extend(frontend(&instruction.attributes));
-    found
+    attributes(
+        instruction,
+        raw(&instruction.attributes, "sharding").map(str::to_owned),
+    )
+}
+
+/// [`common`] for an operation that gives only some of the instruction's leaves, of which there are `count`.
+pub(super) fn of_leaves(
+    instruction: &Instruction,
+    count: usize,
+    leaves: &[usize],
+) -> Vec<(String, String)> {
+    let sharding = raw(&instruction.attributes, "sharding").and_then(|structure| {
+        let all = shardings(structure, count);
+        let kept: Option<Vec<&String>> = leaves.iter().map(|&leaf| all.get(leaf)).collect();
+        match &kept?[..] {
+            [single] => Some((*single).clone()),
+            several => Some(format!("{{{}}}", text::joined(several))),
+        }
+    });
+    attributes(instruction, sharding)
+}
+
+fn attributes(instruction: &Instruction, sharding: Option<String>) -> Vec<(String, String)> {
+    let sharding = sharding.map(|sharding| ("mhlo.sharding".to_owned(), string(&sharding)));
+    let frontend = frontend(&instruction.attributes);
+    sharding.into_iter().chain(frontend).collect()
 }
 
 fn frontend(attributes: &[Attribute]) -> Option<(String, String)> {

@@ -3,9 +3,9 @@
 //! StableHLO has the halves of no operation: the first half becomes the whole operation, the second takes its result. An
 //! asynchronous operation that ends at once is one.
 
-use super::attributes::{numbers, raw, split};
+use super::attributes::{common, numbers, of_leaves, raw, split};
 use super::error::Reason;
-use super::function::{Op, Printer, Region, Value};
+use super::function::{Op, Printer, Value};
 use super::operation::{called, flag, integer_of, integers_of};
 use super::text::{integer, leaves, list, matrix, string, types};
 use crate::attribute::AttributeValue;
@@ -37,31 +37,32 @@ impl Printer<'_> {
         ))
     }
 
-    pub(super) fn all_reduce(&self, id: InstructionId) -> Result<Op, Reason> {
-        let instruction = &self.module.instructions[id];
-        Ok(self
-            .collective(id, "stablehlo.all_reduce")?
-            .flag(
-                "use_global_device_ids",
-                flag(instruction, "use_global_device_ids"),
-            )
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
+    pub(super) fn all_reduce(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
+        let groups = self.groups(&self.module.instructions[id])?;
+        let op = self.reducing(id, "stablehlo.all_reduce", groups);
+        self.combining(id, op, |_| Some(0))
     }
 
-    pub(super) fn reduce_scatter(&self, id: InstructionId) -> Result<Op, Reason> {
+    pub(super) fn reduce_scatter(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
         let instruction = &self.module.instructions[id];
         self.one_operand(id)?;
         let [dim] = integers_of(instruction, "dimensions")? else {
             return Err(Reason::form("one dimension", "another number"));
         };
-        Ok(self
-            .collective(id, "stablehlo.reduce_scatter")?
-            .attribute("scatter_dimension", integer(*dim))
-            .flag(
-                "use_global_device_ids",
-                flag(instruction, "use_global_device_ids"),
-            )
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
+        let groups = self.groups(instruction)?;
+        let op = self
+            .reducing(id, "stablehlo.reduce_scatter", groups)
+            .attribute("scatter_dimension", integer(*dim));
+        self.combining(id, op, |_| Some(0))
+    }
+
+    /// A collective with a computation, without operands and results.
+    fn reducing(&self, id: InstructionId, name: &str, groups: Vec<Vec<i64>>) -> Op {
+        let instruction = &self.module.instructions[id];
+        in_groups(self.op(id, name), instruction, groups).flag(
+            "use_global_device_ids",
+            flag(instruction, "use_global_device_ids"),
+        )
     }
 
     pub(super) fn all_to_all(&self, id: InstructionId) -> Result<Op, Reason> {
@@ -73,15 +74,23 @@ impl Printer<'_> {
                 "arrays for each device",
             ));
         };
-        let groups = self.groups(instruction)?;
-        let parts = groups.first().map(Vec::len);
-        let all = || {
+        let mut groups = self.groups(instruction)?;
+        // The number of parts is stated, so must be the devices: replicas, or partitions on a channel.
+        if groups.is_empty() {
             let (replicas, partitions) = devices(self.module);
-            replicas.saturating_mul(partitions)
-        };
-        let parts = parts.map_or_else(all, |parts| parts as i64);
-        Ok(self
-            .collective(id, "stablehlo.all_to_all")?
+            let on_channel = instruction.integer("channel_id").is_some();
+            let all = if on_channel { partitions } else { replicas };
+            if !(1..=MAX_DEVICES).contains(&all) {
+                return Err(Reason::form("devices that can be listed", all.to_string()));
+            }
+            groups.push((0..all).collect());
+        }
+        let parts = groups.first().map_or(0, Vec::len) as i64;
+        let op = self
+            .op(id, "stablehlo.all_to_all")
+            .operands(self.operands(id))
+            .results(types(&instruction.shape)?);
+        Ok(in_groups(op, instruction, groups)
             .attribute("split_dimension", integer(*dim))
             .attribute("concat_dimension", integer(*dim))
             .attribute("split_count", integer(parts)))
@@ -103,8 +112,8 @@ impl Printer<'_> {
         else {
             return Err(Reason::Missing("source_target_pairs"));
         };
-        let op = self
-            .op(id, "stablehlo.collective_permute")
+        let op = Op::new("stablehlo.collective_permute")
+            .attributes(result_attributes(instruction)?)
             .operands(self.operands(id))
             .results(types(result_shape(instruction))?)
             .attribute("source_target_pairs", matrix(pairs, 2));
@@ -121,16 +130,11 @@ impl Printer<'_> {
     /// Operands, results, groups and channel.
     fn collective(&self, id: InstructionId, name: &str) -> Result<Op, Reason> {
         let instruction = &self.module.instructions[id];
-        let mut groups = self.groups(instruction)?;
-        // Groups of different sizes are filled up with no device.
-        let width = groups.iter().map(Vec::len).max().unwrap_or(0);
-        groups.iter_mut().for_each(|group| group.resize(width, -1));
-        let op = self
-            .op(id, name)
+        let op = Op::new(name)
+            .attributes(result_attributes(instruction)?)
             .operands(self.operands(id))
-            .results(types(result_shape(instruction))?)
-            .attribute("replica_groups", matrix(&groups, width));
-        Ok(on_channel(op, instruction, channel::DEVICE_TO_DEVICE))
+            .results(types(result_shape(instruction))?);
+        Ok(in_groups(op, instruction, self.groups(instruction)?))
     }
 
     /// `{{0,1},{2,3}}`, `[2,2]<=[2,2]T(1,0)` or `mesh['a'=2,'b'=2] {'b'}`.
@@ -176,8 +180,10 @@ impl Printer<'_> {
         let instruction = &self.module.instructions[id];
         let [_, context, token] = three(&instruction.shape)?;
         let to_host = flag(instruction, "is_host_transfer");
-        let op = self
-            .op(id, "stablehlo.send")
+        // The token is where the data is.
+        let count = leaves(&instruction.shape)?.len();
+        let op = Op::new("stablehlo.send")
+            .attributes(of_leaves(instruction, count, &[0]))
             .operands(self.operands(id))
             .attribute("is_host_transfer", to_host.to_string())
             .results(types(token)?);
@@ -197,8 +203,12 @@ impl Printer<'_> {
         let instruction = &self.module.instructions[id];
         let [data, context, token] = three(&instruction.shape)?;
         let from_host = flag(instruction, "is_host_transfer");
-        let op = self
-            .op(id, "stablehlo.recv")
+        let count = leaves(&instruction.shape)?.len();
+        let given: Vec<usize> = (0..leaves(data)?.len())
+            .chain(count.checked_sub(1))
+            .collect();
+        let op = Op::new("stablehlo.recv")
+            .attributes(of_leaves(instruction, count, &given))
             .operands(self.operands(id))
             .attribute("is_host_transfer", from_host.to_string())
             .results(types(data)?)
@@ -245,8 +255,10 @@ impl Printer<'_> {
 
     /// `((operands), result, context...)`.
     pub(super) fn async_start(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
-        let callee = called(&self.module.instructions[id], "calls")?;
+        let instruction = &self.module.instructions[id];
+        let callee = called(instruction, "calls")?;
         let op = self.call(callee, self.operands(id))?;
+        let op = op.attributes(result_attributes(instruction)?);
         self.started(id, op)
     }
 
@@ -294,7 +306,7 @@ fn three(shape: &Shape) -> Result<[&Shape; 3], Reason> {
 fn result_shape(instruction: &Instruction) -> &Shape {
     let starts = matches!(
         instruction.opcode,
-        Opcode::AllGatherStart | Opcode::CollectivePermuteStart
+        Opcode::AllGatherStart | Opcode::CollectivePermuteStart | Opcode::AsyncStart
     );
     match &*instruction.shape {
         Shape::Tuple(parts) if starts => parts.get(1).unwrap_or(&instruction.shape),
@@ -302,11 +314,36 @@ fn result_shape(instruction: &Instruction) -> &Shape {
     }
 }
 
+/// The attributes of an operation with this result.
+fn result_attributes(instruction: &Instruction) -> Result<Vec<(String, String)>, Reason> {
+    let result = result_shape(instruction);
+    if std::ptr::eq(result, &*instruction.shape) {
+        return Ok(common(instruction));
+    }
+    let before = match &*instruction.shape {
+        Shape::Tuple(parts) => parts
+            .first()
+            .map_or(Ok(0), |part| Ok(leaves(part)?.len()))?,
+        _ => 0,
+    };
+    let given: Vec<usize> = (before..before + leaves(result)?.len()).collect();
+    let count = leaves(&instruction.shape)?.len();
+    Ok(of_leaves(instruction, count, &given))
+}
+
 fn text_of<'i>(instruction: &'i Instruction, name: &str) -> &'i str {
     match instruction.attribute(name) {
         Some(AttributeValue::Text(text)) => text,
         _ => "",
     }
+}
+
+/// Groups and channel; groups of different sizes are filled up with no device.
+fn in_groups(op: Op, instruction: &Instruction, mut groups: Vec<Vec<i64>>) -> Op {
+    let width = groups.iter().map(Vec::len).max().unwrap_or(0);
+    groups.iter_mut().for_each(|group| group.resize(width, -1));
+    let op = op.attribute("replica_groups", matrix(&groups, width));
+    on_channel(op, instruction, channel::DEVICE_TO_DEVICE)
 }
 
 fn on_channel(op: Op, instruction: &Instruction, kind: i64) -> Op {

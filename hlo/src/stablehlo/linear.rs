@@ -5,14 +5,14 @@ use super::constant;
 use super::error::Reason;
 use super::function::{Op, Printer, Value};
 use super::operation::{flag, integer_of, integers_of, numbered, padding, reversal, window, word};
-use super::text::{integer, integers, list, types};
+use super::text::{integer, integers, joined, list, types};
 use crate::attribute::{AttributeValue, WindowDim};
 use crate::literal::Literal;
 use crate::module::{Instruction, InstructionId};
 use crate::shape::PrimitiveType;
 
 /// What each algorithm of `dot` means: types of the factors, of the sum, components, operations, imprecise sums.
-/// `any_f8` takes the type of the operand.
+/// `any_f8` takes the type of an operand of 8 bits; of others it means `f8E5M2`.
 const ALGORITHMS: [(&str, &str, &str, u32, u32, bool); 13] = [
     ("dot_any_f8_any_f8_f32", "any_f8", "f32", 1, 1, false),
     (
@@ -95,7 +95,7 @@ impl Printer<'_> {
         Ok(op)
     }
 
-    pub(super) fn convolution(&self, id: InstructionId) -> Result<Op, Reason> {
+    pub(super) fn convolution(&mut self, id: InstructionId) -> Result<Op, Reason> {
         let instruction = &self.module.instructions[id];
         if instruction.attribute("sparsity_config").is_some() {
             return Err(Reason::NoAttribute("sparsity_config".into()));
@@ -104,7 +104,12 @@ impl Printer<'_> {
         let sizes = |of: fn(&WindowDim) -> i64| integers(window.iter().map(of));
         let count = |name: &str| integer(instruction.integer(name).unwrap_or(1));
         let mut op = self
-            .with_all(id, "stablehlo.convolution")?
+            .op(id, "stablehlo.convolution")
+            .results(types(&instruction.shape)?);
+        for value in self.factors(id)? {
+            op = op.operands([value]);
+        }
+        op = op
             .attribute("batch_group_count", count("batch_group_count"))
             .attribute("dimension_numbers", convolution_dims(instruction)?)
             .attribute("feature_group_count", count("feature_group_count"))
@@ -117,6 +122,22 @@ impl Printer<'_> {
             op = op.attribute("precision_config", precision);
         }
         Ok(op)
+    }
+
+    /// Both operands of a convolution, which must be of one type: the one that holds all values of the other.
+    fn factors(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
+        let operands = &self.module.instructions[id].operands;
+        let elements: Vec<PrimitiveType> = operands
+            .iter()
+            .filter_map(|&operand| Some(self.module.instructions[operand].array()?.element))
+            .collect();
+        let holds = |wide: &PrimitiveType| elements.iter().all(|&narrow| widens(narrow, *wide));
+        let Some(&element) = elements.iter().find(|wide| holds(wide)) else {
+            return Err(Reason::form("operands of one type", joined(&elements)));
+        };
+        (0..operands.len())
+            .map(|operand| self.converted(id, operand, element))
+            .collect()
     }
 
     pub(super) fn fft(&self, id: InstructionId) -> Result<Op, Reason> {
@@ -165,7 +186,7 @@ impl Printer<'_> {
         };
         let dims = Literal::from_elements([array.rank() as i64], &array.dims);
         let dims = dims.map_err(|_| Reason::Missing("dimensions"))?;
-        let dims = self.constant_leaf("dims", &dims)?;
+        let dims = self.constant_leaf("dims", &dims, Vec::new())?;
         Ok(self
             .with_all(id, "stablehlo.rng")?
             .operands([dims])
@@ -220,6 +241,23 @@ impl Printer<'_> {
     }
 }
 
+/// Whether every value of `narrow` is one of `wide`.
+fn widens(narrow: PrimitiveType, wide: PrimitiveType) -> bool {
+    use PrimitiveType as P;
+    match (narrow, wide) {
+        _ if narrow == wide => true,
+        (P::Pred, _) => wide.is_integer() || matches!(wide, P::F16 | P::BF16 | P::F32 | P::F64),
+        (P::F16 | P::BF16, P::F32 | P::F64) | (P::F32, P::F64) => true,
+        _ => {
+            let sign = |element: PrimitiveType| element.is_signed_integer();
+            narrow.is_integer()
+                && wide.is_integer()
+                && narrow.bits() < wide.bits()
+                && (sign(wide) || !sign(narrow))
+        }
+    }
+}
+
 /// `precision_config` of a product in a dialect.
 fn precision(instruction: &Instruction, dialect: &str) -> Result<Option<String>, Reason> {
     let Some(text) = raw(&instruction.attributes, "operand_precision") else {
@@ -244,7 +282,10 @@ fn dot_algorithm(name: &str, operands: [Option<PrimitiveType>; 2]) -> Result<Str
         return Err(Reason::NoAttribute(format!("algorithm {name}")));
     };
     let factor = |operand: Option<PrimitiveType>| match (factor, operand) {
-        ("any_f8", Some(element)) => super::text::element_type(element),
+        ("any_f8", Some(element)) if element.is_float() && element.bits() == 8 => {
+            super::text::element_type(element)
+        }
+        ("any_f8", _) => Ok("f8E5M2"),
         _ => Ok(factor),
     };
     Ok(format!(

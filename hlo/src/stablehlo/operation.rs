@@ -1,6 +1,6 @@
 //! The operations that each instruction becomes.
 
-use super::attributes::raw;
+use super::attributes::{self, raw};
 use super::constant;
 use super::error::Reason;
 use super::function::{Op, Printer, Region, Value};
@@ -61,7 +61,7 @@ impl Printer<'_> {
             O::Bitcast => return self.bitcast(id),
 
             O::Gather => self.gather(id),
-            O::Scatter => self.scatter(id),
+            O::Scatter => return self.scatter(id),
             O::Dot => self.dot(id),
             O::RaggedDot => self.ragged_dot(id),
             O::Convolution => self.convolution(id),
@@ -90,6 +90,7 @@ impl Printer<'_> {
             O::Reduce => self.reduce(id),
             O::ReduceWindow => self.reduce_window(id),
             O::SelectAndScatter => self.select_and_scatter(id),
+            O::Scan => self.scan(id),
             O::Sort => self.sort(id),
             O::While => self.with_all(id, "stablehlo.while").and_then(|op| {
                 Ok(op
@@ -100,16 +101,17 @@ impl Printer<'_> {
             O::Call => self.call_instruction(id),
             O::Fusion => {
                 let callee = called(instruction, "calls")?;
-                self.call(callee, self.operands(id))
+                let call = self.call(callee, self.operands(id))?;
+                Ok(call.attributes(attributes::common(instruction)))
             }
             O::CustomCall => return self.custom_call(id),
 
             O::AllGather => self.all_gather(id),
-            O::AllReduce => self.all_reduce(id),
+            O::AllReduce => return self.all_reduce(id),
             O::AllToAll => self.all_to_all(id),
             O::CollectiveBroadcast => self.collective_broadcast(id),
             O::CollectivePermute => self.collective_permute(id),
-            O::ReduceScatter => self.reduce_scatter(id),
+            O::ReduceScatter => return self.reduce_scatter(id),
             O::PartitionId => self.with_all(id, "stablehlo.partition_id"),
             O::ReplicaId => self.with_all(id, "stablehlo.replica_id"),
 
@@ -133,7 +135,7 @@ impl Printer<'_> {
                 return self.started(id, op);
             }
             // Its value is the result, which is not wrapped.
-            O::AllReduceStart => self.all_reduce(id),
+            O::AllReduceStart => return self.all_reduce(id),
             O::CopyStart => return self.copy_start(id),
             O::AsyncDone | O::AllGatherDone | O::CollectivePermuteDone => {
                 return self.element(id, 1);
@@ -152,9 +154,7 @@ impl Printer<'_> {
             O::Constant => return self.constant(id),
             O::Parameter => return Err(Reason::form("parameters first", "another")),
 
-            O::RaggedAllToAll | O::RngGetAndUpdateState | O::ScaledDot | O::Scan => {
-                Err(Reason::NoOperation)
-            }
+            O::RaggedAllToAll | O::RngGetAndUpdateState | O::ScaledDot => Err(Reason::NoOperation),
         }?;
         Ok(self.emit(&instruction.name, op))
     }
@@ -188,10 +188,16 @@ impl Printer<'_> {
         use Opcode as O;
         let instruction = &self.module.instructions[id];
         let dialect = match instruction.opcode {
-            O::Mulhi | O::StochasticConvert => return Err(Reason::NoOperation),
-            O::Acos | O::Acosh | O::Asin | O::Asinh | O::Atanh | O::Cosh | O::Erf | O::Sinh => {
-                "chlo"
-            }
+            O::StochasticConvert => return Err(Reason::NoOperation),
+            O::Acos
+            | O::Acosh
+            | O::Asin
+            | O::Asinh
+            | O::Atanh
+            | O::Cosh
+            | O::Erf
+            | O::Mulhi
+            | O::Sinh => "chlo",
             _ => "stablehlo",
         };
         let element = match instruction.opcode {
@@ -225,7 +231,7 @@ impl Printer<'_> {
     }
 
     /// An operand, converted if it has another element type.
-    fn converted(
+    pub(super) fn converted(
         &mut self,
         id: InstructionId,
         number: usize,
@@ -284,17 +290,24 @@ impl Printer<'_> {
             return Err(Reason::Missing("value"));
         };
         // Layouts of shape and literal may differ, types may not.
-        leaves(&instruction.shape)?;
+        let count = leaves(&instruction.shape)?.len();
         let mut values = Vec::new();
-        for leaf in literal.leaves() {
-            values.push(self.constant_leaf(&instruction.name, leaf)?);
+        for (number, leaf) in literal.leaves().into_iter().enumerate() {
+            let attributes = attributes::of_leaves(instruction, count, &[number]);
+            values.push(self.constant_leaf(&instruction.name, leaf, attributes)?);
         }
         Ok(values)
     }
 
-    pub(super) fn constant_leaf(&mut self, hint: &str, literal: &Literal) -> Result<Value, Reason> {
+    pub(super) fn constant_leaf(
+        &mut self,
+        hint: &str,
+        literal: &Literal,
+        attributes: Vec<(String, String)>,
+    ) -> Result<Value, Reason> {
         let of = text::leaf_type(&literal.shape())?;
         let op = Op::new("stablehlo.constant")
+            .attributes(attributes)
             .attribute("value", constant::dense(literal)?)
             .results([of]);
         self.emit_one(hint, op)

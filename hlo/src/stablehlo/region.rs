@@ -1,21 +1,24 @@
 //! Operations whose computations are regions, and calls.
 
-use super::attributes::{entries, raw};
+use std::cmp::Ordering;
+
+use super::attributes::{self, entries, raw};
 use super::custom_call::check_dictionary;
 use super::error::Reason;
-use super::function::{Op, Printer, Region};
-use super::operation::{called, flag, integers_of, numbered, padding, window};
-use super::text::{self, integer32, integers, types};
+use super::function::{Op, Printer, Region, Value};
+use super::operation::{called, flag, integer_of, integers_of, numbered, padding, window};
+use super::text::{self, integer32, integers, leaf_type, leaves, tensor_type, types};
 use crate::attribute::{AttributeValue, WindowDim};
 use crate::module::{ComputationId, InstructionId};
-use crate::shape::ArrayShape;
+use crate::shape::{ArrayShape, Shape};
 
 impl Printer<'_> {
     pub(super) fn call_instruction(&mut self, id: InstructionId) -> Result<Op, Reason> {
         let instruction = &self.module.instructions[id];
         let callee = called(instruction, "to_apply")?;
         if !flag(instruction, "is_composite") {
-            return self.call(callee, self.operands(id));
+            let call = self.call(callee, self.operands(id))?;
+            return Ok(call.attributes(attributes::common(instruction)));
         }
         let frontend = raw(&instruction.attributes, "frontend_attributes");
         let entries = frontend.map(entries).unwrap_or_default();
@@ -110,11 +113,89 @@ impl Printer<'_> {
         )
     }
 
+    /// An operation with a computation that combines elements: all operands, of which each becomes an operand of the
+    /// computation as its result number `combined`, or takes no part in it. Where HLO lets the computation be of another
+    /// floating-point type than the arrays, these are converted to it and the results back.
+    pub(super) fn combining(
+        &mut self,
+        id: InstructionId,
+        mut op: Op,
+        combined: impl Fn(usize) -> Option<usize>,
+    ) -> Result<Vec<Value>, Reason> {
+        let module = self.module;
+        let instruction = &module.instructions[id];
+        let callee = called(instruction, "to_apply")?;
+        let combinations = leaves(&module.instructions[module.computations[callee].root].shape)?;
+        let element = |number: usize| Some(combinations.get(number)?.as_array()?.element);
+        let is_combined = |(number, &parameter): (usize, &InstructionId)| {
+            let parameter = module.instructions[parameter].array();
+            let number = number.checked_rem(combinations.len());
+            parameter.map(|array| array.element) == number.and_then(element)
+        };
+        let parameters = &module.computations[callee].parameters;
+        if !parameters.iter().enumerate().all(is_combined) {
+            return Err(Reason::form(
+                "parameters of the computation of its results' types",
+                "others",
+            ));
+        }
+        for operand in 0..instruction.operands.len() {
+            let value = match combined(operand).and_then(element) {
+                Some(element) => self.converted(id, operand, element)?,
+                None => self.operand(id, operand)?,
+            };
+            op = op.operands([value]);
+        }
+        let results = leaves(&instruction.shape)?;
+        let elements = (0..).map(|number| element(combined(number)?));
+        for (result, element) in results.iter().zip(elements) {
+            op = op.results([match (result, element) {
+                (Shape::Array(array), Some(element)) => tensor_type(&ArrayShape {
+                    element,
+                    ..array.clone()
+                })?,
+                (shape, _) => leaf_type(shape)?,
+            }]);
+        }
+        let mut values = self.emit(&instruction.name, op.region(Region::Arguments(callee)));
+        for (value, result) in values.iter_mut().zip(results) {
+            let of = leaf_type(result)?;
+            if value.of != of {
+                let op = Op::new("stablehlo.convert").operands([value.clone()]);
+                *value = self.emit_one(&instruction.name, op.results([of]))?;
+            }
+        }
+        Ok(values)
+    }
+
     pub(super) fn sort(&self, id: InstructionId) -> Result<Op, Reason> {
         let instruction = &self.module.instructions[id];
         let op = self.with_dimension(id, "stablehlo.sort", "dimension")?;
         Ok(op
             .attribute("is_stable", flag(instruction, "is_stable").to_string())
+            .region(Region::Arguments(called(instruction, "to_apply")?)))
+    }
+
+    /// Operands are arrays and first carries, results are arrays and last carries; both numbers are stated.
+    pub(super) fn scan(&self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let carries = integer_of(instruction, "num_carries")?;
+        let segments = |count: usize| -> Result<String, Reason> {
+            let carried = usize::try_from(carries).ok();
+            let arrays = carried.and_then(|carried| count.checked_sub(carried));
+            let arrays = arrays.ok_or(Reason::Missing("num_carries"))?;
+            Ok(format!("array<i32: {arrays}, {carries}>"))
+        };
+        let mut op = self
+            .with_dimension(id, "chlo.scan", "dimension")?
+            .attribute("is_reverse", flag(instruction, "is_reverse").to_string());
+        if let Some(AttributeValue::Bool(stated)) = instruction.attribute("is_associative") {
+            op = op.attribute("is_associative", stated.to_string());
+        }
+        let results = leaves(&instruction.shape)?.len();
+        Ok(op
+            .attribute("operandSegmentSizes", segments(self.operands(id).len())?)
+            .attribute("resultSegmentSizes", segments(results)?)
             .region(Region::Arguments(called(instruction, "to_apply")?)))
     }
 
@@ -144,7 +225,7 @@ impl Printer<'_> {
             .attribute("slice_sizes", integers(dims.slice_sizes)))
     }
 
-    pub(super) fn scatter(&self, id: InstructionId) -> Result<Op, Reason> {
+    pub(super) fn scatter(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
         let instruction = &self.module.instructions[id];
         let dims = instruction.scatter_dims();
         let dims = dims.ok_or(Reason::Missing("update_window_dims"))?;
@@ -161,8 +242,8 @@ impl Printer<'_> {
                 &dims.scatter_dims_to_operand_dims,
             ),
         ]);
-        Ok(self
-            .with_all(id, "stablehlo.scatter")?
+        let op = self
+            .op(id, "stablehlo.scatter")
             .attribute("indices_are_sorted", dims.indices_are_sorted.to_string())
             .attribute(
                 "scatter_dimension_numbers",
@@ -171,8 +252,14 @@ impl Printer<'_> {
                     dims.index_vector_dim
                 ),
             )
-            .attribute("unique_indices", dims.unique_indices.to_string())
-            .region(Region::Arguments(called(instruction, "to_apply")?)))
+            .attribute("unique_indices", dims.unique_indices.to_string());
+        // Arrays, one operand of indices, updates.
+        let arrays = instruction.operands.len() / 2;
+        self.combining(id, op, |operand| match operand.cmp(&arrays) {
+            Ordering::Less => Some(operand),
+            Ordering::Equal => None,
+            Ordering::Greater => operand.checked_sub(arrays + 1),
+        })
     }
 }
 

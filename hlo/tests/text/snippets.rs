@@ -1,7 +1,7 @@
 //! The crate's own texts as whole modules: shared by its tests, the framework tests and the fuzzers' seeds.
 //!
 //! `text/*.txt` hold one instruction a line, `parameters => instruction`; the computations of `text/context.hlo` are in
-//! scope. `modules/*.hlo` and `diagnostics/*.hlo` are whole files.
+//! scope. `modules/*.hlo`, `stablehlo/*.hlo` and `diagnostics/*.hlo` are whole files.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,11 @@ pub const LISTS: [(&str, bool); 3] = [
 ];
 
 /// The folders of files, and whether a parser accepts what is in them.
-pub const FOLDERS: [(&str, bool); 2] = [("modules", true), ("diagnostics", false)];
+pub const FOLDERS: [(&str, bool); 3] = [
+    ("modules", true),
+    ("stablehlo", true),
+    ("diagnostics", false),
+];
 
 /// The folder `name` of the tests.
 pub fn folder(name: &str) -> PathBuf {
