@@ -7,6 +7,10 @@ as `arg0`, `arg1`, ...), and `index.json`: a list of `{"name", "tolerance"}`. Th
 units in the last place of the result's type at the largest finite result; 0 asks for the same bits, any NaN being the same as
 any other. Elementwise results are compared each at its own size instead, with `"elementwise": true`.
 
+    python semantics.py FOLDER stablehlo
+
+runs `NAME.mlir`, the module in StableHLO, on the same arguments and writes its results as `NAME.stablehlo.npz`.
+
 Elementwise operations see all pairs of corner values (infinities, NaN, extreme numbers, shifts by more than the width),
 conversions all pairs of types, the others random shapes and attributes from a fixed seed.
 
@@ -58,6 +62,17 @@ def to_carrier(array):
     return array if native else array.view(f"u{array.dtype.itemsize}")
 
 
+def save(path, arrays):
+    np.savez(path, **{f"arg{i}": to_carrier(array) for i, array in enumerate(arrays)})
+
+
+def execute(client, stablehlo, arguments):
+    """The results of a module."""
+    device = client.local_devices()[0]
+    executable = client.compile_and_load(stablehlo, _jax.DeviceList((device,)), xla_client.CompileOptions())
+    return [np.asarray(result) for result in executable.execute([jax.device_put(a, device) for a in arguments])]
+
+
 class Cases:
     """Gathers modules; XLA runs each as it is added."""
 
@@ -70,13 +85,7 @@ class Cases:
     def xla(self, text, arguments):
         module = _hlo.hlo_module_from_text(text)
         computation = _hlo.XlaComputation(module.as_serialized_hlo_module_proto())
-        device = self.client.local_devices()[0]
-        executable = self.client.compile_and_load(
-            _jax.mlir.xla_computation_to_mlir_module(computation),
-            _jax.DeviceList((device,)),
-            xla_client.CompileOptions(),
-        )
-        return [np.asarray(result) for result in executable.execute([jax.device_put(a, device) for a in arguments])]
+        return execute(self.client, _jax.mlir.xla_computation_to_mlir_module(computation), arguments)
 
     def add(self, name, instruction, shapes, arguments, tolerance=0, elementwise=False, before="", computations=""):
         """A module whose parameters `p0`, `p1`, ... have the given shapes."""
@@ -90,8 +99,7 @@ class Cases:
             raise RuntimeError(f"XLA refuses {name}:\n{text}") from error
         (self.folder / f"{name}.hlo").write_text(text)
         for kind, arrays in (("arguments", arguments), ("expected", results)):
-            arrays = {f"arg{i}": to_carrier(array) for i, array in enumerate(arrays)}
-            np.savez(self.folder / f"{name}.{kind}.npz", **arrays)
+            save(self.folder / f"{name}.{kind}.npz", arrays)
         self.index.append({"name": name, "tolerance": tolerance, "elementwise": elementwise})
 
 
@@ -480,5 +488,23 @@ def main(folder):
     (cases.folder / "index.json").write_text(json.dumps(cases.index, indent=1))
 
 
+def stablehlo(folder):
+    client = jax.extend.backend.get_backend("cpu")
+    for entry in json.loads((folder / "index.json").read_text()):
+        module = (folder / f"{entry['name']}.mlir").read_text()
+        arrays = np.load(folder / f"{entry['name']}.arguments.npz")
+        arguments = [arrays[f"arg{i}"].view(dtype) for i, dtype in enumerate(parameters(module))]
+        save(folder / f"{entry['name']}.stablehlo.npz", execute(client, module.encode(), arguments))
+
+
+def parameters(module):
+    """Element types of the arguments."""
+    computation = _jax.mlir.mlir_module_to_xla_computation(module, use_tuple_args=False, return_tuple=False)
+    return [shape.numpy_dtype() for shape in computation.program_shape().parameter_shapes()]
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[2:] == ["stablehlo"]:
+        stablehlo(Path(sys.argv[1]))
+    else:
+        main(sys.argv[1])

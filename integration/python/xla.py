@@ -55,8 +55,13 @@ def parse(text: str) -> bytes:
     return _hlo.hlo_module_from_text(text).as_serialized_hlo_module_proto()
 
 
+def signature_of(stablehlo: str):
+    """Shapes of the parameters and the result of a module's entry."""
+    return _jax.mlir.mlir_module_to_xla_computation(stablehlo, use_tuple_args=False, return_tuple=False).program_shape()
+
+
 class Executable:
-    """A compiled module. With ``stablehlo``, that text is compiled; it says in StableHLO what the HLO text says."""
+    """A compiled module. With ``stablehlo``, that text is compiled; the HLO text only says how it is partitioned."""
 
     def __init__(self, text: str, optimized: bool = False, stablehlo: str | None = None):
         global _replacement
@@ -75,8 +80,11 @@ class Executable:
         build.num_partitions = self.partitions
         build.device_assignment = options.device_assignment
         build.use_spmd_partitioning = build.use_shardy_partitioner = self.partitions > 1
-        module = parse(_untupled(re.sub(r"(, )?is_scheduled=true", "", text, count=1)) if optimized else text)
-        signature = _hlo.XlaComputation(module).program_shape()
+        if stablehlo is None:
+            module = parse(_untupled(re.sub(r"(, )?is_scheduled=true", "", text, count=1)) if optimized else text)
+            signature = _hlo.XlaComputation(module).program_shape()
+        else:
+            signature = signature_of(stablehlo)
         self._shapes = [shape.dimensions() for shape in signature.parameter_shapes()]
         #: Element types of the parameters, as numpy has them.
         self.dtypes = [shape.numpy_dtype() for shape in signature.parameter_shapes()]

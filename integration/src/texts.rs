@@ -41,7 +41,11 @@ impl Stablehlo {
             Ok(text) => Stablehlo::Text(text),
             Err(errors) => {
                 let reasons = errors.errors().iter();
-                Stablehlo::Refused(reasons.map(|e| format!("{}: {}", e.opcode, e.reason)).collect())
+                Stablehlo::Refused(
+                    reasons
+                        .map(|e| format!("{}: {}", e.opcode, e.reason))
+                        .collect(),
+                )
             }
         })
     }

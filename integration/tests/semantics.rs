@@ -1,4 +1,5 @@
-//! The reference evaluator against XLA, operation by operation: corner values, conversions, random shapes and attributes.
+//! The reference evaluator against XLA, operation by operation: corner values, conversions, random shapes and attributes. The
+//! same modules as our StableHLO are run by XLA, too.
 //!
 //! `python/semantics.py` makes the modules and runs them with XLA, in the environment of the framework tests; its page says what
 //! they are.
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use hlo2dae::npz;
 use hlo2dae_hlo::eval::{EvalOptions, evaluate};
-use hlo2dae_hlo::{ArrayShape, Literal, PrimitiveType, Shape, verify};
+use hlo2dae_hlo::{ArrayShape, Literal, PrimitiveType, Shape, stablehlo, verify};
 use hlo2dae_integration::{harness, python, stage, workspace};
 use libtest_mimic::{Arguments, Trial};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Has the script write its modules; their folder and list.
+/// Has the script write its modules, and run our StableHLO of each; their folder and list.
 fn entries() -> Result<(PathBuf, Vec<Entry>)> {
     let scratch = Path::new(SCRATCH);
     let folder = scratch.join("semantics");
@@ -59,13 +60,25 @@ fn entries() -> Result<(PathBuf, Vec<Entry>)> {
     }
     let python = python::environment(scratch.parent().unwrap_or(scratch))?;
     let script = workspace::root().join("integration/python/semantics.py");
-    let output = python::run(Command::new(python).arg(script).arg(&folder), LIMIT)?;
-    python::expect_success(&output, "semantics.py fails")?;
+    let run = |further: &[&str]| {
+        let mut command = Command::new(&python);
+        let output = python::run(command.arg(&script).arg(&folder).args(further), LIMIT)?;
+        python::expect_success(&output, "semantics.py fails")
+    };
+    run(&[])?;
     let index = workspace::read(&folder.join("index.json"))?;
     let entries: Vec<Entry> = serde_json::from_str(&index).into_diagnostic()?;
     if entries.is_empty() {
         return Err(miette!("semantics.py made no module"));
     }
+    for entry in &entries {
+        let module = stage::module(&workspace::read(
+            &folder.join(format!("{}.hlo", entry.name)),
+        )?)?;
+        let text = stablehlo::print(verify(&module)?)?;
+        std::fs::write(folder.join(format!("{}.mlir", entry.name)), text).into_diagnostic()?;
+    }
+    run(&["stablehlo"])?;
     Ok((folder, entries))
 }
 
@@ -89,28 +102,41 @@ fn run(folder: &Path, entry: &Entry) -> Result<()> {
         other => vec![other],
     };
     let expected = npz::read_arguments(&file("expected"), &results)?;
-    let found = value.leaves();
-    if found.len() != expected.len() {
-        return Err(miette!(
-            "{} results, XLA has {}",
-            found.len(),
-            expected.len()
-        ));
-    }
-    let differences: Vec<String> = found
-        .into_iter()
-        .zip(&expected)
-        .enumerate()
-        .filter_map(|(i, (found, expected))| {
-            let difference = difference(entry, found, expected)?;
-            Some(format!("result {i}: {difference}"))
-        })
-        .collect();
+    let as_stablehlo = npz::read_arguments(&file("stablehlo"), &results)?;
+    let mut differences = differences(entry, "evaluator", value.leaves(), &expected)?;
+    differences.extend(self::differences(
+        entry,
+        "StableHLO",
+        as_stablehlo.iter().collect(),
+        &expected,
+    )?);
     if differences.is_empty() {
         Ok(())
     } else {
         Err(miette!("{}\n{text}", differences.join("\n")))
     }
+}
+
+/// What is wrong with the results of `who`.
+fn differences(
+    entry: &Entry,
+    who: &str,
+    found: Vec<&Literal>,
+    expected: &[Literal],
+) -> Result<Vec<String>> {
+    if found.len() != expected.len() {
+        return Err(miette!(
+            "{who}: {} results, XLA has {}",
+            found.len(),
+            expected.len()
+        ));
+    }
+    let pairs = found.into_iter().zip(expected).enumerate();
+    let differences = pairs.filter_map(|(i, (found, expected))| {
+        let difference = difference(entry, found, expected)?;
+        Some(format!("{who}: result {i}: {difference}"))
+    });
+    Ok(differences.collect())
 }
 
 /// The number, zero for one that is denormal: XLA's threads do not compute with those, the evaluator does.
