@@ -50,8 +50,10 @@ impl Precision {
                 Some(Precision::computed(element, bits + bits_of(count)))
             }
             (Precision::Exact(bits), "multiply") => {
-                let all = u64::from(bits) * count as u64;
-                Some(Precision::computed(element, all.min(1 << 20) as u32))
+                // A product that overflows on its way is NaN or zero, depending on the order.
+                let all = u64::from(bits).saturating_mul(count as u64);
+                let all = u32::try_from(all).unwrap_or(u32::MAX);
+                (all <= mantissa(element)).then(|| Precision::computed(element, all))
             }
             (Precision::Exact(_), _) => Some(self),
             (Precision::Positive, "add") => Some(self),
