@@ -156,11 +156,11 @@ fn what_cannot_be_asked_for_is_said() {
 #[test]
 fn levels_become_what_the_files_say() {
     let folder = texts::folder("passes");
-    texts::assert_closed(&folder, &["scf", "o1", "o2", "o3"]);
+    texts::assert_closed(&folder, &["scf", "o1", "o2", "o3", "o4"]);
     for path in texts::files(&folder, "scf") {
         let func: scf::Func = texts::program(&path).parse().unwrap();
         let streams = scf_to_slc(&func).unwrap();
-        for level in 1..=3u8 {
+        for level in 1..=MAX_LEVEL {
             let options = Options::default();
             let optimised = passes::optimise(level, &streams, &options).unwrap();
             texts::compare(&path, &format!("o{level}"), &optimised.to_string());
@@ -181,7 +181,9 @@ proptest! {
         let case = case(&choices, &data);
         let Ok(func) = region_to_scf(&case.region) else { return Ok(()) };
         let Ok(streams) = scf_to_slc(&func) else { return Ok(()) };
-        check(&streams, &case.inputs, names_of(MAX_LEVEL), &with_lanes(lanes));
+        for level in [3, MAX_LEVEL] {
+            check(&streams, &case.inputs, names_of(level), &with_lanes(lanes));
+        }
     }
 
     #[test]

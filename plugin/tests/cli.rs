@@ -110,7 +110,7 @@ fn every_stage_is_read_back_unchanged() {
         "dlrm26_jax",
     ] {
         for stage in STAGES {
-            for level in ["-O0", "-O3"] {
+            for level in ["-O0", "-O4"] {
                 let model = case(name);
                 let model = model.to_str().unwrap();
                 let printed = done(&["compile", model, level, "--emit", stage], b"");
@@ -139,7 +139,7 @@ fn a_level_is_the_passes_that_are_listed_for_it() {
     let model = model.to_str().unwrap();
     let streams = done(&["compile", model, "--emit", "slc"], b"");
     let loops = done(&["compile", model, "--emit", "scf"], b"");
-    for level in ["1", "2", "3"] {
+    for level in ["1", "2", "3", "4"] {
         let passes = passes_of(&format!("O{level}"));
         let whole = done(&["compile", model, "-O", level, "--emit", "slcv"], b"");
         assert_ne!(whole, streams);
@@ -336,7 +336,7 @@ fn tools_get_json() {
     let checks = verification["checks"].as_array().unwrap();
     let decoupled = checks.iter().filter(|check| check["engine"] == "dlc");
     let levels: Vec<_> = decoupled.map(|check| check["level"].as_u64()).collect();
-    assert_eq!(levels, [Some(0), Some(1), Some(2), Some(3)]);
+    assert_eq!(levels, [Some(0), Some(1), Some(2), Some(3), Some(4)]);
 }
 
 #[test]

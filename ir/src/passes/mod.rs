@@ -10,12 +10,20 @@
 //! | O1 | one for each vector | its vector and scalars |
 //! | O2 | one for each look-up | a row and the scalars |
 //! | O3 | one for each look-up, and for each step of what is counted | a row |
+//! | O4 | the same; none for what is only moved | the same; a row that is looked up twice, once |
+//!
+//! At O4 a bag, too, is stored once, not once for each look-up, and reads say whether they come again.
 
+mod accumulate;
 mod align_queues;
 mod bufferise;
+mod hoist;
 mod merge_callbacks;
+mod merge_rows;
+mod read_hints;
 mod rewrite;
 mod simplify;
+mod store_streams;
 mod vectorise;
 
 use miette::Diagnostic;
@@ -31,6 +39,8 @@ pub struct Options {
     pub lanes: u32,
     /// The longest row that travels as one operand, in bytes.
     pub row_bytes: u64,
+    /// So many rows that were read last are kept in the access unit.
+    pub reuse: Option<u32>,
     /// Whether the program is verified after each pass, not only after the last.
     pub verify_each: bool,
 }
@@ -41,6 +51,7 @@ impl Default for Options {
         Options {
             lanes: 8,
             row_bytes: 64 << 10,
+            reuse: None,
             verify_each: false,
         }
     }
@@ -82,6 +93,31 @@ pub static PASSES: &[Pass] = &[
         name: "align_queues",
         summary: "the execute unit counts positions itself",
         run: align_queues::run,
+    },
+    Pass {
+        name: "accumulate",
+        summary: "an element that a bag adds to is stored once for the bag",
+        run: accumulate::run,
+    },
+    Pass {
+        name: "store_streams",
+        summary: "the access unit writes what is only moved",
+        run: store_streams::run,
+    },
+    Pass {
+        name: "merge_rows",
+        summary: "a row that one look-up streams twice is read once",
+        run: merge_rows::run,
+    },
+    Pass {
+        name: "hoist",
+        summary: "the execute unit computes what does not change before its loops",
+        run: hoist::run,
+    },
+    Pass {
+        name: "read_hints",
+        summary: "reads that come again stay near, others pass by",
+        run: read_hints::run,
     },
 ];
 
@@ -130,8 +166,30 @@ const O3: &[Step] = &[
     step("simplify", "streams that nothing takes any more"),
 ];
 
+const O4: &[Step] = &[
+    O1[0],
+    step(
+        "accumulate",
+        "while every loop is scalar: what it adds becomes vectors and rows like the rest",
+    ),
+    O1[1],
+    O1[2],
+    step(
+        "store_streams",
+        "before rows are made of what needs no token at all",
+    ),
+    O2[3],
+    O2[4],
+    step("merge_rows", "callbacks that are one take a row once"),
+    O2[5],
+    O3[6],
+    step("hoist", "the loops of the execute unit are all there"),
+    O3[7],
+    step("read_hints", "the reads are those that stay"),
+];
+
 /// The highest level.
-pub const MAX_LEVEL: u8 = 3;
+pub const MAX_LEVEL: u8 = 4;
 
 /// The passes of a level, in order; `None` for a level that there is not.
 pub fn pipeline(level: u8) -> Option<&'static [Step]> {
@@ -140,6 +198,7 @@ pub fn pipeline(level: u8) -> Option<&'static [Step]> {
         1 => Some(O1),
         2 => Some(O2),
         3 => Some(O3),
+        4 => Some(O4),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 use hashbrown::{HashMap, HashSet};
 
 use crate::core::text::Names;
-use crate::core::{Arith, Code, Compute, LoopHints, Scalar, Span, Type, Value, ValueData};
+use crate::core::{Access, Arith, Code, Compute, LoopHints, Scalar, Span, Type, Value, ValueData};
 use crate::slc::{
     Body, Bound, Callback, Expr, Func, Loop, Statement, Step, Stream, StreamDef, StreamExpr,
 };
@@ -168,6 +168,14 @@ fn map_body(
 pub(super) fn replace_streams(func: &mut Func, with: &HashMap<Stream, Stream>) {
     let find = |s: Stream| with.get(&s).copied().unwrap_or(s);
     func.body = map_body(&func.body, &find, &Code::clone);
+}
+
+/// Every access to memory of a code.
+pub(super) fn accesses(code: &Code<Stream>) -> impl Iterator<Item = &Access<Value>> {
+    code.statements().filter_map(|statement| match statement {
+        Statement::Let(_, Expr::Load(access)) | Statement::Store { access, .. } => Some(access),
+        Statement::Let(_, _) | Statement::If { .. } | Statement::For(_) => None,
+    })
 }
 
 /// What defines a stream.
