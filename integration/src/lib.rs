@@ -17,6 +17,7 @@
 //! missing stage file and an unknown key of `case.toml` are failures.
 
 pub mod case;
+pub mod classes;
 pub mod engines;
 pub mod exchange;
 pub mod fill;

@@ -31,7 +31,12 @@ const GRAPH: &str = "10-graph.hlo";
 const REGIONS: &str = "20-regions.region";
 const LOOPS: &str = "30-loops.scf";
 const STREAMS: &str = "40-streams.slc";
+const OPTIMISED: &str = "50-optimised.slc";
 const DECOUPLED: &str = "60-decoupled.dlc";
+const DECOUPLED_OPTIMISED: &str = "61-decoupled.dlc";
+
+/// The level of the optimised stages: the last one that sends everything that it reads.
+const LEVEL: u8 = 3;
 
 /// All stages, in the order of the pipeline.
 pub const STAGES: &[Stage] = &[
@@ -70,8 +75,26 @@ pub const STAGES: &[Stage] = &[
         make: |_, text| round_trip(programs::emit(text, emit::Stage::Slc)?),
     },
     Stage {
+        file: OPTIMISED,
+        source: STREAMS,
+        summary: false,
+        make: |_, text| {
+            let optimised = programs::ladders(text)?.into_iter().map(|ladder| {
+                let ladder = ladder.at(LEVEL, &passes::Options::default())?;
+                Ok(emit::emit_ladder(&ladder, emit::Stage::Slcv)?)
+            });
+            round_trip(optimised.collect::<Result<Vec<_>>>()?.join("\n"))
+        },
+    },
+    Stage {
         file: DECOUPLED,
         source: STREAMS,
+        summary: false,
+        make: |_, text| round_trip(programs::emit(text, emit::Stage::Dlc)?),
+    },
+    Stage {
+        file: DECOUPLED_OPTIMISED,
+        source: OPTIMISED,
         summary: false,
         make: |_, text| round_trip(programs::emit(text, emit::Stage::Dlc)?),
     },
@@ -90,6 +113,12 @@ pub const STAGES: &[Stage] = &[
     Stage {
         file: "75-stream.txt",
         source: DECOUPLED,
+        summary: false,
+        make: stream,
+    },
+    Stage {
+        file: "76-stream.txt",
+        source: DECOUPLED_OPTIMISED,
         summary: false,
         make: stream,
     },

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use hlo2dae_backend::{Artifact, Machine, compile};
 use hlo2dae_ir::core::{Array, Buffer, ElementType, Ir, Limits, Role};
 use hlo2dae_ir::lower::{scf_to_slc, slc_to_dlc};
-use hlo2dae_ir::passes::{Options, optimise};
+use hlo2dae_ir::passes::{MAX_LEVEL, Options, optimise};
 use hlo2dae_ir::{dlc, scf};
 use hlo2dae_sim::{Config, Emulator, Schedule, Stats};
 
@@ -184,13 +184,8 @@ fn counts(stats: &Stats) -> [(&'static str, u64); 5] {
 
 #[test]
 fn compiled_programs_stream_no_more_than_those_written_by_hand() {
-    for class in [
-        "embedding_bag",
-        "weighted_embedding_bag",
-        "spmm",
-        "knowledge_graph",
-    ] {
-        let [hand, ours] = against_compiled(class, 3);
+    for class in CLASSES {
+        let [hand, ours] = against_compiled(class, MAX_LEVEL);
         for ((count, hand), (_, ours)) in counts(&hand).into_iter().zip(counts(&ours)) {
             // In the language of the paper: within 2%.
             assert!(
@@ -201,68 +196,7 @@ fn compiled_programs_stream_no_more_than_those_written_by_hand() {
     }
 }
 
-/// What each level promises, by the sizes of the loops: of bags, look-ups, and the elements and vectors of a row.
-#[test]
-fn a_level_divides_tokens_and_operands() {
-    struct Sizes {
-        bags: u64,
-        lookups: u64,
-        row: u64,
-        /// Scalars that travel with a row.
-        scalars: u64,
-        /// Rows that a look-up needs.
-        rows: u64,
-        /// Whether bags are counted: each ends with a token.
-        pooled: bool,
-    }
-    let sizes = |bags, lookups, row, scalars| Sizes {
-        bags,
-        lookups,
-        row,
-        scalars,
-        rows: 1,
-        pooled: true,
-    };
-    let triples = Sizes {
-        rows: 3,
-        pooled: false,
-        ..sizes(0, 24, 20, 0)
-    };
-    let classes = [
-        ("embedding_bag", sizes(8, 40, 20, 0)),
-        ("weighted_embedding_bag", sizes(8, 40, 20, 1)),
-        ("spmm", sizes(16, 48, 24, 1)),
-        ("knowledge_graph", triples),
-    ];
-    for (class, sizes) in classes {
-        let vectors = sizes.row.div_ceil(8);
-        let found = |level| {
-            let [_, ours] = against_compiled(class, level);
-            (ours.tokens, ours.operands)
-        };
-        // The position of the bag, and in a pooled row that of the element.
-        let indices = 1 + u64::from(sizes.pooled);
-        let elements = sizes.lookups * sizes.row;
-        let scalar = (elements, elements * (indices + sizes.scalars + sizes.rows));
-        assert_eq!(found(0), scalar, "{class}, O0");
-        let (tokens, _) = found(1);
-        assert_eq!(tokens, sizes.lookups * vectors, "{class}, O1");
-        let row = (
-            sizes.lookups,
-            sizes.lookups * (1 + sizes.scalars + sizes.rows),
-        );
-        assert_eq!(found(2), row, "{class}, O2");
-        // No index is left among the operands; the end of a bag is a token.
-        let ends = if sizes.pooled { sizes.bags } else { 0 };
-        let least = (
-            sizes.lookups + ends,
-            sizes.lookups * (sizes.scalars + sizes.rows),
-        );
-        assert_eq!(found(3), least, "{class}, O3");
-    }
-}
-
-/// Writing by hand still gains where a row could be sent once for two loops, or not at all.
+/// At O3 writing by hand still gains where a row could be sent once for two loops, or not at all.
 #[test]
 fn what_writing_by_hand_gains_at_o3_is_known() {
     let [hand, ours] = against_compiled("message_passing", 3);

@@ -101,7 +101,7 @@ struct Filling {
 fn visit(body: &mut Body, same: &mut HashMap<Stream, Stream>) {
     // Rows that are filled by one append each.
     let mut appends: HashMap<Stream, usize> = HashMap::new();
-    count(body, &mut appends);
+    rewrite::appends(body, &mut appends);
     let own = |row: &Stream| body.streams.iter().any(|def| def.stream == *row);
     let mut seen: Vec<(Stream, Filling)> = Vec::new();
     let mut gone: Vec<Stream> = Vec::new();
@@ -138,18 +138,6 @@ fn visit(body: &mut Body, same: &mut HashMap<Stream, Stream>) {
             Effect::Store { .. } => true,
         });
         visit(&mut inner.body, same);
-    }
-}
-
-/// Appends to each row; recursion is as deep as loops nest.
-fn count(body: &Body, appends: &mut HashMap<Stream, usize>) {
-    for effect in &body.effects {
-        if let Effect::ToBuffer { row, .. } = effect {
-            *appends.entry(*row).or_default() += 1;
-        }
-    }
-    for inner in body.loops() {
-        count(&inner.body, appends);
     }
 }
 

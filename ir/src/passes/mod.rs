@@ -10,7 +10,7 @@
 //! | O1 | one for each vector | its vector and scalars |
 //! | O2 | one for each look-up | a row and the scalars |
 //! | O3 | one for each look-up, and for each step of what is counted | a row |
-//! | O4 | the same; none for what is only moved | the same; a row that is looked up twice, once |
+//! | O4 | the same; none for what is only moved; one for what look-ups share | the same; each row once |
 //!
 //! At O4 a bag, too, is stored once, not once for each look-up, and reads say whether they come again.
 
@@ -18,6 +18,7 @@ mod accumulate;
 mod align_queues;
 mod bufferise;
 mod hoist;
+mod keep_rows;
 mod merge_callbacks;
 mod merge_rows;
 mod read_hints;
@@ -110,6 +111,11 @@ pub static PASSES: &[Pass] = &[
         run: merge_rows::run,
     },
     Pass {
+        name: "keep_rows",
+        summary: "a row that is the same all over a loop is sent once",
+        run: keep_rows::run,
+    },
+    Pass {
         name: "hoist",
         summary: "the execute unit computes what does not change before its loops",
         run: hoist::run,
@@ -182,6 +188,10 @@ const O4: &[Step] = &[
     O2[4],
     step("merge_rows", "callbacks that are one take a row once"),
     O2[5],
+    step(
+        "keep_rows",
+        "what the look-ups of a bag share is sent before them",
+    ),
     O3[6],
     step("hoist", "the loops of the execute unit are all there"),
     O3[7],

@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::core::text::Names;
 use crate::core::{Access, Arith, Code, Compute, LoopHints, Scalar, Span, Type, Value, ValueData};
 use crate::slc::{
-    Body, Bound, Callback, Expr, Func, Loop, Statement, Step, Stream, StreamDef, StreamExpr,
+    Body, Bound, Callback, Effect, Expr, Func, Loop, Statement, Step, Stream, StreamDef, StreamExpr,
 };
 
 /// Names that no buffer and no stream of a program has.
@@ -176,6 +176,18 @@ pub(super) fn accesses(code: &Code<Stream>) -> impl Iterator<Item = &Access<Valu
         Statement::Let(_, Expr::Load(access)) | Statement::Store { access, .. } => Some(access),
         Statement::Let(_, _) | Statement::If { .. } | Statement::For(_) => None,
     })
+}
+
+/// How many effects append to each row; recursion is as deep as loops nest.
+pub(super) fn appends(body: &Body, found: &mut HashMap<Stream, usize>) {
+    for effect in &body.effects {
+        if let Effect::ToBuffer { row, .. } = effect {
+            *found.entry(*row).or_default() += 1;
+        }
+    }
+    for inner in body.loops() {
+        appends(&inner.body, found);
+    }
 }
 
 /// What defines a stream.
