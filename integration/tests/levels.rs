@@ -56,7 +56,11 @@ fn formula(class: &Class, level: u8) -> [u64; 3] {
     }
     match level {
         0 => [lookups * row, lookups * row * each, elements],
-        1 => [lookups * vectors, lookups * vectors * (each + mask), elements],
+        1 => [
+            lookups * vectors,
+            lookups * vectors * (each + mask),
+            elements,
+        ],
         2 => [lookups, lookups * (rows + scalars + positions), elements],
         // What is only moved needs no token.
         4 if name == "block_gather" => [0, 0, elements],

@@ -64,7 +64,11 @@ fn example(operation: &str, operands: &[Scalar], result: ScalarType) -> String {
 }
 
 /// Two operands of a type that an operation takes: floats, else integers.
-fn operands(accepts: impl Fn(ScalarType) -> bool, float: [f32; 2], integer: [i32; 2]) -> [Scalar; 2] {
+fn operands(
+    accepts: impl Fn(ScalarType) -> bool,
+    float: [f32; 2],
+    integer: [i32; 2],
+) -> [Scalar; 2] {
     if accepts(ScalarType::Element(ElementType::F32)) {
         float.map(Scalar::F32)
     } else {
@@ -92,12 +96,20 @@ fn scalar_operations(page: &mut String) {
     for &op in CompareOp::ALL {
         let accepts = |ty| op.result_type(ty, ty).is_ok();
         let both = [Scalar::S32(2), Scalar::S32(3)];
-        row(op.name(), takes(accepts), example(op.name(), &both, ScalarType::BOOL));
+        row(
+            op.name(),
+            takes(accepts),
+            example(op.name(), &both, ScalarType::BOOL),
+        );
     }
     let three = [Scalar::Bool(true), Scalar::F32(1.5), Scalar::F32(2.5)];
     let result = Arith::Select(three[0].ty(), three[1].ty(), three[2].ty());
     let result = result.result_type().unwrap();
-    row("select", "bool, then any".to_owned(), example("select", &three, result));
+    row(
+        "select",
+        "bool, then any".to_owned(),
+        example("select", &three, result),
+    );
 }
 
 /// Numbers in order: floats from 0 in halves, integers that are places.
@@ -124,11 +136,32 @@ fn shown(array: &Array) -> String {
 
 /// Every word that starts a form of SLC or of its callbacks.
 const FORMS: &[&str] = &[
-    "slc.for ", "slcv.for<", "slc.mem_stream ", "slcv.mem_stream<", "slc.alu_stream ",
-    "slcv.broadcast ", "slcv.lanes ", "slcv.buf_stream ", "slcv.to_buffer ", "slc.store_stream ",
-    "slcv.store_stream<", "slc.callback ", "slc.from_stream ", "slcv.from_buffer ", "= load ",
-    "= load<", "  store ", "  store<", "= element<", "= reduce ", "= lanes ", "scf.if ",
-    "scf.for<", "{nontemporal}", "level = l2", "reuse = ",
+    "slc.for ",
+    "slcv.for<",
+    "slc.mem_stream ",
+    "slcv.mem_stream<",
+    "slc.alu_stream ",
+    "slcv.broadcast ",
+    "slcv.lanes ",
+    "slcv.buf_stream ",
+    "slcv.to_buffer ",
+    "slc.store_stream ",
+    "slcv.store_stream<",
+    "slc.callback ",
+    "slc.from_stream ",
+    "slcv.from_buffer ",
+    "= load ",
+    "= load<",
+    "  store ",
+    "  store<",
+    "= element<",
+    "= reduce ",
+    "= lanes ",
+    "scf.if ",
+    "scf.for<",
+    "{nontemporal}",
+    "level = l2",
+    "reuse = ",
 ];
 
 fn programs(page: &mut String) {
@@ -157,7 +190,11 @@ fn programs(page: &mut String) {
                 Role::Temp(_) => None,
             };
             if let Some(array) = array {
-                let role = if buffer.role == Role::Input { "of" } else { "gives" };
+                let role = if buffer.role == Role::Input {
+                    "of"
+                } else {
+                    "gives"
+                };
                 writeln!(page, "- {role} `%{}` = {}", buffer.name, shown(array)).unwrap();
             }
         }
