@@ -1,6 +1,6 @@
 //! Writes and holds `docs/ops.md`: every operation, with an example that is run. `BLESS=1` rewrites it.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "support/texts.rs"]
 mod texts;

@@ -220,18 +220,18 @@ impl Plan {
             span: Span::default(),
         });
         for stream in self.nest.iter().rev() {
-            let shapes = self.positions.iter().filter(|(s, _)| s == stream);
-            for shape in shapes.filter_map(|(_, shape)| shape.as_ref()) {
-                step = Step::For(Loop {
-                    induction: moved.get(stream).copied().unwrap_or(*stream),
-                    body: Body {
-                        steps: vec![step],
-                        ..Body::default()
-                    },
-                    ..shape.clone()
-                });
-                break;
-            }
+            let position = self.positions.iter().find(|(s, _)| s == stream);
+            let Some(shape) = position.and_then(|(_, shape)| shape.as_ref()) else {
+                continue;
+            };
+            step = Step::For(Loop {
+                induction: moved.get(stream).copied().unwrap_or(*stream),
+                body: Body {
+                    steps: vec![step],
+                    ..Body::default()
+                },
+                ..shape.clone()
+            });
         }
         insert_behind(&mut func.body, &self.path, self.bag, step);
     }
