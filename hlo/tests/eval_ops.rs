@@ -787,3 +787,59 @@ fn a_group_of_a_ragged_dot_reads_no_other_groups_matrix() {
     );
     assert_eq!(elements::<f32>(&text, &[]), [21., 43., 0.]);
 }
+
+/// The sizes of the groups may differ by batch, and by the dimensions around the ragged one.
+#[test]
+fn ragged_dots_take_group_sizes_for_each_position() {
+    let free = entry(
+        "l = f32[2,3,1] parameter(0)
+         r = f32[2,2,1,1] parameter(1)
+         g = s32[2,2] parameter(2)
+         ROOT d = f32[2,3,1] ragged-dot(l, r, g), lhs_batch_dims={0}, lhs_contracting_dims={2},
+           rhs_batch_dims={1}, rhs_contracting_dims={2}, lhs_ragged_dims={1}, rhs_group_dims={0}",
+    );
+    let arguments = [
+        array(&[2, 3, 1], &[1f32, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        array(&[2, 2, 1, 1], &[10f32, 20.0, 100.0, 200.0]),
+        array(&[2, 2], &[1i32, 2, 2, 0]),
+    ];
+    assert_eq!(
+        elements::<f32>(&free, &arguments),
+        [10.0, 200.0, 300.0, 80.0, 100.0, 0.0]
+    );
+
+    let around = entry(
+        "l = f32[2,2,1] parameter(0)
+         r = f32[2,1,1] parameter(1)
+         g = s32[2,2] parameter(2)
+         ROOT d = f32[2,2,1] ragged-dot(l, r, g), lhs_contracting_dims={2}, rhs_contracting_dims={1},
+           lhs_ragged_dims={1}, rhs_group_dims={0}",
+    );
+    let arguments = [
+        array(&[2, 2, 1], &[1f32, 2.0, 3.0, 4.0]),
+        array(&[2, 1, 1], &[10f32, 100.0]),
+        array(&[2, 2], &[1i32, 1, 0, 2]),
+    ];
+    assert_eq!(
+        elements::<f32>(&around, &arguments),
+        [10.0, 200.0, 300.0, 400.0]
+    );
+
+    let contracted = entry(
+        "l = f32[2,3] parameter(0)
+         r = f32[2,3] parameter(1)
+         g = s32[2,2] parameter(2)
+         ROOT d = f32[2,2] ragged-dot(l, r, g), lhs_batch_dims={0}, lhs_contracting_dims={1},
+           rhs_batch_dims={0}, rhs_contracting_dims={1}, lhs_ragged_dims={1}",
+    );
+    let arguments = [
+        array(&[2, 3], &[1f32, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        array(&[2, 3], &[1f32, 10.0, 100.0, 1.0, 10.0, f32::INFINITY]),
+        array(&[2, 2], &[1i32, 2, 1, 1]),
+    ];
+    // Group by batch: 1 and 4, then 20 + 300 and 50; the last element is of no group.
+    assert_eq!(
+        elements::<f32>(&contracted, &arguments),
+        [1.0, 4.0, 320.0, 50.0]
+    );
+}

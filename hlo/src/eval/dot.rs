@@ -11,6 +11,7 @@ use crate::opcode::Opcode;
 use crate::shape::PrimitiveType;
 
 /// Which dimensions of the two operands of a dot pair up.
+#[derive(Clone)]
 pub(super) struct Pairs {
     pub(super) lhs_batch: Vec<usize>,
     pub(super) rhs_batch: Vec<usize>,

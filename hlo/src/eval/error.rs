@@ -42,8 +42,9 @@ pub enum EvalError {
         span: SourceSpan,
     },
 
-    /// The instruction is not well-formed (a missing attribute, shapes that do not fit): your
-    /// input; a module that verifies does not end here.
+    /// The instruction is not well-formed (a missing attribute, shapes that do not fit), or values
+    /// are none that it can work on (group sizes below zero): your input. The verifier refuses most
+    /// of the former before they are run; it cannot see the latter.
     #[error("{path}: {message}")]
     Malformed {
         /// `computation/instruction`.

@@ -31,7 +31,7 @@
 //! | `scan` | `scan` |
 //! | `sort`, `topk` | `sort` |
 //! | `dot`, `scaled-dot` | `dot` |
-//! | `ragged-dot` (group sizes that are the same for all batches), `ragged-all-to-all` | `ragged` |
+//! | `ragged-dot`, `ragged-all-to-all` | `ragged` |
 //! | `convolution` | `convolution` |
 //! | `cholesky`, `triangular-solve` | `linalg` |
 //! | `fft` | `fft` |

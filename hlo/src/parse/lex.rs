@@ -75,7 +75,7 @@ pub(crate) fn fail<T>(error: ParseError) -> Result<T, nom::Err<Fault>> {
 }
 
 /// The rest after blanks and comments.
-#[inline]
+#[inline(always)]
 pub(crate) fn skip(input: &str) -> &str {
     match input.as_bytes() {
         [b' ', b, ..] if *b > b' ' && *b != b'/' => input.get(1..).unwrap_or(""),
@@ -195,9 +195,7 @@ pub(crate) fn name<'a>(input: &'a str, what: &'static str) -> Parsed<'a, &'a str
     match rest.bytes().next() {
         Some(b':') => Ok((rest.get(1..).unwrap_or(""), ident)),
         Some(b'=') => expected(input, what),
-        _ if RESERVED.contains(&ident) || is_type_name(ident) || dim_labels(start).is_some() => {
-            expected(input, what)
-        }
+        _ if reserved(ident).is_some() || dim_labels(start).is_some() => expected(input, what),
         _ => Ok((rest, ident)),
     }
 }
@@ -375,7 +373,20 @@ pub(crate) fn list<'a, T>(
         if let Some(rest) = after(rest, close) {
             return Ok((rest, elements));
         }
-        input = punct(rest, ",")?.0;
+        input = match after(rest, ",") {
+            Some(next) => next,
+            None => return expected(rest, or_comma(close)),
+        };
+    }
+}
+
+/// A comma or what ends a list.
+fn or_comma(close: &'static str) -> &'static str {
+    match close {
+        ")" => "`,` or `)`",
+        "}" => "`,` or `}`",
+        "]" => "`,` or `]`",
+        _ => "`,` or the end of the list",
     }
 }
 
@@ -385,29 +396,40 @@ pub(crate) fn span_of(text: &str, from: &str, to: &str) -> Span {
     Span::new(start, text.len().saturating_sub(to.len()).max(start))
 }
 
-/// The word that stands at `input`, quoted, to say what was found.
-pub(crate) fn found_at(input: &str) -> String {
+/// What stands at `input`, to say what was found, and how many bytes it has.
+pub(crate) fn found_at(input: &str) -> (String, usize) {
     let start = skip(input);
     let Some(first) = start.chars().next() else {
-        return "the end of the text".to_owned();
+        return ("the end of the text".to_owned(), 0);
     };
     if start.starts_with("/*") {
-        return "a comment that does not end".to_owned();
+        return ("a comment that does not end".to_owned(), start.len());
     }
-    let word = raw_string(start)
-        .ok()
-        .filter(|(_, s)| s.len() <= 40)
-        .map(|(_, s)| s)
-        .or_else(|| {
-            let end = start
-                .bytes()
-                .enumerate()
-                .position(|(i, b)| !(is_ident_byte(b) || (i == 0 && b == b'%')))
-                .unwrap_or(start.len());
-            start
-                .get(..end.min(60))
-                .filter(|w| !w.is_empty() && *w != "%")
-        })
-        .map_or_else(|| first.escape_default().to_string(), str::to_owned);
-    format!("`{word}`")
+    if matches!(first, '"' | '\'') {
+        return match raw_string(start) {
+            Ok((_, text)) if text.len() <= 40 => (format!("`{text}`"), text.len()),
+            Ok((_, text)) => ("a string".to_owned(), text.len()),
+            Err(_) => ("a string that does not end".to_owned(), 1),
+        };
+    }
+    let end = start
+        .bytes()
+        .enumerate()
+        .position(|(i, b)| !(is_ident_byte(b) || (i == 0 && b == b'%')))
+        .unwrap_or(start.len());
+    let word = start
+        .get(..end.min(60))
+        .filter(|w| !w.is_empty() && *w != "%");
+    match word {
+        Some(word) => (format!("`{word}`"), word.len()),
+        None => (format!("`{}`", first.escape_debug()), first.len_utf8()),
+    }
+}
+
+/// Why a word cannot be a name, if it cannot.
+pub(crate) fn reserved(word: &str) -> Option<&'static str> {
+    if is_type_name(word) {
+        return Some("the name of a type");
+    }
+    RESERVED.contains(&word).then_some("a reserved word")
 }

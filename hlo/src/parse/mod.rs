@@ -87,9 +87,29 @@ pub fn parse_module(text: &str) -> Result<Module, ParseErrors> {
         _ => {
             let mut errors = parser.errors;
             errors.sort_by_key(|e| e.span().start);
+            if let Some(error) = late_header(text)
+                && errors
+                    .first()
+                    .is_none_or(|e| e.span().start < error.span().end)
+            {
+                errors = vec![error];
+            }
             Err(ParseErrors::new(text, errors))
         }
     }
+}
+
+/// Something stands before the header, such as what a log puts before a line.
+fn late_header(text: &str) -> Option<ParseError> {
+    let start = text.len() - skip(text).len();
+    let before = text.get(start..text.find("HloModule ")?)?.trim_end();
+    let (found, _) = found_at(before);
+    let in_front = !before.is_empty() && !before.contains('\n');
+    in_front.then(|| ParseError::Syntax {
+        expected: "`HloModule` where the text begins".into(),
+        found,
+        at: Span::new(start, start + before.len()),
+    })
 }
 
 /// Reads a shape, such as `(f32[2,3]{1,0}, token[])`.
@@ -266,11 +286,13 @@ impl<'a> Parser<'a> {
             Fault::Expected { rest, what } => {
                 let start = self.text.len().saturating_sub(rest);
                 let input = self.text.get(start..).unwrap_or("");
-                let found = found_at(input);
-                let width = match found.len() {
-                    _ if input.is_empty() => 0,
-                    n => n.saturating_sub(2).clamp(1, input.len()),
-                };
+                let (mut found, width) = found_at(input);
+                let word = input.get(..width).unwrap_or("");
+                if what.ends_with("name")
+                    && let Some(why) = lex::reserved(word)
+                {
+                    found = format!("{found}, {why}");
+                }
                 ParseError::Syntax {
                     expected: what.into(),
                     found,

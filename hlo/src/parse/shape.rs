@@ -97,7 +97,10 @@ fn array<'a>(text: &str, input: &'a str) -> Parsed<'a, Shape> {
                 rest = end;
                 break;
             }
-            rest = punct(next, ",")?.0;
+            rest = match after(next, ",") {
+                Some(next) => next,
+                None => return expected(next, "`,` or `]`"),
+            };
         }
     }
     if array.is_dynamic() {
