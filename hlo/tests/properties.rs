@@ -241,3 +241,27 @@ fn an_array_of_many_dimensions_is_no_trouble() {
         Ok(true)
     );
 }
+
+/// Found by fuzzing: a shape that was read before is not taken for the beginning of another one.
+#[test]
+fn a_layout_belongs_to_its_shape_wherever_it_stands() {
+    let text = "ENTRY e (x: f32[2,3]) -> f32[2,3] {
+        x = f32[2,3] parameter(0)
+        y = f32[2,3] {0,1} copy(x)
+        z = f32[2,3]{ 0,1} copy(x)
+        w = f32[2,3] /* a comment */ {0,1} copy(x)
+        v = f32[2,3]{-1,0} copy(x)
+        ROOT u = f32[2,3] copy(w)
+    }";
+    let module = parse_module(text).map_err(|e| e.to_string());
+    let printed = module.map(|m| m.to_string()).unwrap_or_else(|e| e);
+    for line in [
+        "%y = f32[2,3]{0,1}",
+        "%z = f32[2,3]{0,1}",
+        "%w = f32[2,3]{0,1}",
+        "%v = f32[2,3]{-1,0}",
+        "%u = f32[2,3]{1,0}",
+    ] {
+        assert!(printed.contains(line), "{line}\n{printed}");
+    }
+}

@@ -408,11 +408,10 @@ fn shape_text(start: &str) -> Option<(&str, &str)> {
         return None;
     }
     i = bytes.iter().position(|&b| b == b']')? + 1;
-    if bytes.get(i) == Some(&b'{')
-        && bytes
-            .get(i + 1)
-            .is_some_and(|b| b.is_ascii_digit() || *b == b':')
-    {
+    if shape::opens_layout(start.get(i..)?) {
+        if bytes.get(i) != Some(&b'{') {
+            return None;
+        }
         i += bytes.get(i..)?.iter().position(|&b| b == b'}')? + 1;
     }
     start.split_at_checked(i)

@@ -66,6 +66,12 @@ fn nested<'a>(text: &str, input: &'a str, depth: usize) -> Parsed<'a, Shape> {
     array(text, start)
 }
 
+/// Whether a layout, and not a body, stands at `input`.
+pub(super) fn opens_layout(input: &str) -> bool {
+    let inside = after(input, "{").and_then(peek);
+    inside.is_some_and(|b| b.is_ascii_digit() || b == b'-' || b == b':')
+}
+
 fn array<'a>(text: &str, input: &'a str) -> Parsed<'a, Shape> {
     let (rest, word) = ident(input, "a shape")?;
     let special = match word {
@@ -106,10 +112,7 @@ fn array<'a>(text: &str, input: &'a str) -> Parsed<'a, Shape> {
     if array.is_dynamic() {
         array.dynamic.resize(array.dims.len(), false);
     }
-    let opens_layout = after(rest, "{")
-        .and_then(peek)
-        .is_some_and(|b| b.is_ascii_digit() || b == b'-' || b == b':');
-    if opens_layout {
+    if opens_layout(rest) {
         let (end, stated) = layout(rest)?;
         if stated.minor_to_major.len() != array.rank() {
             return fail(ParseError::Invalid {
