@@ -152,13 +152,15 @@ impl Printer<'_> {
 
     pub(super) fn infeed(&self, id: InstructionId) -> Result<Op, Reason> {
         let instruction = &self.module.instructions[id];
-        let layouts = leaves(&instruction.shape)?
-            .into_iter()
-            .filter_map(Shape::as_array)
-            .map(|array| match &array.layout {
-                Some(layout) => list(&layout.minor_to_major),
-                None => "[]".to_owned(),
-            });
+        let leaves = leaves(&instruction.shape)?;
+        let arrays = || leaves.iter().filter_map(|shape| shape.as_array());
+        if let Some(dynamic) = arrays().find(|array| array.is_dynamic()) {
+            return Err(Reason::form("static dimensions", dynamic.to_string()));
+        }
+        let layouts = arrays().map(|array| match &array.layout {
+            Some(layout) => list(&layout.minor_to_major),
+            None => "[]".to_owned(),
+        });
         Ok(self
             .with_all(id, "stablehlo.infeed")?
             .attribute(

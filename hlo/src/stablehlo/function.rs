@@ -300,8 +300,16 @@ impl<'m> Printer<'m> {
 
     /// A call of a computation's function.
     pub(super) fn call(&mut self, id: ComputationId, operands: Vec<Value>) -> Result<Op, Reason> {
-        let root = &self.module.instructions[self.module.computations[id].root];
-        let results = types(&root.shape)?;
+        let computation = &self.module.computations[id];
+        let mut expected = Vec::new();
+        for &parameter in &computation.parameters {
+            expected.extend(types(&self.module.instructions[parameter].shape)?);
+        }
+        if !operands.iter().map(|value| &value.of).eq(&expected) {
+            let found = joined(operands.iter().map(|value| &value.of));
+            return Err(Reason::form(joined(expected), found));
+        }
+        let results = types(&self.module.instructions[computation.root].shape)?;
         let head = format!("func.call {}", self.symbol(id));
         Ok(Op::with_head(head).operands(operands).results(results))
     }

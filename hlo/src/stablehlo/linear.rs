@@ -196,16 +196,27 @@ impl Printer<'_> {
             ))
     }
 
-    pub(super) fn rng_bit_generator(&self, id: InstructionId) -> Result<Op, Reason> {
-        let algorithm = match word(&self.module.instructions[id], "algorithm")? {
+    /// The new state and the bits; HLO may leave the state out.
+    pub(super) fn rng_bit_generator(&mut self, id: InstructionId) -> Result<Vec<Value>, Reason> {
+        let instruction = &self.module.instructions[id];
+        let algorithm = match word(instruction, "algorithm")? {
             "rng_three_fry" => "THREE_FRY",
             "rng_philox" => "PHILOX",
             _ => "DEFAULT",
         };
-        Ok(self.with_all(id, "stablehlo.rng_bit_generator")?.attribute(
-            "rng_algorithm",
-            format!("#stablehlo<rng_algorithm {algorithm}>"),
-        ))
+        let state = self.operand(id, 0)?;
+        let is_alone = instruction.array().is_some();
+        let op = self
+            .op(id, "stablehlo.rng_bit_generator")
+            .attribute(
+                "rng_algorithm",
+                format!("#stablehlo<rng_algorithm {algorithm}>"),
+            )
+            .results(is_alone.then(|| state.of.clone()))
+            .results(types(&instruction.shape)?)
+            .operands([state]);
+        let values = self.emit(&instruction.name, op);
+        Ok(values.into_iter().skip(usize::from(is_alone)).collect())
     }
 
     /// The largest values; the smallest are the largest in the reversed order of values, which negation gives floats and
@@ -248,6 +259,11 @@ fn widens(narrow: PrimitiveType, wide: PrimitiveType) -> bool {
         _ if narrow == wide => true,
         (P::Pred, _) => wide.is_integer() || matches!(wide, P::F16 | P::BF16 | P::F32 | P::F64),
         (P::F16 | P::BF16, P::F32 | P::F64) | (P::F32, P::F64) => true,
+        // As many bits as the significand has.
+        (_, P::BF16) => narrow.is_integer() && narrow.bits() <= 8,
+        (_, P::F16) => narrow.is_integer() && narrow.bits() <= 11,
+        (_, P::F32) => narrow.is_integer() && narrow.bits() <= 24,
+        (_, P::F64) => narrow.is_integer() && narrow.bits() <= 53,
         _ => {
             let sign = |element: PrimitiveType| element.is_signed_integer();
             narrow.is_integer()

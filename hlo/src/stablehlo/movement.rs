@@ -5,6 +5,7 @@ use super::function::{Op, Printer, Value};
 use super::operation::integers_of;
 use super::text::{Type, integer, integers, tensor_type, types};
 use crate::attribute::AttributeValue;
+use crate::infer::with_element;
 use crate::module::InstructionId;
 use crate::shape::{ArrayShape, Layout, PrimitiveType};
 
@@ -90,6 +91,42 @@ impl Printer<'_> {
         Ok(starts)
     }
 
+    pub(super) fn reshape_instruction(&self, id: InstructionId) -> Result<Op, Reason> {
+        let array = self.module.instructions[id].array();
+        let dynamic = array.map_or(0, |array| array.dynamic.iter().filter(|&&d| d).count());
+        if dynamic > 1 {
+            return Err(Reason::form(
+                "at most one dynamic dimension",
+                dynamic.to_string(),
+            ));
+        }
+        self.with_all(id, "stablehlo.reshape")
+    }
+
+    /// The same bits as another type. A truth value is a byte of HLO and a bit of StableHLO: it becomes a byte first.
+    pub(super) fn bitcast_convert(&mut self, id: InstructionId) -> Result<Op, Reason> {
+        let instruction = &self.module.instructions[id];
+        let is_truth =
+            |array: Option<&ArrayShape>| array.is_some_and(|a| a.element == PrimitiveType::Pred);
+        let byte = PrimitiveType::U8;
+        let operand = instruction.operands.first();
+        let from = operand.and_then(|&operand| self.module.instructions[operand].array());
+        let value = match is_truth(from) {
+            true => self.converted(id, 0, byte)?,
+            false => self.operand(id, 0)?,
+        };
+        let op = self.op(id, "stablehlo.bitcast_convert").operands([value]);
+        match instruction.array() {
+            Some(to) if to.element == PrimitiveType::Pred => {
+                let bytes = op.results([tensor_type(&with_element(to, byte))?]);
+                let bytes = self.emit_one("bytes", bytes)?;
+                let op = Op::new("stablehlo.convert").operands([bytes]);
+                Ok(op.results([tensor_type(to)?]))
+            }
+            _ => Ok(op.results(types(&instruction.shape)?)),
+        }
+    }
+
     pub(super) fn reshape(&mut self, value: Value, to: Type) -> Result<Value, Reason> {
         let hint = "reshaped";
         let op = Op::new("stablehlo.reshape").operands([value]).results([to]);
@@ -155,6 +192,9 @@ impl Printer<'_> {
         let mut value = self.transposed(value, &order, &memory)?;
         let wanted = ArrayShape::new(to.element, pick(&to.dims, &back));
         if from.element != to.element {
+            if [from.element, to.element].contains(&PrimitiveType::Pred) {
+                return Err(Reason::form("no truth values", from.to_string()));
+            }
             let (narrow, wide) = (from.element.bits(), to.element.bits());
             let parts = i64::from(narrow.max(wide) / narrow.min(wide).max(1));
             // A cast to a wider type takes a dimension away, which must be the last one.

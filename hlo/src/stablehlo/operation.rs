@@ -23,10 +23,10 @@ impl Printer<'_> {
             unary_opcodes!()
             | binary_opcodes!()
             | O::StochasticConvert
-            | O::BitcastConvert
             | O::Convert
             | O::Clamp
             | O::Select => self.elementwise(id),
+            O::BitcastConvert => self.bitcast_convert(id),
             O::Compare => self.compare(id),
 
             O::Broadcast => self.with_all(id, "stablehlo.broadcast_in_dim").map(|op| {
@@ -48,7 +48,7 @@ impl Printer<'_> {
                 Ok(op.attribute("iota_dimension", integer(dim)))
             }),
             O::Pad => self.pad(id),
-            O::Reshape => self.with_all(id, "stablehlo.reshape"),
+            O::Reshape => self.reshape_instruction(id),
             O::Reverse => self.with_all(id, "stablehlo.reverse").and_then(|op| {
                 let dims = integers_of(instruction, "dimensions")?;
                 Ok(op.attribute("dimensions", integers(dims.iter().copied())))
@@ -74,7 +74,7 @@ impl Printer<'_> {
             O::BatchNormInference => self.batch_norm(id, "stablehlo.batch_norm_inference"),
             O::BatchNormTraining => self.batch_norm(id, "stablehlo.batch_norm_training"),
             O::Rng => self.rng(id),
-            O::RngBitGenerator => self.rng_bit_generator(id),
+            O::RngBitGenerator => return self.rng_bit_generator(id),
             O::ReducePrecision => self
                 .with_all(id, "stablehlo.reduce_precision")
                 .and_then(|op| {
@@ -201,14 +201,7 @@ impl Printer<'_> {
             _ => "stablehlo",
         };
         let element = match instruction.opcode {
-            O::Abs
-            | O::BitcastConvert
-            | O::Complex
-            | O::Convert
-            | O::Imag
-            | O::IsFinite
-            | O::Real
-            | O::Select => None,
+            O::Abs | O::Complex | O::Convert | O::Imag | O::IsFinite | O::Real | O::Select => None,
             _ => instruction.array().map(|array| array.element),
         };
         let name = instruction.opcode.name().replace('-', "_");

@@ -126,6 +126,10 @@ impl Printer<'_> {
         let instruction = &module.instructions[id];
         let callee = called(instruction, "to_apply")?;
         let combinations = leaves(&module.instructions[module.computations[callee].root].shape)?;
+        let is_scalar = |shape: &&Shape| shape.as_array().is_some_and(|array| array.rank() == 0);
+        if !combinations.iter().all(is_scalar) {
+            return Err(Reason::form("a computation of scalars", "one of arrays"));
+        }
         let element = |number: usize| Some(combinations.get(number)?.as_array()?.element);
         let is_combined = |(number, &parameter): (usize, &InstructionId)| {
             let parameter = module.instructions[parameter].array();
