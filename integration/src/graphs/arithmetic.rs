@@ -246,6 +246,10 @@ impl Builder {
         if value.element == element {
             return value.clone();
         }
+        if value.element == Pred && !element.is_integer() {
+            // XLA makes a choice of a product with it, which zero times infinity is not.
+            return self.leaf(element, &value.dims);
+        }
         let mut value = value.clone();
         if is_complex(value.element) {
             let part = if value.element == C64 { F32 } else { F64 };

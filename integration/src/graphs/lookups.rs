@@ -319,6 +319,10 @@ impl Builder {
     fn scatter(&mut self) {
         let table = self.table();
         let addressing = self.addressing(&table.dims);
+        if addressing.mapped.is_empty() {
+            // XLA loses updates whose indices have no components.
+            return;
+        }
         let offsets = addressing.offsets();
         let rank = addressing.batch.len() + offsets.len();
         let mut window_dims = self.permutation(rank);

@@ -62,7 +62,8 @@ impl Builder {
             }
             _ => {
                 let sizes: Vec<usize> = dims.iter().map(|&n| self.below(n + 1)).collect();
-                let update = self.made(value.element, &sizes);
+                // XLA writes in place even where the update is read from the array that it goes into.
+                let update = self.leaf(value.element, &sizes);
                 let (starts, names) = self.starts_from(&dims, 2);
                 let text = format!("dynamic-update-slice($0, $1{names})");
                 let operands: Vec<&Value> = [&value, &update].into_iter().chain(&starts).collect();
