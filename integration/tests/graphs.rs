@@ -256,13 +256,19 @@ fn check(
 
 /// The text of a graph that fails, with as few operations as it takes.
 fn shrunk(number: u64, folder: &Path) -> Result<String> {
+    let whole = Graph::new(number);
     let mut begun: Vec<Graph> = Vec::new();
     for steps in 1..=MAX_STEPS {
         let graph = Graph::begun(number, steps);
-        if begun.last().is_some_and(|last| graph.is_same(last)) {
+        let (is_new, is_whole) = (
+            !begun.last().is_some_and(|last| graph.is_same(last)),
+            graph.is_same(&whole),
+        );
+        // A step may give nothing.
+        begun.extend(is_new.then_some(graph));
+        if is_whole {
             break;
         }
-        begun.push(graph);
     }
     let modules = begun.iter().map(|graph| vec![graph.clone()]).collect();
     let problems = check(modules, 1, folder, &mut Tally::default())?;
@@ -306,7 +312,7 @@ fn run_all() -> Result<Vec<String>> {
     let shrunk = failing
         .iter()
         .take(SHRUNK)
-        .map(|&number| shrunk(number, &folder));
+        .map(|&number| shrunk(number, &folder.with_extension("shrunk")));
     let shrunk = shrunk.collect::<Result<Vec<_>>>()?;
     let listed = problems
         .iter()

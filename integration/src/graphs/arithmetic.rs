@@ -246,8 +246,10 @@ impl Builder {
         if value.element == element {
             return value.clone();
         }
-        if value.element == Pred && !element.is_integer() {
-            // XLA makes a choice of a product with it, which zero times infinity is not.
+        // XLA makes a choice of a product with a Boolean, which zero times infinity is not; its complex numbers made of infinite
+        // ones are NaN in part.
+        let is_choice = value.element == Pred && !element.is_integer();
+        if is_choice || value.element.is_float() && is_complex(element) {
             return self.leaf(element, &value.dims);
         }
         let mut value = value.clone();
