@@ -110,8 +110,8 @@ def test_every_form_of_our_print_means_the_same_to_xla():
         if entry["source"] in ("instructions", "modules", "unsound") and verdict(entry["text"]) is not None:
             continue
         module = _hlo.hlo_module_from_text(entry["text"])
-        # Whole models take long; they are read in the form that everybody uses.
-        forms = {"long"} if entry["source"] == "valid_big" else entry["prints"].keys()
+        # The collection is large: its texts are read in the form that everybody uses.
+        forms = {"long"} if entry["source"] in ("valid", "valid_big", "broad") else entry["prints"].keys()
         for form in forms:
             printed = module.to_string(options(form))
             if not round_trips(printed, form):
