@@ -8,6 +8,9 @@ use hlo2dae_ir::region::Region;
 use proptest::prelude::*;
 
 use super::*;
+use pools::{Backwards, Simultaneous};
+
+mod pools;
 
 fn program(text: &str) -> dlc::Program {
     let region: Region = text
@@ -153,45 +156,6 @@ fn check(text: &str, seed: u64, below: i64, folded: bool) -> Result<(), TestCase
         }
     }
     Ok(())
-}
-
-/// Threads of its own, so that tasks do overlap.
-struct Simultaneous(usize);
-
-impl Pool for Simultaneous {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..self.0.min(tasks) {
-                scope.spawn(|| {
-                    loop {
-                        let task = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        if task >= tasks {
-                            break;
-                        }
-                        work(task);
-                    }
-                });
-            }
-        });
-    }
-}
-
-/// Does the last task first: what two tasks write, the wrong one of them writes last.
-struct Backwards(usize);
-
-impl Pool for Backwards {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
-        (0..tasks).rev().for_each(work);
-    }
 }
 
 fn sizes() -> impl Strategy<Value = usize> {
