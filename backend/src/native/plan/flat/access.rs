@@ -32,7 +32,12 @@ impl Builder<'_> {
     }
 
     /// A load from a buffer that the chain writes.
-    pub(super) fn read_written(&mut self, buffer: BufferNumber, indices: Vec<Val>, level: usize) -> Val {
+    pub(super) fn read_written(
+        &mut self,
+        buffer: BufferNumber,
+        indices: Vec<Val>,
+        level: usize,
+    ) -> Val {
         if let Some((value, reads)) = self.forwarded.get_mut(&buffer) {
             *reads += 1;
             return *value;
