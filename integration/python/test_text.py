@@ -104,15 +104,16 @@ def test_every_form_of_our_print_means_the_same_to_xla():
     wrong = []
     count = Counter()
     for entry in texts():
+        # XLA's own prints of the collection are in the collection; `hlo/tests/corpus.rs` holds ours to them.
+        if entry["source"] in ("valid", "valid_big", "broad"):
+            continue
         # The values of elided constants are arbitrary.
         if entry["prints"] is None or "{...}" in entry["text"]:
             continue
         if entry["source"] in ("instructions", "modules", "unsound") and verdict(entry["text"]) is not None:
             continue
         module = _hlo.hlo_module_from_text(entry["text"])
-        # The collection is large: its texts are read in the form that everybody uses.
-        forms = {"long"} if entry["source"] in ("valid", "valid_big", "broad") else entry["prints"].keys()
-        for form in forms:
+        for form in entry["prints"]:
             printed = module.to_string(options(form))
             if not round_trips(printed, form):
                 count["XLA's print does not round-trip"] += 1
