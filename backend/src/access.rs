@@ -57,6 +57,42 @@ pub struct Program {
     pub code: Vec<Instruction>,
 }
 
+/// A traversal unit and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// The unit.
+    pub unit: &'a Unit,
+    /// What follows it, up to the next unit.
+    pub body: Vec<&'a Instruction>,
+    /// The units that it activates, in order.
+    pub children: Vec<UnitId>,
+}
+
+impl Program {
+    /// The units in the order of their definitions, and those that the program itself activates. The program is a verified one: a unit's
+    /// parent stands before it.
+    pub fn tree(&self) -> (PrimaryMap<UnitId, Node<'_>>, Vec<UnitId>) {
+        let mut units: PrimaryMap<UnitId, Node<'_>> = PrimaryMap::new();
+        let mut roots = Vec::new();
+        for instruction in &self.code {
+            if let Instruction::Unit(unit) = instruction {
+                let id = units.push(Node {
+                    unit,
+                    body: Vec::new(),
+                    children: Vec::new(),
+                });
+                match unit.parent {
+                    Some(parent) => units[parent].children.push(id),
+                    None => roots.push(id),
+                }
+            } else if let Some(node) = units.values_mut().last() {
+                node.body.push(instruction);
+            }
+        }
+        (units, roots)
+    }
+}
+
 /// What a traversal unit is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitData {

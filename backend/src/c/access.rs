@@ -9,7 +9,7 @@ use hlo2dae_ir::dlc::Event;
 use super::Helpers;
 use super::arith::expression;
 use super::value::{Lines, Spelling, Transfer, declaration, transfer};
-use crate::access::{Instruction, Slot, Traversal, Unit, UnitId};
+use crate::access::{Instruction, Node, Slot, Traversal, Unit, UnitId};
 use crate::artifact::Artifact;
 
 /// What the access unit keeps: slots, positions and ends of units, how full rows are.
@@ -29,23 +29,7 @@ pub(super) fn state(artifact: &Artifact) -> String {
 }
 
 pub(super) fn print(artifact: &Artifact, helpers: &mut Helpers) -> String {
-    let mut units: PrimaryMap<UnitId, Node<'_>> = PrimaryMap::new();
-    let mut roots = Vec::new();
-    for instruction in &artifact.access.code {
-        if let Instruction::Unit(unit) = instruction {
-            let id = units.push(Node {
-                unit,
-                body: Vec::new(),
-                children: Vec::new(),
-            });
-            match unit.parent {
-                Some(parent) => units[parent].children.push(id),
-                None => roots.push(id),
-            }
-        } else if let Some(node) = units.values_mut().last() {
-            node.body.push(instruction);
-        }
-    }
+    let (units, roots) = artifact.access.tree();
     let mut printer = Printer {
         artifact,
         helpers,
@@ -68,12 +52,6 @@ pub(super) fn print(artifact: &Artifact, helpers: &mut Helpers) -> String {
     printer.lines.line("return 1;");
     printer.lines.close();
     printer.lines.text
-}
-
-struct Node<'a> {
-    unit: &'a Unit,
-    body: Vec<&'a Instruction>,
-    children: Vec<UnitId>,
 }
 
 struct Printer<'a> {

@@ -2,7 +2,7 @@
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use hlo2dae_ir::core::check::Checker;
-use hlo2dae_ir::core::{Bound, BufferId, Compute, Problem, Role, ScalarType, Span, Type};
+use hlo2dae_ir::core::{Bound, BufferId, Problem, Role, ScalarType, Span, Type};
 use hlo2dae_ir::dlc::Event;
 
 use super::MAX_DEPTH;
@@ -208,20 +208,12 @@ impl Verifier<'_> {
             }
             Instruction::Broadcast(broadcast) => {
                 let mut operands = self.scope.operands(checker, span(&broadcast.to));
-                let value = operands.ty(broadcast.value);
-                let ty = value.and_then(|value| {
-                    let lanes = broadcast.lanes;
-                    operands.computed(Compute::Broadcast { value, lanes })
-                });
+                let ty = operands.broadcast(broadcast.value, broadcast.lanes);
                 (broadcast.to, ty)
             }
             Instruction::Sequence(sequence) => {
                 let mut operands = self.scope.operands(checker, span(&sequence.to));
-                let base = operands.ty(sequence.base);
-                let ty = base.and_then(|base| {
-                    let (step, lanes) = (sequence.step, sequence.lanes);
-                    operands.computed(Compute::Lanes { base, step, lanes })
-                });
+                let ty = operands.sequence(sequence.base, sequence.step, sequence.lanes);
                 (sequence.to, ty)
             }
             Instruction::Read(Read {

@@ -153,20 +153,12 @@ impl Verifier<'_> {
             }
             Instruction::Broadcast(broadcast) => {
                 let mut operands = self.scope.operands(checker, span(&broadcast.to));
-                let value = operands.ty(broadcast.value);
-                let ty = value.and_then(|value| {
-                    let lanes = broadcast.lanes;
-                    operands.computed(Compute::Broadcast { value, lanes })
-                });
+                let ty = operands.broadcast(broadcast.value, broadcast.lanes);
                 (broadcast.to, ty)
             }
             Instruction::Sequence(sequence) => {
                 let mut operands = self.scope.operands(checker, span(&sequence.to));
-                let base = operands.ty(sequence.base);
-                let ty = base.and_then(|base| {
-                    let (step, lanes) = (sequence.step, sequence.lanes);
-                    operands.computed(Compute::Lanes { base, step, lanes })
-                });
+                let ty = operands.sequence(sequence.base, sequence.step, sequence.lanes);
                 (sequence.to, ty)
             }
             Instruction::Load(load) => {

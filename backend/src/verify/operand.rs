@@ -72,6 +72,24 @@ impl<'c, S> Operands<'_, 'c, S> {
         self.computed(Compute::Arith(types.ok()?))
     }
 
+    /// Type of a vector of one value.
+    pub(super) fn broadcast<V: ValueId>(&mut self, value: V, lanes: u32) -> Option<Type>
+    where
+        S: Visible<V>,
+    {
+        let value = self.ty(value)?;
+        self.computed(Compute::Broadcast { value, lanes })
+    }
+
+    /// Type of a vector of positions.
+    pub(super) fn sequence<V: ValueId>(&mut self, base: V, step: i64, lanes: u32) -> Option<Type>
+    where
+        S: Visible<V>,
+    {
+        let base = self.ty(base)?;
+        self.computed(Compute::Lanes { base, step, lanes })
+    }
+
     /// Type of a computation's result.
     pub(super) fn computed(&mut self, compute: Compute<Type>) -> Option<Type> {
         let ty = compute.result_type();

@@ -10,7 +10,7 @@
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use hlo2dae_backend::Artifact;
-use hlo2dae_backend::access::{Instruction, Slot, Traversal, Unit, UnitId};
+use hlo2dae_backend::access::{Instruction, Node, Slot, Traversal, Unit, UnitId};
 use hlo2dae_ir::core::{Bound, Type};
 use hlo2dae_ir::dlc::Event;
 
@@ -22,23 +22,7 @@ use crate::lines::{counted, is_counted};
 pub(super) fn decode(artifact: &Artifact, buffers: &Buffers<'_>) -> Result<AccessCode, SimError> {
     let mut code = AccessCode::default();
     let file = File::new(&artifact.access.slots, &mut code.file)?;
-    let mut units: PrimaryMap<UnitId, Node<'_>> = PrimaryMap::new();
-    let mut roots = Vec::new();
-    for instruction in &artifact.access.code {
-        if let Instruction::Unit(unit) = instruction {
-            let id = units.push(Node {
-                unit,
-                body: Vec::new(),
-                children: Vec::new(),
-            });
-            match unit.parent {
-                Some(parent) => units[parent].children.push(id),
-                None => roots.push(id),
-            }
-        } else if let Some(node) = units.values_mut().last() {
-            node.body.push(instruction);
-        }
-    }
+    let (units, roots) = artifact.access.tree();
     let mut rows = SecondaryMap::new();
     for (slot, data) in &artifact.access.slots {
         if let Type::Row(_, _) = data.ty {
@@ -70,13 +54,6 @@ pub(super) fn decode(artifact: &Artifact, buffers: &Buffers<'_>) -> Result<Acces
     };
     decoder.phases(&roots)?;
     Ok(decoder.code)
-}
-
-/// A unit and what belongs to it.
-struct Node<'a> {
-    unit: &'a Unit,
-    body: Vec<&'a Instruction>,
-    children: Vec<UnitId>,
 }
 
 struct Decoder<'a> {
