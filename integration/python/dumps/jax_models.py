@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import sparse
 
 from .model import model
 
@@ -144,3 +145,62 @@ def bag_segment_int64(table, ids, segment_ids):
 def bag_constant_segments(table, ids):
     segment_ids = jnp.asarray(np.repeat(np.arange(BAGS), [5, 0, 3, 4]))
     return jax.ops.segment_sum(table[ids], segment_ids, num_segments=BAGS, indices_are_sorted=True)
+
+
+# Graphs and sparse matrices.
+
+NODES, EDGES = 5, 6
+ENDS = ("int32", (EDGES,))
+
+
+@jax_model("jax_message_passing", nodes=("float32", (NODES, DIM)), senders=ENDS, receivers=ENDS, weights=("float32", (EDGES,)))
+def message_passing(nodes, senders, receivers, weights):
+    messages = weights[:, None] * jax.nn.relu(nodes[senders] - nodes[receivers])
+    return jax.ops.segment_sum(messages, receivers, num_segments=NODES)
+
+
+@jax_model("jax_spmm_bcoo", values=("float32", (EDGES,)), places=("int32", (EDGES, 2)), dense=("float32", (NODES, DIM)))
+def spmm_bcoo(values, places, dense):
+    return sparse.BCOO((values, places), shape=(3, NODES)) @ dense
+
+
+@jax_model("jax_spmm_csr", values=("float32", (EDGES,)), columns=ENDS, pointers=("int32", (4,)), dense=("float32", (NODES, DIM)))
+def spmm_csr(values, columns, pointers, dense):
+    rows = jnp.repeat(jnp.arange(3), jnp.diff(pointers), total_repeat_length=EDGES)
+    return jax.ops.segment_sum(values[:, None] * dense[columns], rows, num_segments=3, indices_are_sorted=True)
+
+
+@jax_model("jax_sddmm", left=("float32", (3, DIM)), right=("float32", (NODES, DIM)), rows=ENDS, columns=ENDS, values=("float32", (EDGES,)))
+def sddmm(left, right, rows, columns, values):
+    return values * (left[rows] * right[columns]).sum(axis=1)
+
+
+# Scores of triples of a knowledge graph.
+
+TRIPLES = ("int32", (3,))
+
+
+@jax_model("jax_kg_transe", entities=("float32", (NODES, DIM)), relations=("float32", (2, DIM)), heads=TRIPLES, kinds=TRIPLES, tails=TRIPLES)
+def kg_transe(entities, relations, heads, kinds, tails):
+    return -jnp.abs(entities[heads] + relations[kinds] - entities[tails]).sum(axis=1)
+
+
+# Attention to some blocks of the keys.
+
+
+@jax_model("jax_block_gather", keys=("float32", (4, 2, DIM)), blocks=("int32", (3, 2)))
+def block_gather(keys, blocks):
+    return jnp.take(keys, blocks, axis=0, mode="clip").reshape(3, 4, DIM)
+
+
+# Training.
+
+
+@jax_model("jax_sgd", table=TABLE, ids=("int32", (5,)), gradients=("float32", (5, DIM)))
+def sgd(table, ids, gradients):
+    return table.at[ids].add(-0.5 * gradients)
+
+
+@jax_model("jax_embedding_gradient", table=TABLE, ids=("int32", (5,)), cotangents=("float32", (5, DIM)))
+def embedding_gradient(table, ids, cotangents):
+    return jax.vjp(lambda table: jnp.take(table, ids, axis=0, mode="clip"), table)[1](cotangents)[0]

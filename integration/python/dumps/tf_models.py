@@ -89,3 +89,53 @@ def bag_unsorted_segments(table, ids, segment_ids):
 @tf_model("tf_bag_segment_mean", table=TABLE, ids=FLAT_IDS, segment_ids=FLAT_IDS)
 def bag_segment_mean(table, ids, segment_ids):
     return tf.math.unsorted_segment_mean(tf.gather(table, ids), segment_ids, BAGS)
+
+
+# Graphs and sparse matrices.
+
+NODES, EDGES = 5, 6
+ENDS = ("int32", (EDGES,))
+
+
+@tf_model("tf_message_passing", nodes=("float32", (NODES, DIM)), senders=ENDS, receivers=ENDS, weights=("float32", (EDGES,)))
+def message_passing(nodes, senders, receivers, weights):
+    return tf.math.unsorted_segment_sum(tf.gather(nodes, senders) * weights[:, tf.newaxis], receivers, NODES)
+
+
+@tf_model("tf_sddmm", left=("float32", (3, DIM)), right=("float32", (NODES, DIM)), rows=ENDS, columns=ENDS)
+def sddmm(left, right, rows, columns):
+    return tf.reduce_sum(tf.gather(left, rows) * tf.gather(right, columns), axis=1)
+
+
+# Scores of triples of a knowledge graph.
+
+TRIPLES = ("int32", (3,))
+
+
+@tf_model("tf_kg_distmult", entities=("float32", (NODES, DIM)), relations=("float32", (2, DIM)), heads=TRIPLES, kinds=TRIPLES, tails=TRIPLES)
+def kg_distmult(entities, relations, heads, kinds, tails):
+    return tf.reduce_sum(tf.gather(entities, heads) * tf.gather(relations, kinds) * tf.gather(entities, tails), axis=1)
+
+
+# Attention to some blocks of the keys.
+
+
+@tf_model("tf_block_gather", keys=("float32", (2, 4, 2, DIM)), blocks=("int32", (2, 3)))
+def block_gather(keys, blocks):
+    return tf.gather(keys, blocks, batch_dims=1)
+
+
+# Training.
+
+
+@tf_model("tf_sgd", table=TABLE, ids=("int32", (5,)), gradients=("float32", (5, DIM)))
+def sgd(table, ids, gradients):
+    return tf.tensor_scatter_nd_sub(table, ids[:, tf.newaxis], 0.5 * gradients)
+
+
+@tf_model("tf_embedding_gradient", table=TABLE, ids=("int32", (5,)), cotangents=("float32", (5, DIM)))
+def embedding_gradient(table, ids, cotangents):
+    with tf.GradientTape() as tape:
+        tape.watch(table)
+        rows = tf.gather(table, ids)
+    return tf.convert_to_tensor(tape.gradient(rows, table, output_gradients=cotangents))
