@@ -7,15 +7,26 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::literal::Literal;
 use crate::module::{ComputationId, InstructionId, Span};
 use crate::shape::Shape;
 
+/// The shapes of a computation's parameters and of its result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// The parameters, by number.
+    pub parameters: Vec<Arc<Shape>>,
+    /// The result.
+    pub result: Arc<Shape>,
+}
+
 /// `name=value` after an instruction's operands, a computation's body or the module's name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
-    /// Name as written.
-    pub name: Arc<str>,
+    /// Name as written, one of those that the parser knows.
+    pub name: &'static str,
     /// Typed where the name is known.
     pub value: AttributeValue,
     /// Where `name=value` stands.
@@ -32,11 +43,11 @@ pub enum AttributeValue {
     /// `epsilon=0.001`.
     Float(f64),
     /// `dimensions={0,1}`.
-    Integers(Vec<i64>),
+    Integers(SmallVec<[i64; 2]>),
     /// `source_target_pairs={{0,1},{1,0}}`.
     IntegerLists(Vec<Vec<i64>>),
     /// A bare word, such as `direction=LT` or `kind=kLoop`.
-    Word(Arc<str>),
+    Word(&'static str),
     /// A quoted string, unescaped.
     Text(Arc<str>),
     /// `to_apply=%add`.
@@ -58,7 +69,7 @@ pub enum AttributeValue {
     /// `operand_layout_constraints={f32[2]{0}, s32[]}`.
     Shapes(Vec<Arc<Shape>>),
     /// `entry_computation_layout={(f32[2]{0})->f32[2]{0}}`: parameters and result.
-    Signature(Vec<Arc<Shape>>, Arc<Shape>),
+    Signature(Box<Signature>),
     /// `literal=s32[2]{0} {1, 2}`.
     Literal(Arc<Literal>),
     /// Any other structure (`metadata`, `sharding`, `replica_groups`, ...), in canonical spelling.

@@ -8,13 +8,12 @@
 //!   free number, `p` becomes `p.1`.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use cranelift_entity::{EntityRef, EntitySet, SecondaryMap};
 use hashbrown::{HashMap, HashSet};
 
 use crate::attribute::AttributeValue;
-use crate::module::{ComputationId, Instruction, InstructionId, Module};
+use crate::module::{ComputationId, Instruction, InstructionId, Module, Name};
 use crate::opcode::Opcode;
 use crate::parse::asynchronous::SHARED;
 use crate::parse::spec::{COMMON, attributes};
@@ -57,7 +56,7 @@ impl Numbers {
 impl NameUniquer {
     /// `name` if it is free, else `name` with another number; equal names differ in the number
     /// after their last dot.
-    pub(crate) fn unique(&mut self, name: &Arc<str>) -> Arc<str> {
+    pub(crate) fn unique(&mut self, name: &Name) -> Name {
         let (stem, number) = split_number(name);
         let wanted = number.unwrap_or(0);
         let granted = match self.used.get_mut(stem) {
@@ -110,8 +109,8 @@ pub(crate) struct Canonical {
     pub(crate) computations: Vec<ComputationId>,
     /// Instructions of each computation in the order of printing.
     pub(crate) instructions: SecondaryMap<ComputationId, Vec<InstructionId>>,
-    instruction_names: SecondaryMap<InstructionId, Option<Arc<str>>>,
-    computation_names: SecondaryMap<ComputationId, Option<Arc<str>>>,
+    instruction_names: SecondaryMap<InstructionId, Option<Name>>,
+    computation_names: SecondaryMap<ComputationId, Option<Name>>,
     /// Asynchronous computations that are not printed because their start says it all.
     folded: EntitySet<ComputationId>,
     /// The operation in such a computation, by start, updates and end.
@@ -134,7 +133,7 @@ impl Canonical {
         let scheduled = module
             .attributes
             .iter()
-            .any(|a| &*a.name == "is_scheduled" && a.value == AttributeValue::Bool(true));
+            .any(|a| a.name == "is_scheduled" && a.value == AttributeValue::Bool(true));
         let mut fused = EntitySet::new();
         for instruction in module.instructions.values() {
             if instruction.opcode == Opcode::Fusion {
@@ -234,7 +233,7 @@ fn foldable(
         member == computation.root || passes
     });
     let shape = |id: InstructionId| &module.instructions[id].shape;
-    let passed = operation.operands == computation.parameters
+    let passed = operation.operands[..] == computation.parameters[..]
         && computation.parameters.len() == start.operands.len()
         && std::iter::zip(&computation.parameters, &start.operands)
             .all(|(&p, &o)| shape(p) == shape(o));
@@ -250,7 +249,7 @@ fn foldable(
     // What both may state is read as the operation's.
     let ambiguous = start.attributes.iter().any(|attribute| {
         let mut own = attributes(operation.opcode).iter();
-        &*attribute.name != "calls" && own.any(|spec| spec.name == &*attribute.name)
+        attribute.name != "calls" && own.any(|spec| spec.name == attribute.name)
     });
     let folds = operation.opcode.has_asynchronous_form() && trivial && passed && returned;
     (folds && shared && !ambiguous).then_some(computation.root)

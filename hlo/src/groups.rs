@@ -65,7 +65,7 @@ impl Groups {
 /// `replica_count` and `num_partitions` of a module, 1 where they are not stated.
 pub(crate) fn devices(module: &Module) -> (i64, i64) {
     let count = |name: &str| {
-        let attribute = module.attributes.iter().find(|a| &*a.name == name);
+        let attribute = module.attributes.iter().find(|a| a.name == name);
         match attribute.map(|a| &a.value) {
             Some(AttributeValue::Integer(count)) => *count,
             _ => 1,

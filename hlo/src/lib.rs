@@ -24,11 +24,14 @@ pub mod stablehlo;
 pub mod verify;
 
 pub use attribute::{
-    Attribute, AttributeValue, ConvolutionDims, DotDims, GatherDims, ScatterDims, WindowDim,
+    Attribute, AttributeValue, ConvolutionDims, DotDims, GatherDims, ScatterDims, Signature,
+    WindowDim,
 };
 pub use literal::Literal;
 pub use metadata::SourceLine;
-pub use module::{Computation, ComputationId, Instruction, InstructionId, Module, Payload, Span};
+pub use module::{
+    Computation, ComputationId, Instruction, InstructionId, Module, Name, Payload, Span,
+};
 pub use opcode::Opcode;
 pub use parse::error::{ParseError, ParseErrors, line_column};
 pub use parse::{parse_attribute, parse_module, parse_shape};

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
+use smallvec::SmallVec;
 
 use crate::attribute::{Attribute, AttributeValue};
 use crate::literal::Literal;
@@ -23,6 +24,9 @@ entity_impl!(ComputationId, "computation");
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstructionId(u32);
 entity_impl!(InstructionId, "instruction");
+
+/// The name of an instruction or a computation: short ones stand in the value itself.
+pub type Name = smol_str::SmolStr;
 
 /// A range of bytes of the text that something was read from.
 ///
@@ -85,7 +89,7 @@ pub struct SourceTable {
 #[derive(Clone, Debug)]
 pub struct Computation {
     /// Name without `%`.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Instructions in the order of the text.
     pub instructions: Vec<InstructionId>,
     /// Parameters by number.
@@ -113,13 +117,13 @@ pub enum Payload {
 #[derive(Clone, Debug)]
 pub struct Instruction {
     /// Name without `%`.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Result shape; equal shapes of one module share an allocation.
     pub shape: Arc<Shape>,
     /// What it computes.
     pub opcode: Opcode,
     /// Operands in order, all of the same computation.
-    pub operands: Vec<InstructionId>,
+    pub operands: SmallVec<[InstructionId; 4]>,
     /// Parameter number or constant value.
     pub payload: Payload,
     /// Attributes in the order of the text, called computations among them.
@@ -135,7 +139,7 @@ impl Instruction {
     pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
         self.attributes
             .iter()
-            .find(|a| &*a.name == name)
+            .find(|a| a.name == name)
             .map(|a| &a.value)
     }
 

@@ -96,7 +96,7 @@ fn partitions(module: &Module) -> i64 {
     let stated = module
         .attributes
         .iter()
-        .find(|a| &*a.name == "num_partitions");
+        .find(|a| a.name == "num_partitions");
     stated.map_or(1, |attribute| match attribute.value {
         AttributeValue::Integer(count) => count,
         _ => 1,

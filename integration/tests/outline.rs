@@ -44,7 +44,7 @@ fn every_text_becomes_its_calls() -> Result<()> {
 fn every_engine_computes_with_calls_what_the_module_does() -> Result<()> {
     each(|_, compilation| {
         let mut header = compilation.module.attributes.iter();
-        if header.any(|attribute| &*attribute.name == "num_partitions") {
+        if header.any(|attribute| attribute.name == "num_partitions") {
             // One machine is not several.
             return Ok(());
         }

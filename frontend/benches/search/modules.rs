@@ -211,7 +211,7 @@ impl Joined {
                 .operands
                 .iter_mut()
                 .for_each(|id| *id = moved(*id));
-            instruction.attributes.retain(|a| &*a.name != "metadata");
+            instruction.attributes.retain(|a| a.name != "metadata");
             for Attribute { value, .. } in &mut instruction.attributes {
                 match value {
                     AttributeValue::Computation(id) => *id = computation(*id),
@@ -244,12 +244,12 @@ impl Joined {
         let mut parameters = Vec::new();
         let mut calls = Vec::new();
         let module = &mut self.module;
-        let mut place = |module: &mut Module, name: String, shape, opcode, operands| {
+        let mut place = |module: &mut Module, name: String, shape, opcode, operands: Vec<_>| {
             let id = module.instructions.push(Instruction {
                 name: name.into(),
                 shape,
                 opcode,
-                operands,
+                operands: operands.into(),
                 payload: Payload::None,
                 attributes: Vec::new(),
                 parent,
@@ -273,7 +273,7 @@ impl Joined {
             let shape = module.instructions[callee.root].shape.clone();
             let call = place(module, format!("model.{k}"), shape, Opcode::Call, operands);
             module.instructions[call].attributes.push(Attribute {
-                name: "to_apply".into(),
+                name: "to_apply",
                 value: AttributeValue::Computation(entry),
                 span: Span::default(),
             });

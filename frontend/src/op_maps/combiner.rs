@@ -8,12 +8,12 @@ use super::NoMap;
 /// The comparison that a `compare` makes.
 pub(super) fn compare_op(instruction: &Instruction) -> Result<CompareOp, NoMap> {
     if let Some(AttributeValue::Word(order)) = instruction.attribute("type")
-        && &**order == "TOTALORDER"
+        && *order == "TOTALORDER"
     {
         return Err(NoMap("it compares floats in total order"));
     }
     match instruction.attribute("direction") {
-        Some(AttributeValue::Word(word)) => match &**word {
+        Some(AttributeValue::Word(word)) => match *word {
             "EQ" => Ok(CompareOp::Eq),
             "NE" => Ok(CompareOp::Ne),
             "LT" => Ok(CompareOp::Lt),

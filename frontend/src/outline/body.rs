@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_hlo::{
-    Attribute, AttributeValue, ComputationId, Instruction, InstructionId, Layout, Module, Opcode,
-    Payload, Shape, Span,
+    Attribute, AttributeValue, ComputationId, Instruction, InstructionId, Layout, Module, Name,
+    Opcode, Payload, Shape, Span,
 };
 
 use super::flat::ItemId;
@@ -14,7 +14,7 @@ use super::flat::ItemId;
 pub(super) struct Body {
     pub(super) parent: ComputationId,
     pub(super) placed: HashMap<ItemId, InstructionId>,
-    pub(super) names: HashSet<Arc<str>>,
+    pub(super) names: HashSet<Name>,
     pub(super) instructions: Vec<InstructionId>,
 }
 
@@ -44,7 +44,7 @@ impl Body {
             name: name.into(),
             shape: Arc::new(shape),
             opcode,
-            operands,
+            operands: operands.into(),
             payload: Payload::None,
             attributes,
             parent: self.parent,
@@ -71,10 +71,10 @@ impl Body {
 }
 
 /// The name, or one like it that is not taken; it is then.
-pub(super) fn free_name(name: Arc<str>, taken: &mut HashSet<Arc<str>>) -> Arc<str> {
+pub(super) fn free_name(name: Name, taken: &mut HashSet<Name>) -> Name {
     let free = match taken.contains(&name) {
         true => (1..)
-            .map(|n| Arc::from(format!("{name}.{n}")))
+            .map(|n| Name::from(format!("{name}.{n}")))
             .find(|name| !taken.contains(name))
             .unwrap_or(name),
         false => name,
@@ -83,9 +83,9 @@ pub(super) fn free_name(name: Arc<str>, taken: &mut HashSet<Arc<str>>) -> Arc<st
     free
 }
 
-pub(super) fn attribute(name: &str, value: AttributeValue) -> Attribute {
+pub(super) fn attribute(name: &'static str, value: AttributeValue) -> Attribute {
     Attribute {
-        name: name.into(),
+        name,
         value,
         span: Span::default(),
     }

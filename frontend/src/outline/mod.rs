@@ -27,13 +27,11 @@
 mod body;
 mod flat;
 
-use std::sync::Arc;
-
 use cranelift_entity::{EntityRef, PrimaryMap};
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_hlo::{
     Attribute, AttributeValue, Computation, ComputationId, Instruction, InstructionId, Module,
-    Opcode, Payload, Shape,
+    Name, Opcode, Payload, Shape,
 };
 
 use self::body::{Body, attribute, escape, free_name, row_major};
@@ -90,7 +88,7 @@ struct Rewritten<'m> {
     module: Module,
     computations: HashMap<ComputationId, ComputationId>,
     /// Names of computations.
-    names: HashSet<Arc<str>>,
+    names: HashSet<Name>,
 }
 
 impl<'m> Rewritten<'m> {
@@ -189,7 +187,7 @@ impl<'m> Rewritten<'m> {
         instruction.operands = instruction.operands.iter().filter_map(moved).collect();
         instruction
             .attributes
-            .retain(|attribute| &*attribute.name != CONTROL_PREDECESSORS);
+            .retain(|attribute| attribute.name != CONTROL_PREDECESSORS);
         instruction
             .attributes
             .extend(control_predecessors(item, flat, body));
@@ -258,7 +256,7 @@ impl<'m> Rewritten<'m> {
             .collect();
         inside
             .attributes
-            .retain(|attribute| &*attribute.name != CONTROL_PREDECESSORS);
+            .retain(|attribute| attribute.name != CONTROL_PREDECESSORS);
         let root = body.push(&mut self.module, inside);
         self.module.computations.push(Computation {
             name,
@@ -281,9 +279,9 @@ impl<'m> Rewritten<'m> {
             .collect();
         instruction.opcode = Opcode::Fusion;
         instruction.attributes.retain(|attribute| {
-            &*attribute.name == CONTROL_PREDECESSORS || ABOUT_THE_VALUE.contains(&&*attribute.name)
+            attribute.name == CONTROL_PREDECESSORS || ABOUT_THE_VALUE.contains(&attribute.name)
         });
-        let kind = attribute("kind", AttributeValue::Word("kLoop".into()));
+        let kind = attribute("kind", AttributeValue::Word("kLoop"));
         let calls = attribute("calls", AttributeValue::Computation(wrapper));
         instruction.attributes.splice(0..0, [kind, calls]);
     }
@@ -330,7 +328,7 @@ impl<'m> Rewritten<'m> {
         }
         attributes.push(attribute(
             "api_version",
-            AttributeValue::Word("API_VERSION_TYPED_FFI".into()),
+            AttributeValue::Word("API_VERSION_TYPED_FFI"),
         ));
         attributes.extend(control_predecessors(item, flat, body));
         match region.outputs.as_slice() {
@@ -407,7 +405,7 @@ impl<'m> Rewritten<'m> {
     /// What is said about a value.
     fn about(&self, value: &ValueRef) -> Vec<Attribute> {
         let attributes = &self.original.instructions[value.instruction].attributes;
-        let of_the_value = |a: &&Attribute| ABOUT_THE_VALUE.contains(&&*a.name);
+        let of_the_value = |a: &&Attribute| ABOUT_THE_VALUE.contains(&a.name);
         attributes.iter().filter(of_the_value).cloned().collect()
     }
 
@@ -427,7 +425,7 @@ impl<'m> Rewritten<'m> {
         let metadata = values.first().and_then(|first| {
             let instruction = &self.original.instructions[first.instruction];
             let mut attributes = instruction.attributes.iter();
-            attributes.find(|a| &*a.name == "metadata").cloned()
+            attributes.find(|a| a.name == "metadata").cloned()
         });
         all.into_iter().chain(metadata).collect()
     }

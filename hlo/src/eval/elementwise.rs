@@ -214,7 +214,7 @@ pub(super) fn binary(opcode: &Opcode, element: PrimitiveType) -> Outcome<Lanes> 
 fn compare(instruction: &Instruction, element: PrimitiveType) -> Outcome<Lanes> {
     use crate::attribute::AttributeValue;
     let word = |name| match instruction.attribute(name) {
-        Some(AttributeValue::Word(word)) => Some(&**word),
+        Some(AttributeValue::Word(word)) => Some(*word),
         _ => None,
     };
     let direction = word("direction").ok_or_else(|| Fault::malformed("no direction"))?;

@@ -269,7 +269,7 @@ impl<'m> Site<'m> {
     fn attribute(&self, name: &str) -> Option<&'m AttributeValue> {
         self.attributes
             .iter()
-            .find(|a| &*a.name == name)
+            .find(|a| a.name == name)
             .map(|a| &a.value)
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use cranelift_entity::EntitySet;
+use smallvec::SmallVec;
 
 use super::Parser;
 use super::error::{Fault, ParseError};
@@ -14,7 +15,7 @@ use super::instruction::Draft;
 use super::lex::{Parsed, fail};
 use super::spec::{COMMON, Spec, attributes};
 use crate::attribute::{Attribute, AttributeValue};
-use crate::module::{Computation, ComputationId, Instruction, InstructionId, Payload};
+use crate::module::{Computation, ComputationId, Instruction, InstructionId, Name, Payload};
 use crate::opcode::Opcode;
 use crate::shape::Shape;
 
@@ -78,9 +79,9 @@ impl<'a> Parser<'a> {
         let (inner, mut outer): (Vec<Attribute>, Vec<Attribute>) = draft
             .attributes
             .drain(..)
-            .partition(|a| own.contains(&&*a.name));
+            .partition(|a| own.contains(&a.name));
         let mut inner_attributes = inner;
-        inner_attributes.extend(outer.iter().filter(|a| SHARED.contains(&&*a.name)).cloned());
+        inner_attributes.extend(outer.iter().filter(|a| SHARED.contains(&a.name)).cloned());
         let shapes: Option<Vec<Arc<Shape>>> = draft
             .operands
             .iter()
@@ -89,12 +90,11 @@ impl<'a> Parser<'a> {
         let mut inside = Vec::new();
         let mut parameters = Vec::new();
         for (number, shape) in (0u64..).zip(shapes.unwrap_or_default()) {
-            let name = self.intern("async_param");
             let id = self.instructions.push(Instruction {
-                name,
+                name: Name::new_static("async_param"),
                 shape,
                 opcode: Opcode::Parameter,
-                operands: Vec::new(),
+                operands: SmallVec::new(),
                 payload: Payload::Parameter(number),
                 attributes: Vec::new(),
                 parent: ComputationId::from_u32(0),
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
             span: draft.span,
             opcode: wrapped,
             shape: Some(output),
-            operands: parameters.clone(),
+            operands: parameters.iter().copied().collect(),
             payload: Payload::None,
             attributes: inner_attributes,
         };
@@ -117,9 +117,8 @@ impl<'a> Parser<'a> {
         // operation itself is incomplete.
         let _ = self.conclude(&mut operation);
         let root = self.add_instruction(operation, &mut inside);
-        let name = self.intern("async_wrapped");
         let id = self.computations.push(Computation {
-            name,
+            name: Name::new_static("async_wrapped"),
             instructions: inside,
             parameters,
             root,
@@ -128,7 +127,7 @@ impl<'a> Parser<'a> {
         });
         self.adopt(id);
         outer.push(Attribute {
-            name: self.intern("calls"),
+            name: "calls",
             value: AttributeValue::Computation(id),
             span: draft.span,
         });
@@ -180,7 +179,7 @@ impl<'a> Parser<'a> {
         let thread = |attributes: &[Attribute]| {
             attributes
                 .iter()
-                .find(|a| &*a.name == "async_execution_thread")
+                .find(|a| a.name == "async_execution_thread")
                 .map(|a| a.value.clone())
         };
         // What repeats the start says nothing; what contradicts it is wrong.
@@ -188,13 +187,13 @@ impl<'a> Parser<'a> {
         if stated.is_some() && stated != thread(&start.attributes) {
             return Err("the execution thread differs from that of the start".to_owned());
         }
-        let called = draft.attributes.iter().find(|a| &*a.name == "calls");
+        let called = draft.attributes.iter().find(|a| a.name == "calls");
         if called.is_some_and(|a| Some(&a.value) != start.attribute("calls")) {
             return Err("the computation differs from that of the start".to_owned());
         }
         draft
             .attributes
-            .retain(|a| !matches!(&*a.name, "calls" | "async_execution_thread"));
+            .retain(|a| !matches!(a.name, "calls" | "async_execution_thread"));
         Ok(())
     }
 
@@ -202,8 +201,8 @@ impl<'a> Parser<'a> {
     pub(super) fn check_starts(&mut self) {
         let mut callers: hashbrown::HashMap<ComputationId, InstructionId> =
             hashbrown::HashMap::new();
-        for (id, instruction) in &self.instructions {
-            if instruction.opcode == Opcode::AsyncStart
+        for &id in &self.starts {
+            if let Some(instruction) = self.instructions.get(id)
                 && let Some(called) = instruction.called("calls")
                 && let Some(first) = callers.insert(called, id)
                 && let (Some(first), Some(computation)) =
@@ -222,18 +221,13 @@ impl<'a> Parser<'a> {
     /// Puts all that an asynchronous computation calls on the thread of its start, whatever the text states. Of several
     /// starts the last one counts: callers come after what they call.
     pub(super) fn put_on_threads(&mut self) {
-        let starts = self.instructions.iter().rev();
-        let starts: Vec<InstructionId> = starts
-            .filter(|(_, instruction)| instruction.opcode == Opcode::AsyncStart)
-            .map(|(id, _)| id)
-            .collect();
         let mut placed = EntitySet::new();
-        for id in starts {
+        for &id in self.starts.iter().rev() {
             let Some(start) = self.instructions.get(id) else {
                 continue;
             };
             let mut stated = start.attributes.iter();
-            let thread = stated.find(|a| &*a.name == "async_execution_thread");
+            let thread = stated.find(|a| a.name == "async_execution_thread");
             let thread = thread.cloned();
             let mut pending: Vec<ComputationId> = start.called_computations().collect();
             while let Some(called) = pending.pop() {
@@ -267,10 +261,10 @@ impl<'a> Parser<'a> {
 }
 
 /// Gives the attribute `name` the value of another one, or takes it away.
-fn set(attributes: &mut Vec<Attribute>, name: &str, like: Option<&Attribute>) {
-    attributes.retain(|a| &*a.name != name);
+fn set(attributes: &mut Vec<Attribute>, name: &'static str, like: Option<&Attribute>) {
+    attributes.retain(|a| a.name != name);
     attributes.extend(like.map(|like| Attribute {
-        name: name.into(),
+        name,
         ..like.clone()
     }));
 }

@@ -9,7 +9,7 @@ use super::lex::{
 use super::raw::Reader;
 use super::spec::{Default, Kind, Spec};
 use super::{Parser, literal, value};
-use crate::attribute::{Attribute, AttributeValue};
+use crate::attribute::{Attribute, AttributeValue, Signature};
 use crate::module::ComputationId;
 
 impl<'a> Parser<'a> {
@@ -38,7 +38,7 @@ impl<'a> Parser<'a> {
             return Ok((end, None));
         }
         let attribute = Attribute {
-            name: self.intern(word),
+            name: spec.name,
             value,
             span: self.span(input, end),
         };
@@ -58,14 +58,14 @@ impl<'a> Parser<'a> {
             Kind::IntegerLists => typed(value::integer_lists(input), V::IntegerLists),
             Kind::Word(words) => {
                 let (rest, word) = value::word(input)?;
-                if !words.contains(&word) {
+                let Some(known) = words.iter().find(|known| **known == word) else {
                     return fail(ParseError::Syntax {
                         expected: format!("one of {}", words.join(", ")).into(),
                         found: format!("`{word}`"),
                         at: self.word_span(word, rest),
                     });
-                }
-                Ok((rest, V::Word(self.intern(word))))
+                };
+                Ok((rest, V::Word(known)))
             }
             Kind::Text => typed(string(input), |s| V::Text(s.into())),
             Kind::TextOrJson => typed(value::text_or_json(input), |s| V::Text(s.into())),
@@ -121,7 +121,10 @@ impl<'a> Parser<'a> {
                 let (rest, ()) = punct(rest, "->")?;
                 let (rest, result) = self.shape(rest)?;
                 let (rest, ()) = punct(rest, "}")?;
-                Ok((rest, V::Signature(parameters, result)))
+                Ok((
+                    rest,
+                    V::Signature(Box::new(Signature { parameters, result })),
+                ))
             }
             Kind::Literal => typed(literal::shaped_literal(self.text, input, 0), |l| {
                 V::Literal(Arc::new(l))
@@ -185,7 +188,8 @@ fn says_nothing(value: &AttributeValue, default: Default) -> bool {
     match (default, value) {
         (Default::Any, _) | (Default::False, V::Bool(false)) => true,
         (Default::Integer(none), V::Integer(i)) => none == *i,
-        (Default::Word(none), V::Word(text) | V::Text(text) | V::Raw(text)) => none == &**text,
+        (Default::Word(none), V::Word(word)) => none == *word,
+        (Default::Word(none), V::Text(text) | V::Raw(text)) => none == &**text,
         (Default::Empty, V::Integers(list)) => list.is_empty(),
         (Default::Empty, V::Window(dims)) => dims.is_empty(),
         _ => false,

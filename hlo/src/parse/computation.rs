@@ -7,12 +7,15 @@ use super::lex::{
     self, Parsed, after, expected, integer, keyword, name, peek, punct, skip, string,
 };
 use super::{MAX_ERRORS, MAX_NESTING, Parser, raw, shape, spec};
-use crate::attribute::{Attribute, AttributeValue};
+use crate::attribute::{Attribute, AttributeValue, Signature};
 use crate::canonical::NameUniquer;
 use crate::module::{
     Computation, ComputationId, InstructionId, Module, Payload, SourceTable, Span,
 };
 use crate::print::print_quoted;
+
+/// Names that a table of names has room for when it is used again.
+const MAX_SPARE_NAMES: usize = 512;
 
 impl<'a> Parser<'a> {
     pub(super) fn module(&mut self) -> Parsed<'a, Module> {
@@ -41,16 +44,16 @@ impl<'a> Parser<'a> {
         };
         self.check_starts();
         self.put_on_threads();
-        let stated = |a: &Attribute| &*a.name == "entry_computation_layout";
+        let stated = |a: &Attribute| a.name == "entry_computation_layout";
         if !attributes.iter().any(stated) && self.errors.is_empty() {
             let shape = |id: &InstructionId| self.instructions[*id].shape.clone();
             let entry = &self.computations[entry];
             attributes.push(Attribute {
-                name: "entry_computation_layout".into(),
-                value: AttributeValue::Signature(
-                    entry.parameters.iter().map(shape).collect(),
-                    shape(&entry.root),
-                ),
+                name: "entry_computation_layout",
+                value: AttributeValue::Signature(Box::new(Signature {
+                    parameters: entry.parameters.iter().map(shape).collect(),
+                    result: shape(&entry.root),
+                })),
                 span: Span::default(),
             });
         }
@@ -99,20 +102,20 @@ impl<'a> Parser<'a> {
         self.check_starts();
         self.put_on_threads();
         self.name_entry_first(entry);
-        let attribute = |name: &str, value| Attribute {
-            name: name.into(),
+        let attribute = |name, value| Attribute {
+            name,
             value,
             span: Span::default(),
         };
         let row_major = |id: &InstructionId| Arc::new(self.instructions[*id].shape.row_major());
-        let layout = AttributeValue::Signature(
-            self.computations[entry]
+        let layout = AttributeValue::Signature(Box::new(Signature {
+            parameters: self.computations[entry]
                 .parameters
                 .iter()
                 .map(row_major)
                 .collect(),
-            row_major(&root),
-        );
+            result: row_major(&root),
+        }));
         let attributes = vec![
             attribute("is_scheduled", AttributeValue::Bool(true)),
             attribute("entry_computation_layout", layout),
@@ -224,9 +227,15 @@ impl<'a> Parser<'a> {
     ) -> Parsed<'a, ComputationId> {
         let (rest, ()) = punct(input, "{")?;
         self.nested(input)?;
-        let outer = std::mem::take(&mut self.scope);
+        let spare = std::mem::take(&mut self.spare_scope);
+        let outer = std::mem::replace(&mut self.scope, spare);
         let parsed = self.members(rest);
-        self.scope = outer;
+        let mut spare = std::mem::replace(&mut self.scope, outer);
+        // A large table takes longer to empty than the next computation may be worth.
+        if spare.capacity() <= MAX_SPARE_NAMES {
+            spare.clear();
+            self.spare_scope = spare;
+        }
         self.nesting -= 1;
         let (rest, (members, root)) = parsed?;
         let parameters = self.parameters(&members, input);

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::Parser;
 use super::instruction::Draft;
 use super::shape::MAX_TUPLE_DEPTH;
@@ -16,7 +18,7 @@ impl Draft<'_> {
     fn value(&self, name: &str) -> Option<&AttributeValue> {
         self.attributes
             .iter()
-            .find(|a| &*a.name == name)
+            .find(|a| a.name == name)
             .map(|a| &a.value)
     }
 
@@ -294,10 +296,10 @@ impl Parser<'_> {
         // One called computation is spelled as a list of one.
         for attribute in &mut draft.attributes {
             if let ("to_apply", AttributeValue::Computation(id)) =
-                (&*attribute.name, &attribute.value)
+                (attribute.name, &attribute.value)
             {
                 attribute.value = AttributeValue::Computations(vec![*id]);
-                attribute.name = self.intern("called_computations");
+                attribute.name = "called_computations";
             }
         }
         Ok(())
@@ -354,7 +356,7 @@ impl Parser<'_> {
     fn default(&mut self, draft: &mut Draft<'_>, name: &'static str, value: AttributeValue) {
         if draft.value(name).is_none() {
             draft.attributes.push(Attribute {
-                name: self.intern(name),
+                name,
                 value,
                 span: draft.span,
             });
@@ -373,15 +375,21 @@ impl Parser<'_> {
             | O::AllToAll
             | O::RaggedAllToAll
             | O::CollectiveBroadcast => {
-                let none = AttributeValue::Raw(self.intern("{}"));
+                self.scratch.clear();
+                self.scratch.push_str("{}");
+                let none = AttributeValue::Raw(self.intern_scratch());
                 self.default(draft, "replica_groups", none);
             }
             O::Broadcast => {
-                self.default(draft, "dimensions", AttributeValue::Integers(Vec::new()));
+                self.default(
+                    draft,
+                    "dimensions",
+                    AttributeValue::Integers(SmallVec::new()),
+                );
             }
             O::Dot | O::ScaledDot | O::RaggedDot => {
                 for name in ["lhs_contracting_dims", "rhs_contracting_dims"] {
-                    self.default(draft, name, AttributeValue::Integers(Vec::new()));
+                    self.default(draft, name, AttributeValue::Integers(SmallVec::new()));
                 }
             }
             O::Topk => self.default(draft, "largest", AttributeValue::Bool(true)),
@@ -397,15 +405,14 @@ impl Parser<'_> {
                     _ => "UNSIGNED",
                 };
                 draft.attributes.retain(|a| {
-                    &*a.name != "type"
-                        || !matches!(&a.value, AttributeValue::Word(w) if &**w == usual)
+                    a.name != "type" || !matches!(&a.value, AttributeValue::Word(w) if *w == usual)
                 });
             }
             _ => {}
         }
         // Precisions that are all the default say nothing.
         draft.attributes.retain(|a| {
-            &*a.name != "operand_precision"
+            a.name != "operand_precision"
                 || !matches!(&a.value, AttributeValue::Raw(text)
                     if text.trim_matches(['{', '}']).split(',').all(|p| p == "default" || p.is_empty()))
         });
@@ -419,7 +426,7 @@ impl Parser<'_> {
         {
             let (leaves, _) = extent(shape);
             for attribute in &mut draft.attributes {
-                if &*attribute.name == "sharding"
+                if attribute.name == "sharding"
                     && let AttributeValue::Raw(text) = &mut attribute.value
                     && !text.starts_with("{{")
                     && &**text != "{}"

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::error::{ParseError, suggest};
 use super::lex::{Parsed, after, expected, fail, ident, integer, keyword, name, peek, punct, skip};
 use super::shape::starts_shape;
 use super::spec::{COMMON, CONDITIONAL_ON_INDEX, CONDITIONAL_ON_PRED, Spec, attributes};
 use super::{Parser, literal, nowhere};
 use crate::attribute::{Attribute, AttributeValue};
-use crate::module::{ComputationId, Instruction, InstructionId, Payload, Span};
+use crate::literal::Literal;
+use crate::module::{ComputationId, Instruction, InstructionId, Name, Payload, Span};
 use crate::opcode::Opcode;
 use crate::shape::{PrimitiveType, Shape};
+
+/// Few instructions have more, and those of the list itself are in no allocation of their own.
+type Operands = SmallVec<[InstructionId; 4]>;
 
 /// An instruction of which everything is read and nothing is concluded.
 pub(super) struct Draft<'n> {
@@ -19,7 +25,7 @@ pub(super) struct Draft<'n> {
     pub(super) span: Span,
     pub(super) opcode: Opcode,
     pub(super) shape: Option<Arc<Shape>>,
-    pub(super) operands: Vec<InstructionId>,
+    pub(super) operands: Operands,
     pub(super) payload: Payload,
     pub(super) attributes: Vec<Attribute>,
 }
@@ -119,7 +125,7 @@ impl<'a> Parser<'a> {
             (rest, draft.attributes) = self.attributes(rest, opcode.name(), specs, COMMON)?;
         }
         for spec in specs.iter().filter(|s| s.required) {
-            if !draft.attributes.iter().any(|a| &*a.name == spec.name) {
+            if !draft.attributes.iter().any(|a| a.name == spec.name) {
                 return fail(ParseError::MissingAttribute {
                     owner: opcode.name().to_owned(),
                     name: spec.name,
@@ -177,9 +183,9 @@ impl<'a> Parser<'a> {
             Some(shape) => shape,
             None => self.share(Shape::Token),
         };
-        let name: Arc<str> = match draft.name {
+        let name: Name = match draft.name {
             Some(name) => {
-                let name: Arc<str> = name.into();
+                let name = Name::new(name);
                 if let Some(names) = &mut self.names {
                     names.unique(&name);
                 }
@@ -202,12 +208,15 @@ impl<'a> Parser<'a> {
             span: draft.span,
         });
         self.updated.extend(updated.map(|start| (id, start)));
+        if draft.opcode == Opcode::AsyncStart {
+            self.starts.push(id);
+        }
         members.push(id);
         id
     }
 
     /// A name for an operand written in place, new in the whole module.
-    fn anonymous_name(&mut self, opcode: Opcode) -> Arc<str> {
+    fn anonymous_name(&mut self, opcode: Opcode) -> Name {
         let names = self.names.get_or_insert_with(|| {
             let mut names = crate::canonical::NameUniquer::default();
             for instruction in self.instructions.values() {
@@ -260,7 +269,7 @@ impl<'a> Parser<'a> {
         opcode: Opcode,
         shape: Option<&Arc<Shape>>,
         members: &mut Vec<InstructionId>,
-    ) -> Parsed<'a, (Vec<InstructionId>, Payload)> {
+    ) -> Parsed<'a, (Operands, Payload)> {
         let (rest, ()) = punct(input, "(")?;
         match opcode {
             Opcode::Parameter => {
@@ -269,15 +278,15 @@ impl<'a> Parser<'a> {
                     return expected(rest, "a parameter number, at least 0");
                 };
                 let (end, ()) = punct(end, ")")?;
-                Ok((end, (Vec::new(), Payload::Parameter(number))))
+                Ok((end, (Operands::new(), Payload::Parameter(number))))
             }
             Opcode::Constant => {
                 let Some(shape) = shape else {
                     return expected(input, "the constant's shape before `constant`");
                 };
-                let (rest, value) = literal::literal(self.text, rest, shape)?;
+                let (rest, value) = self.constant(rest, shape)?;
                 let (rest, ()) = punct(rest, ")")?;
-                Ok((rest, (Vec::new(), Payload::Constant(Arc::new(value)))))
+                Ok((rest, (Operands::new(), Payload::Constant(value))))
             }
             _ => {
                 let (rest, operands) = self.operands(rest, members)?;
@@ -286,14 +295,37 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The value of a constant. Scalars of equal text and shape share it, for there are many.
+    fn constant(&mut self, input: &'a str, shape: &Arc<Shape>) -> Parsed<'a, Arc<Literal>> {
+        let scalar = shape.as_array().is_some_and(|array| array.rank() == 0);
+        // The shapes live as long as the parser, so that their addresses tell them apart.
+        let key = scalar
+            .then(|| input.split_once(')'))
+            .flatten()
+            .map(|(text, _)| (Arc::as_ptr(shape) as usize, text));
+        if let Some(key) = key
+            && let Some(known) = self.constants.get(&key)
+        {
+            return Ok((input.get(key.1.len()..).unwrap_or(""), known.clone()));
+        }
+        let (rest, value) = literal::literal(self.text, input, shape)?;
+        let value = Arc::new(value);
+        if let Some(key) = key
+            && input.len() - rest.len() == key.1.len()
+        {
+            self.constants.insert(key, value.clone());
+        }
+        Ok((rest, value))
+    }
+
     /// `operands ')'`.
     fn operands(
         &mut self,
         input: &'a str,
         members: &mut Vec<InstructionId>,
-    ) -> Parsed<'a, Vec<InstructionId>> {
+    ) -> Parsed<'a, Operands> {
         let mut rest = input;
-        let mut operands = Vec::new();
+        let mut operands = Operands::new();
         loop {
             if let Some(end) = after(rest, ")") {
                 return Ok((end, operands));
@@ -385,10 +417,10 @@ impl<'a> Parser<'a> {
                 span: at,
                 opcode: Opcode::GetTupleElement,
                 shape: None,
-                operands: vec![id],
+                operands: smallvec![id],
                 payload: Payload::None,
                 attributes: vec![Attribute {
-                    name: self.intern("index"),
+                    name: "index",
                     value: AttributeValue::Integer(index),
                     span: self.span(next, end),
                 }],
@@ -430,7 +462,7 @@ impl<'a> Parser<'a> {
             name: name.into(),
             shape,
             opcode: Opcode::Parameter,
-            operands: Vec::new(),
+            operands: Operands::new(),
             payload: Payload::Parameter(number),
             attributes: Vec::new(),
             parent: ComputationId::from_u32(0),

@@ -362,16 +362,30 @@ pub(crate) fn list<'a, T>(
     close: &'static str,
     mut element: impl FnMut(&'a str) -> Parsed<'a, T>,
 ) -> Parsed<'a, Vec<T>> {
-    let (mut input, ()) = punct(input, open)?;
     let mut elements = Vec::new();
+    let (rest, ()) = each(input, open, close, |i| {
+        let (rest, value) = element(i)?;
+        elements.push(value);
+        Ok((rest, ()))
+    })?;
+    Ok((rest, elements))
+}
+
+/// A [`list`] whose elements are the reader's own matter.
+pub(crate) fn each<'a>(
+    input: &'a str,
+    open: &'static str,
+    close: &'static str,
+    mut element: impl FnMut(&'a str) -> Parsed<'a, ()>,
+) -> Parsed<'a, ()> {
+    let (mut input, ()) = punct(input, open)?;
     if let Some(rest) = after(input, close) {
-        return Ok((rest, elements));
+        return Ok((rest, ()));
     }
     loop {
-        let (rest, value) = element(input)?;
-        elements.push(value);
+        let (rest, ()) = element(input)?;
         if let Some(rest) = after(rest, close) {
-            return Ok((rest, elements));
+            return Ok((rest, ()));
         }
         input = match after(rest, ",") {
             Some(next) => next,

@@ -44,6 +44,7 @@ use hashbrown::HashMap;
 
 use crate::attribute::{Attribute, AttributeValue};
 use crate::canonical::NameUniquer;
+use crate::literal::Literal;
 use crate::module::{Computation, ComputationId, Instruction, InstructionId, Module, Span};
 use crate::shape::Shape;
 use error::{Fault, ParseError, ParseErrors, suggest};
@@ -123,7 +124,7 @@ pub fn parse_shape(text: &str) -> Result<Shape, ParseErrors> {
 /// use hlo2dae_hlo::{AttributeValue, parse_attribute};
 /// assert_eq!(
 ///     parse_attribute("dimensions", "{0,1}")?,
-///     AttributeValue::Integers(vec![0, 1]),
+///     AttributeValue::Integers(vec![0, 1].into()),
 /// );
 /// assert!(parse_attribute("sharding", "{maximal}").is_err());
 /// # Ok::<(), hlo2dae_hlo::ParseErrors>(())
@@ -188,6 +189,10 @@ struct Parser<'a> {
     computation_names: HashMap<&'a str, ComputationId>,
     /// Instructions of the computation being read.
     scope: HashMap<&'a str, InstructionId>,
+    /// A table for the next scope: that of a computation read before.
+    spare_scope: HashMap<&'a str, InstructionId>,
+    /// Every `async-start`.
+    starts: Vec<InstructionId>,
     /// The start of each `async-update`.
     updated: HashMap<InstructionId, InstructionId>,
     shapes_by_text: HashMap<&'a str, Arc<Shape>>,
@@ -196,11 +201,12 @@ struct Parser<'a> {
     made_leaves: usize,
     /// Bytes of all shardings that stand for every leaf of a tuple.
     repeated_shardings: usize,
-    words: HashMap<&'a str, Arc<str>>,
-    /// Canonical texts of structures, shared like words.
+    /// Canonical texts of structures; equal ones share an allocation.
     texts: HashMap<Arc<str>, ()>,
     /// Canonical texts of structures, by who reads them and what is read.
     structures: HashMap<(usize, &'a str), Arc<str>>,
+    /// Scalars, by shape and text.
+    constants: HashMap<(usize, &'a str), Arc<Literal>>,
     scratch: String,
     /// Attributes of which the list is not complete.
     pending: Vec<Attribute>,
@@ -224,14 +230,16 @@ impl<'a> Parser<'a> {
             instructions: PrimaryMap::new(),
             computation_names: HashMap::new(),
             scope: HashMap::new(),
+            spare_scope: HashMap::new(),
+            starts: Vec::new(),
             updated: HashMap::new(),
             shapes_by_text: HashMap::new(),
             shapes: HashMap::new(),
             made_leaves: 0,
             repeated_shardings: 0,
-            words: HashMap::new(),
             texts: HashMap::new(),
             structures: HashMap::new(),
+            constants: HashMap::new(),
             scratch: String::new(),
             pending: Vec::new(),
             entry: None,
@@ -251,14 +259,6 @@ impl<'a> Parser<'a> {
     fn word_span(&self, word: &str, rest: &str) -> Span {
         let end = self.text.len().saturating_sub(rest.len());
         Span::new(end.saturating_sub(word.len()), end)
-    }
-
-    /// One allocation for all occurrences of a word.
-    fn intern(&mut self, word: &'a str) -> Arc<str> {
-        self.words
-            .entry(word)
-            .or_insert_with(|| word.into())
-            .clone()
     }
 
     /// One allocation for all occurrences of the text in `scratch`.
@@ -375,7 +375,7 @@ impl<'a> Parser<'a> {
             if let Some(first) = earlier.find(|a| a.name == attribute.name) {
                 return lex::fail(ParseError::Duplicate {
                     what: "attribute",
-                    name: attribute.name.to_string(),
+                    name: attribute.name.to_owned(),
                     at: attribute.span,
                     first: first.span,
                 });

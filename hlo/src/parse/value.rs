@@ -9,21 +9,29 @@
 //! dims     = dims of input '_' dims of kernel '->' dims of output, see [`lex::dim_labels`]
 //! ```
 
+use smallvec::SmallVec;
+
 use super::error::ParseError;
 use super::lex::{
-    self, Parsed, after, attribute_name, dim_labels, expected, fail, ident, integer, list, peek,
-    punct, skip, span_of, string,
+    self, Parsed, after, attribute_name, dim_labels, each, expected, fail, ident, integer, list,
+    peek, punct, skip, span_of, string,
 };
 use crate::attribute::{ConvolutionDims, WindowDim};
 
 /// `integers`.
-pub(crate) fn integers(input: &str) -> Parsed<'_, Vec<i64>> {
-    list(input, "{", "}", integer)
+pub(crate) fn integers(input: &str) -> Parsed<'_, SmallVec<[i64; 2]>> {
+    let mut values = SmallVec::new();
+    let (rest, ()) = each(input, "{", "}", |i| {
+        let (rest, value) = integer(i)?;
+        values.push(value);
+        Ok((rest, ()))
+    })?;
+    Ok((rest, values))
 }
 
 /// `{{0,1},{2,3}}`.
 pub(crate) fn integer_lists(input: &str) -> Parsed<'_, Vec<Vec<i64>>> {
-    list(input, "{", "}", integers)
+    list(input, "{", "}", |i| list(i, "{", "}", integer))
 }
 
 /// A floating-point or integer number.

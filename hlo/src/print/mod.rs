@@ -179,7 +179,7 @@ impl Printer<'_> {
     fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let module = self.module;
         write!(f, "HloModule {}", module.name)?;
-        let stated = |name: &str| module.attributes.iter().find(|a| &*a.name == name);
+        let stated = |name: &str| module.attributes.iter().find(|a| a.name == name);
         for spec in MODULE {
             match stated(spec.name) {
                 Some(attribute) => self.attribute(f, attribute)?,
@@ -321,7 +321,7 @@ impl Printer<'_> {
             .filter(|spec| self.options.shows(spec.name))
             .filter_map(|spec| {
                 let stated = &instruction.attributes;
-                stated.iter().find(|a| &*a.name == spec.name)
+                stated.iter().find(|a| a.name == spec.name)
             })
             .try_for_each(|attribute| self.attribute(f, attribute))
     }
@@ -354,7 +354,7 @@ impl Printer<'_> {
             AttributeValue::Raw(text) if self.options.metadata => f.write_str(text),
             AttributeValue::Raw(text) => f.write_str(&without_metadata(text)),
             AttributeValue::Text(text) => {
-                if &*attribute.name == "backend_config" && is_json_object(text) {
+                if attribute.name == "backend_config" && is_json_object(text) {
                     f.write_str(text)
                 } else {
                     print_quoted(f, text)
@@ -402,13 +402,13 @@ impl Printer<'_> {
                 join(f, ", ", shapes, |f, shape| write!(f, "{shape}"))?;
                 f.write_str("}")
             }
-            AttributeValue::Signature(parameters, result) => {
+            AttributeValue::Signature(signature) => {
                 f.write_str("{(")?;
-                for (i, parameter) in parameters.iter().enumerate() {
+                for (i, parameter) in signature.parameters.iter().enumerate() {
                     list_separator(f, i)?;
                     write!(f, "{parameter}")?;
                 }
-                write!(f, ")->{result}}}")
+                write!(f, ")->{}}}", signature.result)
             }
             AttributeValue::Literal(literal) => print_shaped_literal(f, literal),
         }

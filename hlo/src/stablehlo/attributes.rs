@@ -8,7 +8,7 @@ use crate::shape::Shape;
 
 /// What a raw structure says.
 pub(super) fn raw<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
-    let attribute = attributes.iter().find(|a| &*a.name == name)?;
+    let attribute = attributes.iter().find(|a| a.name == name)?;
     match &attribute.value {
         AttributeValue::Raw(text) => Some(text),
         _ => None,

@@ -12,7 +12,6 @@
 //! A tuple is the list of its leaves. Values are named after their instructions; no name occurs twice in a function.
 
 use std::fmt::{self, Display, Formatter, Write};
-use std::sync::Arc;
 
 use cranelift_entity::{EntitySet, SecondaryMap};
 
@@ -20,7 +19,7 @@ use super::attributes::{self, Entry};
 use super::error::{Reason, StablehloError};
 use super::text::{Type, joined, symbol, types, value_name};
 use crate::canonical::NameUniquer;
-use crate::module::{Computation, ComputationId, InstructionId, Module, Payload};
+use crate::module::{Computation, ComputationId, InstructionId, Module, Name, Payload};
 
 /// Deepest nesting of regions; what would stand deeper becomes a function.
 const MAX_NESTING: usize = 16;
@@ -30,7 +29,7 @@ const SMALL: usize = 32;
 /// One result of an operation, or a block's argument.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
-    name: Arc<str>,
+    name: Name,
     /// Which result, when the operation has several.
     number: Option<usize>,
     pub(super) of: Type,

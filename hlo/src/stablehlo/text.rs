@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::error::Reason;
+use crate::module::Name;
 use crate::shape::{ArrayShape, PrimitiveType, Shape};
 
 /// Most values that a tuple is flattened into.
@@ -53,7 +54,7 @@ pub(super) fn symbol(name: &str) -> String {
 }
 
 /// A name for a value, without `%`: what MLIR does not read becomes `_`.
-pub(super) fn value_name(name: &str) -> Arc<str> {
+pub(super) fn value_name(name: &str) -> Name {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '.' | '-');
     let digit = name.starts_with(|c: char| c.is_ascii_digit());
     if !digit && !name.is_empty() && name.chars().all(legal) {

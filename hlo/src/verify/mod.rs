@@ -33,7 +33,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, NamedSource};
 use thiserror::Error;
 
-use crate::attribute::AttributeValue;
+use crate::attribute::{AttributeValue, Signature};
 pub use crate::infer::Rule;
 use crate::infer::{Outcome, Site, broken, infer, shapes_fit};
 use crate::module::{
@@ -305,12 +305,12 @@ impl Verifier<'_> {
         let stated = module
             .attributes
             .iter()
-            .find(|a| &*a.name == "entry_computation_layout");
-        let Some((AttributeValue::Signature(parameters, result), at)) =
-            stated.map(|a| (&a.value, a.span))
+            .find(|a| a.name == "entry_computation_layout");
+        let Some((AttributeValue::Signature(signature), at)) = stated.map(|a| (&a.value, a.span))
         else {
             return;
         };
+        let Signature { parameters, result } = &**signature;
         let shape = |id: InstructionId| module.instructions.get(id).map(|i| &*i.shape);
         let fits = |a: &Shape, b: Option<&Shape>| b.is_some_and(|b| shapes_fit(a, b));
         let sound = parameters.len() == entry.parameters.len()
