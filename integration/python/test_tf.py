@@ -132,7 +132,7 @@ def test_the_package_refuses_wrong_arrays_when_it_traces(style):
 
 
 def config(**attributes):
-    return ", ".join(f"{name} = {hlo2dae.tf._quoted(text)}" for name, text in attributes.items())
+    return ", ".join(f"{name} = {hlo2dae.tf._call._quoted(text)}" for name, text in attributes.items())
 
 
 def raw_typed(attributes, ids_type="6x4xi32", result="6x8xf32", results=1):

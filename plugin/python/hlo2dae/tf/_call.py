@@ -4,9 +4,9 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.compiler.tf2xla.python import xla
 
-from ._errors import InvalidArgument
-from ._library import LIBRARY, check, once
-from ._module import numpy_dtype, program as _program
+from .._errors import InvalidArgument
+from .._library import LIBRARY, check, once
+from .._module import numpy_dtype, program as _program
 
 __all__ = ["TARGET", "UNTYPED_TARGET", "call", "call_untyped", "register"]
 
@@ -51,19 +51,25 @@ def call(program: str, *tensors, engine: str | None = None):
     """
     region, tensors = _prepare(program, tensors)
     attributes = {"program": program} if engine is None else {"engine": engine, "program": program}
-    outputs = gen_xla_ops.xla_call_module(
+    results = [tf.TensorSpec(port.shape, _tf_dtype(port)) for port in region.outputs]
+    outputs = call_module(_stablehlo(region, attributes), tensors, results)
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def call_module(stablehlo: str, tensors, results) -> list[tf.Tensor]:
+    """Runs a StableHLO module; ``results`` are the types of what it gives."""
+    return gen_xla_ops.xla_call_module(
         args=tensors,
         version=_CALL_MODULE_VERSION,
-        module=_stablehlo(region, attributes),
-        Sout=[port.shape for port in region.outputs],
-        Tout=[_tf_dtype(port) for port in region.outputs],
+        module=stablehlo,
+        Sout=[result.shape for result in results],
+        Tout=[result.dtype for result in results],
         platforms=["CPU"],
         dim_args_spec=[],
         function_list=[],
         has_token_input_output=False,
         disabled_checks=[],
     )
-    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 @tf.autograph.experimental.do_not_convert

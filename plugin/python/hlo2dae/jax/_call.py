@@ -5,9 +5,9 @@ import ctypes
 import jax
 import numpy as np
 
-from ._errors import InvalidArgument
-from ._library import LIBRARY, JaxRegistration, check, once
-from ._module import numpy_dtype, program as _program
+from .._errors import InvalidArgument
+from .._library import LIBRARY, JaxRegistration, check, once
+from .._module import numpy_dtype, program as _program
 
 __all__ = ["TARGET", "call", "register"]
 

@@ -1,0 +1,72 @@
+"""Interleaved times, and the machine that they were taken on."""
+
+import datetime
+import os
+import platform
+import re
+import statistics
+import time
+from pathlib import Path
+
+
+def allow(threads: int) -> None:
+    """Lets the process run on so many processors. Every framework makes that many threads; so this comes before their import."""
+    processors = sorted(os.sched_getaffinity(0))
+    if threads > len(processors):
+        raise SystemExit(f"{threads} threads, {len(processors)} processors")
+    os.sched_setaffinity(0, processors[:threads])
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Idle threads of one framework are not to wait in a loop while another one works.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+
+def interleaved(functions: dict, seconds: float, most: int) -> dict[str, list[float]]:
+    """Milliseconds of every call of every function, called in turn until time or count is up, after one call to warm up."""
+    times = {name: [] for name in functions}
+    for function in functions.values():
+        function()
+    end = time.perf_counter() + seconds
+    while len(next(iter(times.values()))) < most:
+        for name, function in functions.items():
+            start = time.perf_counter()
+            result = function()
+            times[name].append(1e3 * (time.perf_counter() - start))
+            # The memory of a result is given back before the next one is asked for.
+            del result
+        if time.perf_counter() > end and len(times[name]) >= 3:
+            break
+    return times
+
+
+def median(times: list[float]) -> float:
+    """The middle of some times, to four digits."""
+    return float(f"{statistics.median(times):.4g}")
+
+
+def machine() -> dict[str, str]:
+    """What the numbers hold for."""
+    information = Path("/proc/cpuinfo")
+    text = information.read_text() if information.exists() else ""
+    name = re.search(r"model name\s*: (.*)", text)
+    family = re.search(r"cpu family\s*: (.*)", text)
+    wide = "AVX-512" if " avx512f" in text else "AVX2" if " avx2" in text else platform.machine()
+    return {
+        "cpu": f"{name[1] if name else platform.processor()}{f' (family {family[1]})' if family else ''}, {wide}",
+        "processors": str(os.cpu_count()),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of the packages that are installed."""
+    from importlib import metadata
+
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

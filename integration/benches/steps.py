@@ -1,0 +1,121 @@
+"""Whole steps of models, with and without hlo2dae: inference and training of a DLRM with 26 tables, and of a GCN and a GAT of two layers.
+
+    python integration/benches/steps.py [--models NAME,...] [--threads 1,2] [--seconds S] [--quick] [--output FOLDER]
+
+Each step runs as `jax.jit` or `tf.function(jit_compile=True)` compiles it, and as `hlo2dae.jax.jit` or `hlo2dae.tf.function` does, in turn.
+The results are compared first. In JAX, XLA's profile then says what share of a step each kind of its work takes. FOLDER gets steps.json and
+steps.md; what was measured before and is not measured now is kept.
+"""
+
+import argparse
+import collections
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Whole steps of models with and without hlo2dae.")
+    parser.add_argument("--models", default="", help="names of steps, or how they begin, separated by commas")
+    parser.add_argument("--threads", default="1,2", help="numbers of threads")
+    parser.add_argument("--seconds", type=float, default=6.0, help="time for a step")
+    parser.add_argument("--quick", action="store_true", help="three rounds for each step")
+    parser.add_argument("--output", type=Path, default=Path("target/peers"), help="folder of the results")
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure.allow(options.measure)
+        measured(options)
+        return
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "steps.json"
+    results = json.loads(path.read_text()) if path.exists() else {"steps": {}}
+    for threads in options.threads.split(","):
+        command = [sys.executable, __file__, *sys.argv[1:], "--measure", threads]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            for line in child.stdout:
+                step = json.loads(line)
+                results["steps"].setdefault(step.pop("name"), {})[threads] = step
+                print(f"{threads} threads, {line.strip()}", flush=True)
+        if child.returncode:
+            raise SystemExit(f"the process for {threads} threads failed")
+    results["machine"] = measure.machine()
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    report(results, options.output)
+
+
+def measured(options) -> None:
+    """Measures the chosen steps and prints each as a line of JSON."""
+    import models
+    import numpy as np
+
+    names = tuple(name for name in options.models.split(",") if name)
+    chosen = [step for step in models.STEPS if not names or step.name.startswith(names)]
+    if not chosen:
+        raise SystemExit(f"no such step; steps: {', '.join(step.name for step in models.STEPS)}")
+    for step in chosen:
+        ours, theirs = step.build()
+        for mine, other in zip(ours.results(), theirs.results(), strict=True):
+            error = np.linalg.norm(mine - other) / max(np.linalg.norm(other), 1e-30)
+            if not error <= 1e-3:
+                raise SystemExit(f"{step.name}: other numbers with hlo2dae than without, off by {error:.2e}")
+        functions = {"hlo2dae": ours.run, "XLA": theirs.run}
+        times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 200)))
+        found = {"name": step.name, "title": step.title} | {name: measure.median(each) for name, each in times.items()}
+        if step.framework == "JAX":
+            found["share"] = profiled(ours.run)
+        print(json.dumps(found), flush=True)
+
+
+#: What an event of XLA's profile is, by how it is named.
+KINDS = {
+    "our calls": re.compile(r"custom-call|hlo2dae"),
+    "products of matrices": re.compile(r"dot|gemm|matmul"),
+    "copies": re.compile(r"copy"),
+    "gathers and scatters that are left": re.compile(r"gather|scatter"),
+}
+
+
+def profiled(run, steps: int = 3) -> dict[str, float]:
+    """The share that each kind of work has of the time of all, from XLA's profile of a few steps."""
+    import jax
+
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            for _ in range(steps):
+                run()
+        [file] = Path(folder).rglob("*.xplane.pb")
+        data = jax.profiler.ProfileData.from_file(str(file))
+    total = collections.Counter()
+    for plane in data.planes:
+        for line in plane.lines:
+            for event in line.events:
+                stats = dict(event.stats)
+                if "hlo_op" not in stats:
+                    continue
+                kind = next((kind for kind, pattern in KINDS.items() if pattern.search(event.name)), "the rest")
+                total[kind] += event.duration_ns
+    whole = sum(total.values())
+    return {kind: round(time / whole, 3) for kind, time in total.most_common()} if whole else {}
+
+
+def report(results, folder: Path) -> None:
+    """Writes the table."""
+    machine = results["machine"]
+    lines = [f"Measured on {machine['date']}: {machine['processors']} processors, {machine['cpu']}. Written by `integration/benches/steps.py`.", ""]
+    lines += ["| step | threads | with hlo2dae, ms | XLA alone, ms | times as fast | where the time goes |", "|---|---|---|---|---|---|"]
+    for step in results["steps"].values():
+        for threads, times in sorted(step.items(), key=lambda item: int(item[0])):
+            share = ", ".join(f"{kind} {part:.0%}" for kind, part in times.get("share", {}).items())
+            ratio = times["XLA"] / times["hlo2dae"]
+            lines.append(f"| {times['title']} | {threads} | {times['hlo2dae']:.3g} | {times['XLA']:.3g} | {ratio:.3g} | {share} |")
+    (folder / "steps.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
