@@ -38,6 +38,12 @@ impl Threads {
     }
 }
 
+/// Cores that the process may use: asked for once, since the system takes its time to tell.
+pub fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// The shared threads; none where the system grants none, and the caller works alone.
 fn shared() -> Option<&'static rayon::ThreadPool> {
     static SHARED: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
@@ -53,7 +59,7 @@ fn shared() -> Option<&'static rayon::ThreadPool> {
 
 impl Pool for Threads {
     fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         cores.min(self.limit.unwrap_or(cores)).max(1)
     }
 

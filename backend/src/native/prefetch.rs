@@ -25,6 +25,10 @@ impl Prefetch {
         if table <= caches.l2 / 2 || touched <= caches.l1 {
             return Prefetch::default();
         }
+        // What the last cache holds comes soon enough for the first.
+        if touched <= caches.last / 2 && row <= 1024 {
+            return Prefetch { l2: 0, l1: 12 };
+        }
         match row {
             0..=160 => Prefetch { l2: 64, l1: 8 },
             161..=383 => Prefetch { l2: 40, l1: 0 },

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use hlo2dae_backend::native::Pool;
+use hlo2dae_backend::native::pool::cores;
 
 use super::abi;
 use super::frame::Frame;
@@ -47,11 +48,10 @@ impl<'a> XlaThreads<'a> {
                 threads = 0;
             }
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         XlaThreads {
             api,
             context: frame.context(),
-            threads: usize::try_from(threads).unwrap_or(1).clamp(1, cores),
+            threads: usize::try_from(threads).unwrap_or(1).clamp(1, cores()),
         }
     }
 

@@ -43,7 +43,9 @@ pub(crate) enum Post {
 pub(crate) struct Lookups<'a> {
     /// The table.
     pub table: usize,
-    /// Where the rows start, in elements; those behind the first `dst.len()` are known ahead, for prefetching. Negative: the row is `fill`.
+    /// How many; what columns hold behind them is known ahead, for prefetching.
+    pub n: usize,
+    /// Where the rows start, in elements. Negative: the row is `fill`.
     pub src: &'a [i64],
     /// What stands for a row that is not in the table, in bytes; as long as a row, or empty.
     pub fill: &'a [u8],
@@ -57,8 +59,10 @@ pub(crate) struct Lookups<'a> {
     pub scale: &'a [f32],
     /// Summands, for posts that have them.
     pub bias: &'a [f32],
-    /// How far ahead.
+    /// How far ahead rows of the table are fetched.
     pub prefetch: Prefetch,
+    /// How far ahead rows of `out` are fetched.
+    pub prefetch_out: Prefetch,
 }
 
 /// Whether there is a kernel for rows of this type.
@@ -83,7 +87,7 @@ pub(crate) fn accumulate(
     post: Post,
     lookups: &Lookups<'_>,
 ) -> Result<(), Outside> {
-    let n = lookups.dst.len();
+    let n = lookups.n;
     if n == 0 || lookups.size == 0 {
         return Ok(());
     }
@@ -102,7 +106,7 @@ pub(crate) fn accumulate(
         high.max(low),
         if high < 0 { 0 } else { lookups.size },
     )?;
-    let (low, high) = span(lookups.dst);
+    let (low, high) = span(lookups.dst.get(..n).ok_or(Outside)?);
     let out = memory.write(lookups.out, low, high, lookups.size)?;
     let scaled = post != Post::Plain;
     let biased = matches!(post, Post::ScaleBias | Post::BiasScale);
@@ -117,6 +121,7 @@ pub(crate) fn accumulate(
         table: table.data(),
         // Ahead of what was checked, offsets are only prefetched, which reads nothing.
         src: lookups.src,
+        n,
         fill: lookups.fill.as_ptr(),
         out: out.data().cast(),
         dst: lookups.dst,
@@ -124,7 +129,9 @@ pub(crate) fn accumulate(
         scale: lookups.scale,
         bias: lookups.bias,
         lines: lines(table.data(), row_bytes),
+        lines_out: lines(out.data(), lookups.size * 4),
         prefetch: lookups.prefetch,
+        prefetch_out: lookups.prefetch_out,
     };
     // SAFETY: all rows lie in their buffers, and the CPU has what `isa` names.
     unsafe {
@@ -152,6 +159,7 @@ fn lines(table: *const u8, bytes: usize) -> usize {
 /// [`Lookups`] whose rows were checked.
 struct Rows<'a> {
     table: *const u8,
+    n: usize,
     src: &'a [i64],
     fill: *const u8,
     out: *mut f32,
@@ -160,7 +168,9 @@ struct Rows<'a> {
     scale: &'a [f32],
     bias: &'a [f32],
     lines: usize,
+    lines_out: usize,
     prefetch: Prefetch,
+    prefetch_out: Prefetch,
 }
 
 /// Fetches the lines of a row into the second cache, or the first.
@@ -202,21 +212,37 @@ impl Rows<'_> {
     /// Prefetches for lookup `k`.
     #[inline(always)]
     fn ahead<X: Source>(&self, k: usize) {
-        let at = |k: usize| {
-            self.src.get(k).map(|&offset| {
-                self.table
-                    .wrapping_add((offset as usize).wrapping_mul(X::BYTES))
-            })
-        };
-        if self.prefetch.l2 > 0
-            && let Some(row) = at(k + self.prefetch.l2)
-        {
-            fetch::<false>(row, self.lines);
+        let Prefetch { l2, l1 } = self.prefetch;
+        if l2 > 0 {
+            self.fetch_row::<X, false>(k + l2);
         }
-        if self.prefetch.l1 > 0
-            && let Some(row) = at(k + self.prefetch.l1)
+        if l1 > 0 {
+            self.fetch_row::<X, true>(k + l1);
+        }
+        let Prefetch { l2, l1 } = self.prefetch_out;
+        if l2 > 0 {
+            self.fetch_out::<false>(k + l2);
+        }
+        if l1 > 0 {
+            self.fetch_out::<true>(k + l1);
+        }
+    }
+
+    #[inline(always)]
+    fn fetch_row<X: Source, const FIRST: bool>(&self, k: usize) {
+        if let Some(&offset) = self.src.get(k) {
+            let at = (offset as usize).wrapping_mul(X::BYTES);
+            fetch::<FIRST>(self.table.wrapping_add(at), self.lines);
+        }
+    }
+
+    /// Fetches what lookup `k` adds to, if the one before it does not.
+    #[inline(always)]
+    fn fetch_out<const FIRST: bool>(&self, k: usize) {
+        if let (Some(&before), Some(&at)) = (self.dst.get(k.wrapping_sub(1)), self.dst.get(k))
+            && before != at
         {
-            fetch::<true>(row, self.lines);
+            fetch::<FIRST>(self.out.wrapping_add(at as usize).cast(), self.lines_out);
         }
     }
 }
@@ -319,7 +345,7 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
     let block = 8 * S::LANES;
     let blocks = (rows.size - 1) / block;
     let tail = rows.size - blocks * block - (V - 1) * S::LANES;
-    let n = rows.dst.len();
+    let n = rows.n;
     let mut k = 0;
     while k < n {
         // SAFETY: `k` and what follows are below `n`.

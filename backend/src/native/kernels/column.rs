@@ -12,6 +12,9 @@ use hlo2dae_ir::core::{
 use super::element::Element;
 use crate::native::machine::Isa;
 
+/// Values of a block of lookups: what a byte can count.
+pub(crate) const BLOCK: usize = 256;
+
 /// Values of one type; `index` is as `s64`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Column {
@@ -152,14 +155,14 @@ impl Column {
         }
     }
 
-    /// The first `n` values become `from[which[k]]`.
-    pub fn pick(&mut self, from: &Column, which: &[u32]) {
+    /// The first values become `from[which[k]]`; `from` is a block.
+    pub fn pick(&mut self, from: &Column, which: &[u8]) {
         with_columns!(
             self,
             from,
-            |v, w| for (v, &k) in v.iter_mut().zip(which) {
-                if let Some(&value) = w.get(k as usize) {
-                    *v = value;
+            |v, w| if let Some(w) = w.first_chunk::<BLOCK>() {
+                for (v, &k) in v.iter_mut().zip(which) {
+                    *v = w[usize::from(k)];
                 }
             },
             ()

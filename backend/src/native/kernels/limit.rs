@@ -1,7 +1,7 @@
 //! What this machine's memory gives: plain loops to hold kernels against.
 //!
-//! They do no work but to load: no indices to be decoded, no bags, no results. Whoever measures tries all
-//! distances and takes the best.
+//! They do nothing but load, copy or add rows: no indices to be decoded, no bags. Whoever measures tries many distances
+//! and takes the best.
 
 use super::accumulate::fetch;
 use super::simd::{Portable, Simd};
@@ -12,100 +12,247 @@ use crate::native::prefetch::Prefetch;
 
 /// The sum of all elements, read from the first to the last.
 pub fn sequential(isa: Isa, table: &[f32]) -> f32 {
-    let rows = Rows {
-        table,
-        size: 256,
-        rows: None,
-        prefetch: Prefetch::default(),
-    };
-    run(isa, &rows)
+    let mut sum = 0.0;
+    run(
+        isa,
+        &mut Job::Sequential {
+            table,
+            sum: &mut sum,
+        },
+    );
+    sum
 }
 
 /// The sum of the elements of rows of `size` elements, in the order of `rows`; rows that are not in the table count nothing.
 pub fn random(isa: Isa, table: &[f32], rows: &[u32], size: usize, prefetch: Prefetch) -> f32 {
-    let rows = Rows {
-        table,
-        size: size.max(1),
-        rows: Some(rows),
-        prefetch,
-    };
-    run(isa, &rows)
+    let mut sum = 0.0;
+    let order = Order::new(rows, size, prefetch);
+    run(
+        isa,
+        &mut Job::Random {
+            table,
+            order,
+            sum: &mut sum,
+        },
+    );
+    sum
 }
 
-struct Rows<'a> {
-    table: &'a [f32],
+/// Rows of `size` elements stored one behind the other, past the caches if `stream`; as many as there is space for.
+pub fn copy(
+    isa: Isa,
+    table: &[f32],
+    rows: &[u32],
     size: usize,
-    rows: Option<&'a [u32]>,
+    prefetch: Prefetch,
+    stream: bool,
+    out: &mut [f32],
+) {
+    let order = Order::new(rows, size, prefetch);
+    run(
+        isa,
+        &mut Job::Copy {
+            table,
+            order,
+            stream,
+            out,
+        },
+    );
+}
+
+/// The rows of `values`, one behind the other, added to those of a table in the order of `rows`.
+pub fn add(
+    isa: Isa,
+    table: &mut [f32],
+    rows: &[u32],
+    size: usize,
+    prefetch: Prefetch,
+    values: &[f32],
+) {
+    let order = Order::new(rows, size, prefetch);
+    run(
+        isa,
+        &mut Job::Add {
+            table,
+            order,
+            values,
+        },
+    );
+}
+
+/// Rows in an order.
+#[derive(Clone, Copy)]
+struct Order<'a> {
+    rows: &'a [u32],
+    size: usize,
     prefetch: Prefetch,
 }
 
-fn run(isa: Isa, rows: &Rows<'_>) -> f32 {
+impl Order<'_> {
+    fn new(rows: &[u32], size: usize, prefetch: Prefetch) -> Order<'_> {
+        Order {
+            rows,
+            size: size.max(1),
+            prefetch,
+        }
+    }
+
+    /// Calls `f` with the number of each row that is among the `count` rows of a table, and its place in the table.
+    #[inline(always)]
+    fn each(&self, table: *const f32, count: usize, mut f: impl FnMut(usize, usize)) {
+        let Prefetch { l2, l1 } = self.prefetch;
+        let lines = (self.size * 4).div_ceil(64);
+        let at = |k: usize| {
+            let row = self.rows.get(k).map_or(0, |&row| row as usize);
+            table.wrapping_add(row * self.size).cast::<u8>()
+        };
+        for (k, &row) in self.rows.iter().enumerate() {
+            if l2 > 0 {
+                fetch::<false>(at(k + l2), lines);
+            }
+            if l1 > 0 {
+                fetch::<true>(at(k + l1), lines);
+            }
+            if (row as usize) < count {
+                f(k, row as usize * self.size);
+            }
+        }
+    }
+}
+
+enum Job<'a> {
+    Sequential {
+        table: &'a [f32],
+        sum: &'a mut f32,
+    },
+    Random {
+        table: &'a [f32],
+        order: Order<'a>,
+        sum: &'a mut f32,
+    },
+    Copy {
+        table: &'a [f32],
+        order: Order<'a>,
+        stream: bool,
+        out: &'a mut [f32],
+    },
+    Add {
+        table: &'a mut [f32],
+        order: Order<'a>,
+        values: &'a [f32],
+    },
+}
+
+fn run(isa: Isa, job: &mut Job<'_>) {
     // SAFETY: an `Isa` beyond the portable one is used where the CPU has it.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if isa.is_available() => avx512(rows),
+            Isa::Avx512 if isa.is_available() => avx512(job),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if isa.is_available() => avx2(rows),
-            _ => sum::<Portable>(rows),
+            Isa::Avx2 if isa.is_available() => avx2(job),
+            _ => go::<Portable>(job),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c")]
-fn avx512(rows: &Rows<'_>) -> f32 {
+fn avx512(job: &mut Job<'_>) {
     // SAFETY: here the CPU has what is named.
-    unsafe { sum::<Avx512>(rows) }
+    unsafe { go::<Avx512>(job) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,f16c")]
-fn avx2(rows: &Rows<'_>) -> f32 {
+fn avx2(job: &mut Job<'_>) {
     // SAFETY: here the CPU has what is named.
-    unsafe { sum::<Avx2>(rows) }
+    unsafe { go::<Avx2>(job) }
 }
 
 /// # Safety
 /// The CPU has what `S` names.
 #[inline(always)]
-unsafe fn sum<S: Simd>(rows: &Rows<'_>) -> f32 {
-    let (size, count) = (rows.size, rows.table.len() / rows.size);
-    let lines = (size * 4).div_ceil(64);
-    // SAFETY: the caller's promise; rows are below `count`, and all of their vectors inside of the table.
+unsafe fn go<S: Simd>(job: &mut Job<'_>) {
+    // SAFETY: the caller's promise; rows are below the number of rows of their table, and all of their vectors inside.
     unsafe {
         let mut sums = [S::splat(0.0); 4];
-        match rows.rows {
-            None => {
-                for row in 0..count {
-                    add::<S>(&mut sums, rows.table.as_ptr().add(row * size), size);
+        let total = |[a, b, c, d]: [S::V; 4]| S::sum(S::add(S::add(a, b), S::add(c, d)));
+        match job {
+            Job::Sequential { table, sum } => {
+                add_up::<S>(&mut sums, table.as_ptr(), table.len());
+                **sum = total(sums);
+            }
+            Job::Random { table, order, sum } => {
+                let (p, size) = (table.as_ptr(), order.size);
+                order.each(p, table.len() / size, |_, at| {
+                    add_up::<S>(&mut sums, p.add(at), size);
+                });
+                **sum = total(sums);
+            }
+            Job::Copy {
+                table,
+                order,
+                stream,
+                out,
+            } => {
+                let (p, to, size) = (table.as_ptr(), out.as_mut_ptr(), order.size);
+                let space = out.len() / size;
+                order.each(p, table.len() / size, |k, at| {
+                    if k < space {
+                        let (from, to) = (p.add(at), to.add(k * size));
+                        let stream = *stream && to.addr().is_multiple_of(4 * S::LANES);
+                        each_vector::<S>(size, |d, n| match n {
+                            Some(n) => S::store_part(to.add(d), S::load_part(from.add(d), n), n),
+                            None if stream => S::stream(to.add(d), S::load(from.add(d))),
+                            None => S::store(to.add(d), S::load(from.add(d))),
+                        });
+                    }
+                });
+                if *stream {
+                    S::fence();
                 }
             }
-            Some(order) => {
-                let at = |k: usize| {
-                    let row = order.get(k).map_or(0, |&row| row as usize);
-                    rows.table.as_ptr().wrapping_add(row * size).cast::<u8>()
-                };
-                let Prefetch { l2, l1 } = rows.prefetch;
-                for (k, &row) in order.iter().enumerate() {
-                    if l2 > 0 {
-                        fetch::<false>(at(k + l2), lines);
+            Job::Add {
+                table,
+                order,
+                values,
+            } => {
+                let (p, from, size) = (table.as_mut_ptr(), values.as_ptr(), order.size);
+                let given = values.len() / size;
+                order.each(p, table.len() / size, |k, at| {
+                    if k < given {
+                        let (from, to) = (from.add(k * size), p.add(at));
+                        each_vector::<S>(size, |d, n| match n {
+                            Some(n) => {
+                                let sum = S::add(
+                                    S::load_part(to.add(d), n),
+                                    S::load_part(from.add(d), n),
+                                );
+                                S::store_part(to.add(d), sum, n);
+                            }
+                            None => S::store(
+                                to.add(d),
+                                S::add(S::load(to.add(d)), S::load(from.add(d))),
+                            ),
+                        });
                     }
-                    if l1 > 0 {
-                        fetch::<true>(at(k + l1), lines);
-                    }
-                    if (row as usize) < count {
-                        add::<S>(
-                            &mut sums,
-                            rows.table.as_ptr().add(row as usize * size),
-                            size,
-                        );
-                    }
-                }
+                });
             }
         }
-        let [a, b, c, d] = sums;
-        S::sum(S::add(S::add(a, b), S::add(c, d)))
+    }
+}
+
+/// Calls `f` with the first element of each vector of a row, and of the last one, if it is not whole, with its elements.
+#[inline(always)]
+fn each_vector<S: Simd>(size: usize, mut f: impl FnMut(usize, Option<usize>)) {
+    let mut at = 0;
+    while at + S::LANES <= size {
+        f(at, None);
+        at += S::LANES;
+    }
+    if at < size {
+        f(at, Some(size - at));
     }
 }
 
@@ -114,7 +261,7 @@ unsafe fn sum<S: Simd>(rows: &Rows<'_>) -> f32 {
 /// # Safety
 /// The row has `size` elements; the CPU has what `S` names.
 #[inline(always)]
-unsafe fn add<S: Simd>(sums: &mut [S::V; 4], row: *const f32, size: usize) {
+unsafe fn add_up<S: Simd>(sums: &mut [S::V; 4], row: *const f32, size: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut at = 0;
@@ -140,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_version_adds_up_the_rows() {
+    fn every_version_does_its_rows() {
         for size in [1, 5, 16, 64, 100, 130] {
             let table: Vec<f32> = (0..20 * size).map(|k| (k % 97) as f32).collect();
             let order = [3, 0, 19, 3, 77];
@@ -151,6 +298,23 @@ mod tests {
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                 let prefetch = Prefetch { l2: 3, l1: 1 };
                 assert_eq!(random(isa, &table, &order, size, prefetch), expected);
+            }
+        }
+        let table: Vec<f32> = (0..130).map(|k| k as f32).collect();
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let prefetch = Prefetch { l2: 3, l1: 1 };
+            for stream in [false, true] {
+                let mut out = vec![0.0; 26];
+                copy(isa, &table, &[4, 0, 1], 13, prefetch, stream, &mut out);
+                assert_eq!(out[..13], table[52..65]);
+                assert_eq!(out[13..], table[..13]);
+                let mut sums = out.clone();
+                add(isa, &mut sums, &[1, 1, 7], 13, prefetch, &table[..39]);
+                assert_eq!(sums[..13], out[..13]);
+                let expected: Vec<f32> = (0..13)
+                    .map(|k| table[k] + table[k] + table[k + 13])
+                    .collect();
+                assert_eq!(sums[13..], expected);
             }
         }
         let table = vec![1.0; 512];

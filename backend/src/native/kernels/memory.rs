@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use hlo2dae_ir::core::{BinaryOp, CombineOp, ElementType, Native, Operand, Scalar, ScalarType};
 
 use super::element::Element;
+use crate::native::machine::Isa;
 
 /// A read or write outside a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,13 @@ impl<'a> Memory<'a> {
             return Ok(());
         }
         let raw = self.typed::<T>(self.read(buffer, low, high, 1)?)?;
+        if let Some(out) = out.get_mut(..offsets.len())
+            && are_consecutive(offsets)
+        {
+            // SAFETY: from the smallest to the largest offset, which lie in the buffer.
+            unsafe { T::read_many(raw.data.add(low as usize * size_of::<T>()), out) };
+            return Ok(());
+        }
         for (out, &offset) in out.iter_mut().zip(offsets) {
             // SAFETY: between the smallest and the largest offset, which lie in the buffer.
             *out = unsafe { T::read(raw.data.add(offset as usize * size_of::<T>())) };
@@ -407,10 +415,39 @@ impl Raw {
 /// The smallest and the largest; of nothing, a range that no buffer has.
 #[inline]
 pub(crate) fn span(offsets: &[i64]) -> (i64, i64) {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::best() == Isa::Avx512 {
+        // SAFETY: the CPU has it.
+        return unsafe { span_avx512(offsets) };
+    }
+    span_of(offsets)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn span_avx512(offsets: &[i64]) -> (i64, i64) {
+    span_of(offsets)
+}
+
+#[inline(always)]
+fn span_of(offsets: &[i64]) -> (i64, i64) {
     offsets
         .iter()
         .fold((i64::MAX, i64::MIN), |(low, high), &offset| {
             (low.min(offset), high.max(offset))
+        })
+}
+
+/// Whether each offset is one more than that before.
+#[inline]
+fn are_consecutive(offsets: &[i64]) -> bool {
+    let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else {
+        return true;
+    };
+    let steps = offsets.len() as i64 - 1;
+    last.wrapping_sub(first) == steps
+        && (0..=steps).zip(offsets).fold(true, |all, (k, &offset)| {
+            all & (offset == first.wrapping_add(k))
         })
 }
 

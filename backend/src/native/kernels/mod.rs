@@ -6,6 +6,7 @@
 //! | [`column`] | scalar operations on columns |
 //! | `accumulate` | rows added into rows of `f32`, a bag in registers |
 //! | `copy` | rows copied, past the caches if wanted |
+//! | `fold` | rows reduced to one value: dot products, distances |
 //! | [`limit`] | what memory gives: plain loops to hold kernels against |
 //! | [`pages`] | advice to the system about large buffers |
 //!
@@ -20,6 +21,7 @@ pub(crate) mod accumulate;
 pub(crate) mod column;
 pub(crate) mod copy;
 pub(crate) mod element;
+pub(crate) mod fold;
 pub mod limit;
 pub(crate) mod memory;
 pub mod pages;

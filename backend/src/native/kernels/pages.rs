@@ -17,6 +17,12 @@ pub(crate) fn advise(memory: &Memory<'_>, buffer: usize) {
     }
 }
 
+/// Asks for large pages under memory of one's own that nobody has touched yet.
+pub fn advise_large<T>(fresh: &mut [std::mem::MaybeUninit<T>]) -> bool {
+    let bytes = size_of_val(fresh);
+    advise_range(fresh.as_mut_ptr().cast(), bytes, Advice::Huge)
+}
+
 /// Rebuilds the memory of a table in large pages, in place; whether the system did.
 ///
 /// It takes about a second for a gigabyte, and no one who uses the memory notices. For a table that will be looked

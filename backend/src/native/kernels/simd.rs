@@ -25,8 +25,21 @@ pub(crate) trait Simd: Copy {
     unsafe fn store(p: *mut f32, v: Self::V);
     /// The first `n` lanes to memory.
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
+    /// All lanes to memory that is a multiple of the vector's size, past the caches.
+    #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::store(p, v) }
+    }
+    /// Lets what was streamed before be seen before what is stored from here on.
+    #[inline(always)]
+    unsafe fn fence() {}
     /// Sum.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// Difference.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// Without sign.
+    unsafe fn abs(a: Self::V) -> Self::V;
     /// Product.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// Larger; NaN if either is, `-0.0` below `0.0`.
@@ -180,6 +193,14 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         Self::zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        Self::zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn abs(a: [f32; 8]) -> [f32; 8] {
+        a.map(f32::abs)
     }
     #[inline(always)]
     unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {

@@ -10,6 +10,7 @@ use super::graph::{Def, Graph, Val};
 use super::schedule::{Place, Scheduler};
 use super::source::{BufferNumber, Source};
 use crate::native::kernels::accumulate::{Op, Post, covers};
+use crate::native::kernels::fold::{Last, Meet};
 
 /// An effect: `buffer[dst] = op(buffer[dst], value)`, for each lookup whose guard is true.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Effect {
     pub guard: Option<Place>,
     /// The columns that it takes from the innermost level; the first is `dst`, in elements.
     pub exports: Vec<(Place, ScalarType)>,
+    /// Whether `dst` is known from memory alone: its rows are to be fetched ahead.
+    pub scattered: bool,
     pub kernel: Kernel,
     pub span: Span,
 }
@@ -30,6 +33,12 @@ pub(crate) enum Kernel {
     Scalars { value: usize },
     /// Rows computed in tiles; `fold` combines all of a row into one element.
     Rows { program: RowProgram, fold: bool },
+    /// Up to three rows reduced to one element.
+    Fold {
+        first: Table,
+        others: [Option<(Meet, Table)>; 2],
+        last: Last,
+    },
     /// Rows of a table accumulated in registers.
     Accumulate {
         op: Op,
@@ -49,6 +58,8 @@ pub(crate) struct Table {
     /// Where the rows start; -1 for `fill`.
     pub src: usize,
     pub fill: Option<Scalar>,
+    /// Whether `src` is known from memory alone: the rows are to be fetched ahead. The hardware follows others.
+    pub scattered: bool,
     pub span: Span,
 }
 
@@ -84,6 +95,7 @@ pub(crate) struct Draft {
     pub combine: Combine,
     pub exports: Vec<Val>,
     types: Vec<ScalarType>,
+    scattered: bool,
     kernel: Kernel,
 }
 
@@ -101,6 +113,7 @@ impl Draft {
             exports: exports
                 .map(|(&val, &ty)| Some((place(val)?, ty)))
                 .collect::<Option<_>>()?,
+            scattered: self.scattered,
             kernel: self.kernel,
             span: self.combine.span,
         })
@@ -109,22 +122,25 @@ impl Draft {
 
 impl Effect {
     /// The tables that it reads rows of.
-    pub fn tables(&self) -> Vec<&Table> {
-        match &self.kernel {
-            Kernel::Scalars { .. } => Vec::new(),
-            Kernel::Rows { program, .. } => program
-                .steps
-                .iter()
-                .filter_map(|(step, _)| match step {
-                    RowStep::Load { table, .. } => Some(table),
-                    RowStep::Spread { .. }
-                    | RowStep::Constant(_)
-                    | RowStep::Position { .. }
-                    | RowStep::Arith(_) => None,
-                })
-                .collect(),
-            Kernel::Accumulate { table, .. } | Kernel::Copy { table } => vec![table],
-        }
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        let none = (None, [].as_slice(), [].as_slice());
+        let (one, others, steps) = match &self.kernel {
+            Kernel::Accumulate { table, .. } | Kernel::Copy { table } => {
+                (Some(table), none.1, none.2)
+            }
+            Kernel::Fold { first, others, .. } => (Some(first), others.as_slice(), none.2),
+            Kernel::Rows { program, .. } => (None, none.1, program.steps.as_slice()),
+            Kernel::Scalars { .. } => none,
+        };
+        let others = others.iter().flatten().map(|(_, table)| table);
+        let loaded = steps.iter().filter_map(|(step, _)| match step {
+            RowStep::Load { table, .. } => Some(table),
+            RowStep::Spread { .. }
+            | RowStep::Constant(_)
+            | RowStep::Position { .. }
+            | RowStep::Arith(_) => None,
+        });
+        one.into_iter().chain(others).chain(loaded)
     }
 
     /// Bytes of the elements that one position of a row touches; for whole rows, times their size.
@@ -135,7 +151,7 @@ impl Effect {
                 .get(buffer)
                 .map_or(0, |data| data.element.bytes())
         };
-        let tables: usize = self.tables().iter().map(|t| element(t.buffer)).sum();
+        let tables: usize = self.tables().map(|t| element(t.buffer)).sum();
         tables + element(self.buffer)
     }
 
@@ -143,6 +159,7 @@ impl Effect {
     pub fn name(&self) -> &'static str {
         match &self.kernel {
             Kernel::Scalars { .. } => "columns",
+            Kernel::Fold { .. } => "fold",
             Kernel::Rows { fold: true, .. } => "row tiles, folded",
             Kernel::Rows { fold: false, .. } => "row tiles",
             Kernel::Accumulate { .. } => "accumulate",
@@ -168,6 +185,7 @@ pub(super) fn draft(scheduler: &mut Scheduler, source: &Source, combine: Combine
             let fast = match stride {
                 1 => accumulate(&mut exports, source, &combine)
                     .or_else(|| copy(&mut exports, source, &combine)),
+                0 => fold(&mut exports, source, &combine),
                 _ => None,
             };
             match fast {
@@ -187,7 +205,9 @@ pub(super) fn draft(scheduler: &mut Scheduler, source: &Source, combine: Combine
         }
     };
     let types = exports.vals.iter().map(|&v| exports.graph.ty(v)).collect();
+    let scattered = exports.graph.is_loaded(combine.dst);
     Some(Draft {
+        scattered,
         exports: exports.vals,
         types,
         kernel,
@@ -237,6 +257,7 @@ impl Exports<'_> {
         };
         let table = Table {
             buffer,
+            scattered: self.graph.is_loaded(src),
             src: self.number(src)?,
             fill: fill.map(|(_, value)| value),
             span,
@@ -291,6 +312,20 @@ impl Exports<'_> {
             Def::Arith(Arith::Convert(from, to)) if to == F32 => from,
             _ => val,
         }
+    }
+
+    /// How two operands along the row meet in a value.
+    fn meet(&self, val: Val) -> Option<(Meet, Val, Val)> {
+        let Def::Arith(Arith::Binary(op, a, b)) = self.graph.get(val).def else {
+            return None;
+        };
+        let meet = match op {
+            BinaryOp::Add => Meet::Add,
+            BinaryOp::Sub => Meet::Sub,
+            BinaryOp::Mul => Meet::Mul,
+            _ => return None,
+        };
+        Some((meet, a, b))
     }
 
     fn is_row(&self, val: Val) -> bool {
@@ -380,6 +415,59 @@ fn accumulate(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> 
         table,
         scale,
         bias,
+    })
+}
+
+/// A term of up to three rows of `f32`, added up along the row.
+fn fold(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> Option<Kernel> {
+    let is_f32 = |buffer: BufferNumber| {
+        source
+            .buffers
+            .get(buffer)
+            .is_some_and(|data| data.element == ElementType::F32)
+    };
+    if combine.op != CombineOp::Add || !is_f32(combine.buffer) {
+        return None;
+    }
+    let (term, last) = match exports.graph.get(combine.value).def {
+        Def::Arith(Arith::Unary(UnaryOp::Abs, of)) => (of, Last::Abs),
+        Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) if a == b && exports.meet(a).is_some() => {
+            (a, Last::Square)
+        }
+        _ => (combine.value, Last::Nothing),
+    };
+    // The rows from the innermost outwards.
+    let (first, others) = match exports.meet(term) {
+        None => (term, [None, None]),
+        Some((meet, a, b)) => {
+            let (inner, outer) = match (exports.meet(a), exports.meet(b)) {
+                (Some(inner), _) => (Some(inner), (meet, b)),
+                // What commutes may stand the other way round.
+                (None, Some(inner)) if meet != Meet::Sub => (Some(inner), (meet, a)),
+                (None, _) => (None, (meet, b)),
+            };
+            match inner {
+                Some((first, x, y)) => (x, [Some((first, y)), Some(outer)]),
+                None => (a, [Some(outer), None]),
+            }
+        }
+    };
+    let mut row = |val: Val| {
+        let (table, stride) = exports.table(val)?;
+        let fits = stride == 1 && table.fill.is_none() && table.buffer != combine.buffer;
+        (fits && is_f32(table.buffer)).then_some(table)
+    };
+    let first = row(first)?;
+    let mut tables = [None, None];
+    for (slot, other) in tables.iter_mut().zip(others) {
+        if let Some((meet, val)) = other {
+            *slot = Some((meet, row(val)?));
+        }
+    }
+    Some(Kernel::Fold {
+        first,
+        others: tables,
+        last,
     })
 }
 

@@ -359,6 +359,23 @@ impl Graph {
         range
     }
 
+    /// Whether a value depends on what is in a buffer: offsets that do not are in order, for all that matters to caches.
+    pub fn is_loaded(&self, val: Val) -> bool {
+        let mut left = vec![val];
+        let mut seen = vec![false; self.vals.len()];
+        while let Some(val) = left.pop() {
+            match seen.get_mut(val.0) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            if matches!(self.get(val).def, Def::Load { .. }) {
+                return true;
+            }
+            left.extend(self.operands(val));
+        }
+        false
+    }
+
     /// The operands of a value.
     pub fn operands(&self, val: Val) -> Vec<Val> {
         match &self.get(val).def {

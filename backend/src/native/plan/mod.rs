@@ -22,8 +22,8 @@ use source::{Source, Unit};
 /// A part of the program.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
-    /// By columns.
-    Flat(Box<Flat>),
+    /// By columns; nests that have nothing to do with one another, and run at the same time.
+    Flat(Vec<Flat>),
     /// One position after the other; the unit's children are the nodes.
     Loop(Box<Unit>, Vec<Node>),
 }
@@ -31,32 +31,42 @@ pub(crate) enum Node {
 /// The parts of the program, in order; nests that run by columns are numbered from `nests` on. Recursion is as deep as units nest,
 /// which the verifier bounds.
 pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<Node> {
-    units
-        .iter()
-        .map(|unit| match flat::flat(source, unit) {
-            Some(flat) => {
-                let number = *nests;
-                *nests += 1;
-                Node::Flat(Box::new(Flat { number, ..flat }))
+    let mut nodes: Vec<Node> = Vec::new();
+    for unit in units {
+        let Some(flat) = flat::flat(source, unit) else {
+            let children = self::nodes(source, &unit.children, nests);
+            let unit = Unit {
+                children: Vec::new(),
+                ..unit.clone()
+            };
+            nodes.push(Node::Loop(Box::new(unit), children));
+            continue;
+        };
+        let flat = Flat {
+            number: *nests,
+            ..flat
+        };
+        *nests += 1;
+        match nodes.last_mut() {
+            Some(Node::Flat(group)) if group.iter().all(|other| other.is_apart_from(&flat)) => {
+                group.push(flat);
             }
-            None => {
-                let children = nodes(source, &unit.children, nests);
-                let unit = Unit {
-                    children: Vec::new(),
-                    ..unit.clone()
-                };
-                Node::Loop(Box::new(unit), children)
-            }
-        })
-        .collect()
+            _ => nodes.push(Node::Flat(vec![flat])),
+        }
+    }
+    nodes
 }
 
 /// Whether a row of floats is reduced to one value by an operation that rounds.
 pub(crate) fn reassociates(source: &Source, nodes: &[Node]) -> bool {
     nodes.iter().any(|node| match node {
-        Node::Flat(flat) => flat.effects.iter().any(|effect| {
+        Node::Flat(group) => group.iter().flat_map(|flat| &flat.effects).any(|effect| {
             let buffer = source.buffers.get(effect.buffer);
-            matches!(effect.kernel, Kernel::Rows { fold: true, .. })
+            let folds = matches!(
+                effect.kernel,
+                Kernel::Fold { .. } | Kernel::Rows { fold: true, .. }
+            );
+            folds
                 && matches!(effect.op, CombineOp::Add | CombineOp::Mul)
                 && buffer.is_some_and(|data| ScalarType::from(data.element).is_float())
         }),
@@ -73,15 +83,17 @@ pub(crate) fn describe(
 ) {
     for node in nodes {
         match node {
-            Node::Flat(flat) => {
-                let levels = flat.levels.len();
-                let row = flat.row;
-                tell(depth, &format!("lookups of {levels} levels, rows of {row}"));
-                for effect in &flat.effects {
-                    let buffer = source.buffers.get(effect.buffer);
-                    let name = buffer.map_or("?", |data| data.name.as_str());
-                    let (op, kernel) = (effect.op, effect.name());
-                    tell(depth + 1, &format!("{op} into %{name}: {kernel}"));
+            Node::Flat(group) => {
+                for flat in group {
+                    let levels = flat.levels.len();
+                    let row = flat.row;
+                    tell(depth, &format!("lookups of {levels} levels, rows of {row}"));
+                    for effect in &flat.effects {
+                        let buffer = source.buffers.get(effect.buffer);
+                        let name = buffer.map_or("?", |data| data.name.as_str());
+                        let (op, kernel) = (effect.op, effect.name());
+                        tell(depth + 1, &format!("{op} into %{name}: {kernel}"));
+                    }
                 }
             }
             Node::Loop(_, children) => {

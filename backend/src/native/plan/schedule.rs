@@ -81,6 +81,10 @@ pub(crate) struct Flat {
     pub number: usize,
     pub uniforms: Vec<Uniform>,
     pub levels: Vec<Level>,
+    /// The levels with no other steps than those that destinations and guards need.
+    pub destinations: Vec<Level>,
+    /// The outermost level with no other steps than those that the bounds of the second need.
+    pub bounds: Vec<Level>,
     pub effects: Vec<Effect>,
     /// Elements of a row; 1 without rows.
     pub row: usize,
@@ -92,6 +96,85 @@ pub(crate) struct Flat {
     pub columns: bool,
     /// Bytes that one lookup touches, about.
     pub bytes: usize,
+}
+
+impl Flat {
+    /// Whether the two may run at the same time: neither writes what the other touches.
+    pub fn is_apart_from(&self, other: &Flat) -> bool {
+        let writes =
+            |flat: &Flat, buffer: BufferNumber| flat.effects.iter().any(|e| e.buffer == buffer);
+        let clear = |one: &Flat, other: &Flat| {
+            one.effects
+                .iter()
+                .all(|effect| !writes(other, effect.buffer))
+                && one.reads().all(|buffer| !writes(other, buffer))
+        };
+        clear(self, other) && clear(other, self)
+    }
+
+    /// The buffers that are read, beside those that are combined into.
+    fn reads(&self) -> impl Iterator<Item = BufferNumber> {
+        let uniforms = self.uniforms.iter().filter_map(|uniform| match uniform {
+            Uniform::Load { buffer, .. } => Some(*buffer),
+            Uniform::Outer(_) | Uniform::Arith(_) => None,
+        });
+        let steps = self.levels.iter().flat_map(|level| &level.steps);
+        let steps = steps.filter_map(|step| match step {
+            Step::Load { buffer, .. } => Some(*buffer),
+            Step::Position { .. } | Step::Pick { .. } | Step::Arith { .. } | Step::Check { .. } => {
+                None
+            }
+        });
+        let tables = self.effects.iter().flat_map(|effect| effect.tables());
+        uniforms
+            .chain(steps)
+            .chain(tables.map(|table| table.buffer))
+    }
+}
+
+/// The levels with no other steps than what these columns of the innermost need. Nothing is checked.
+fn pruned(levels: &[Level], places: impl IntoIterator<Item = Place>) -> Vec<Level> {
+    let column = |place: Place| match place {
+        Place::Column(column) => Some(column),
+        Place::Constant(_) | Place::Uniform(_) => None,
+    };
+    let mut needed: HashSet<usize> = places.into_iter().filter_map(column).collect();
+    let mut kept = Vec::new();
+    for level in levels.iter().rev() {
+        let mut outside: HashSet<usize> = [level.begin, level.end]
+            .into_iter()
+            .filter_map(column)
+            .collect();
+        let mut steps = Vec::new();
+        for step in level.steps.iter().rev() {
+            match step {
+                Step::Position { to } if needed.contains(to) => {}
+                Step::Pick { from, to } if needed.contains(to) => {
+                    outside.insert(*from);
+                }
+                Step::Arith { arith, to } if needed.contains(to) => {
+                    needed.extend(arith.operands().filter_map(|&place| column(place)));
+                }
+                Step::Load { offset, to, .. } if needed.contains(to) => {
+                    needed.extend(column(*offset))
+                }
+                Step::Position { .. }
+                | Step::Pick { .. }
+                | Step::Arith { .. }
+                | Step::Load { .. }
+                | Step::Check { .. } => continue,
+            }
+            steps.push(step.clone());
+        }
+        steps.reverse();
+        kept.push(Level {
+            steps,
+            ..level.clone()
+        });
+        needed = outside;
+    }
+    kept.reverse();
+    kept
 }
 
 /// Schedules a chain; none if it does nothing or lost something.
@@ -191,9 +274,24 @@ impl Scheduler {
             .combines
             .iter()
             .all(|c| self.is_apart(source, c, row));
+        let places = effects.iter().flat_map(|effect| {
+            effect
+                .exports
+                .first()
+                .map(|&(dst, _)| dst)
+                .into_iter()
+                .chain(effect.guard)
+        });
+        let destinations = pruned(&done, places);
+        let bounds = match done.as_slice() {
+            [first, second, ..] => pruned(std::slice::from_ref(first), [second.begin, second.end]),
+            [_] | [] => Vec::new(),
+        };
         Some(Flat {
             number: 0,
             uniforms: std::mem::take(&mut self.uniforms),
+            destinations,
+            bounds,
             levels: done,
             row,
             outer: self.chain.combines.iter().all(|c| self.is_outer(c)),

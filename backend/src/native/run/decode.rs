@@ -8,16 +8,13 @@ use hlo2dae_ir::core::{Scalar, ScalarType};
 use super::Run;
 use super::split::Part;
 use crate::native::error::RunError;
-use crate::native::kernels::column::{Column, Operands, compute, with_column};
-use crate::native::plan::schedule::{Flat, Level, Place, Step};
-
-/// Lookups decoded at a time.
-pub(crate) const BLOCK: usize = 256;
+use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
+use crate::native::plan::schedule::{Level, Place, Step};
 
 /// The columns of one thread, kept from run to run.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub levels: Vec<Block>,
+    pub blocks: Vec<Block>,
     pub windows: Vec<super::effects::Window>,
     pub which: Vec<u32>,
 }
@@ -25,8 +22,8 @@ pub(crate) struct Scratch {
 /// The block of one level.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    /// For each position, the number of that around it.
-    around: Vec<u32>,
+    /// For each position, the number of that around it; as long as a block, like the columns.
+    around: Vec<u8>,
     positions: Vec<i64>,
     pub columns: Vec<Column>,
 }
@@ -34,8 +31,8 @@ pub(crate) struct Block {
 impl Block {
     /// Makes the columns those of a level.
     fn prepare(&mut self, level: &Level) {
-        self.around.clear();
-        self.positions.clear();
+        self.around.resize(BLOCK, 0);
+        self.positions.resize(BLOCK, 0);
         let fits = self.columns.len() == level.columns.len()
             && self
                 .columns
@@ -61,20 +58,19 @@ pub(crate) trait Consumer {
 /// Decodes the lookups of one part.
 pub(crate) struct Decoder<'a, 'b, C> {
     pub run: &'a Run<'a>,
-    pub flat: &'a Flat,
+    pub levels: &'a [Level],
     pub uniforms: &'a [Scalar],
-    pub levels: &'b mut [Block],
+    pub blocks: &'b mut [Block],
     pub consumer: &'b mut C,
 }
 
 impl<C: Consumer> Decoder<'_, '_, C> {
     /// Decodes the lookups of the part's positions of the outermost level.
     pub fn decode(&mut self, part: &Part) -> Result<(), RunError> {
-        let flat = self.flat;
-        for (block, level) in self.levels.iter_mut().zip(&flat.levels) {
+        for (block, level) in self.blocks.iter_mut().zip(self.levels) {
             block.prepare(level);
         }
-        let Some(outermost) = flat.levels.first() else {
+        let Some(outermost) = self.levels.first() else {
             return Ok(());
         };
         let begin = self.run.uniform_index(outermost.begin, self.uniforms)?;
@@ -82,34 +78,26 @@ impl<C: Consumer> Decoder<'_, '_, C> {
         while next < part.last {
             let n = (part.last - next).min(BLOCK as u64);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
-            if let Some(block) = self.levels.first_mut() {
-                block.positions.clear();
-                let steps = 0..n as i64;
-                block
-                    .positions
-                    .extend(steps.map(|k| first.wrapping_add(k.wrapping_mul(outermost.step))));
+            let positions = self.blocks.first_mut().map(|block| &mut block.positions);
+            if let Some(positions) = positions.and_then(|p| p.get_mut(..n as usize)) {
+                steps(positions, first, outermost.step);
             }
-            self.block(0)?;
+            self.block(0, n as usize)?;
             next += n;
         }
         Ok(())
     }
 
-    /// Runs the steps of a level on its block, then everything inside. Recursion is as deep as units nest.
-    fn block(&mut self, level: usize) -> Result<(), RunError> {
-        let flat = self.flat;
-        let (outer, inner) = self.levels.split_at_mut(level);
-        let (Some(block), Some(data)) = (inner.first_mut(), flat.levels.get(level)) else {
+    /// Runs the steps of a level on the first `n` positions of its block, then everything inside. Recursion is as deep as units nest.
+    fn block(&mut self, level: usize, n: usize) -> Result<(), RunError> {
+        let (outer, inner) = self.blocks.split_at_mut(level);
+        let (Some(block), Some(data)) = (inner.first_mut(), self.levels.get(level)) else {
             return Ok(());
         };
-        let n = block.positions.len();
-        if n == 0 {
-            return Ok(());
-        }
         for step in &data.steps {
             self.run.step(step, outer.last(), block, n, self.uniforms)?;
         }
-        if level + 1 == flat.levels.len() {
+        if level + 1 == self.levels.len() {
             return self.consumer.take(&block.columns, n);
         }
         self.inside(level, n)
@@ -117,65 +105,68 @@ impl<C: Consumer> Decoder<'_, '_, C> {
 
     /// Fills the blocks of the next level with the positions inside of the `n` positions of this level.
     fn inside(&mut self, level: usize, n: usize) -> Result<(), RunError> {
-        let flat = self.flat;
-        let Some(next) = flat.levels.get(level + 1) else {
+        let Some(next) = self.levels.get(level + 1) else {
             return Ok(());
         };
-        let fixed = |place: Place| match place {
-            Place::Column(_) => Ok(None),
-            Place::Constant(_) | Place::Uniform(_) => {
-                self.run.uniform_index(place, self.uniforms).map(Some)
-            }
-        };
-        let (begin, end) = (fixed(next.begin)?, fixed(next.end)?);
-        for around in 0..n {
-            let at = |place: Place, fixed: Option<i64>, levels: &[Block]| match place {
-                Place::Column(column) => levels
-                    .get(level)
-                    .and_then(|block| block.columns.get(column))
-                    .and_then(|column| column.as_index().get(around).copied()),
-                Place::Constant(_) | Place::Uniform(_) => fixed,
+        let (begins, ends) = (self.ends(level, next.begin)?, self.ends(level, next.end)?);
+        let at = |ends: &[i64; BLOCK], k: usize| ends.get(k).copied().unwrap_or(0);
+        let mut around = 0;
+        let mut position = at(&begins, 0);
+        while around < n {
+            let Some(block) = self.blocks.get_mut(level + 1) else {
+                return Ok(());
             };
-            let begin = at(next.begin, begin, self.levels);
-            let end = at(next.end, end, self.levels);
-            let (Some(mut position), Some(end)) = (begin, end) else {
-                return Err(self.run.broken("a bound that is no index"));
-            };
-            while position < end {
-                let Some(block) = self.levels.get_mut(level + 1) else {
-                    return Ok(());
-                };
-                let space = BLOCK - block.positions.len();
+            let mut filled = 0;
+            while around < n && filled < BLOCK {
+                let end = at(&ends, around);
                 // Distances between two `i64` and the number of steps are unsigned.
-                let left = (end.wrapping_sub(position) as u64).div_ceil(next.step as u64);
-                let take = left.min(space as u64) as usize;
-                block
-                    .around
-                    .extend(std::iter::repeat_n(around as u32, take));
-                let steps = 0..take as i64;
-                block
-                    .positions
-                    .extend(steps.map(|k| position.wrapping_add(k.wrapping_mul(next.step))));
-                let passed = position.checked_add((take as i64).wrapping_mul(next.step));
-                if take == space {
-                    self.flush(level + 1)?;
+                let left = match position < end {
+                    true => (end.wrapping_sub(position) as u64).div_ceil(next.step as u64),
+                    false => 0,
+                };
+                let take = left.min((BLOCK - filled) as u64) as usize;
+                let range = filled..filled + take;
+                if let Some(numbers) = block.around.get_mut(range.clone()) {
+                    numbers.fill(around as u8);
                 }
-                match passed {
-                    Some(passed) => position = passed,
-                    None => break,
+                if let Some(positions) = block.positions.get_mut(range) {
+                    steps(positions, position, next.step);
+                }
+                filled += take;
+                if take as u64 == left {
+                    around += 1;
+                    position = at(&begins, around);
+                } else {
+                    position = position.wrapping_add((take as i64).wrapping_mul(next.step));
                 }
             }
-        }
-        self.flush(level + 1)
-    }
-
-    fn flush(&mut self, level: usize) -> Result<(), RunError> {
-        self.block(level)?;
-        if let Some(block) = self.levels.get_mut(level) {
-            block.around.clear();
-            block.positions.clear();
+            if filled > 0 {
+                self.block(level + 1, filled)?;
+            }
         }
         Ok(())
+    }
+
+    /// Where something inside begins or ends, for each position of a level.
+    fn ends(&self, level: usize, place: Place) -> Result<[i64; BLOCK], RunError> {
+        let column = match place {
+            Place::Column(column) => column,
+            Place::Constant(_) | Place::Uniform(_) => {
+                return Ok([self.run.uniform_index(place, self.uniforms)?; BLOCK]);
+            }
+        };
+        let block = self.blocks.get(level);
+        let column = block.and_then(|block| block.columns.get(column));
+        let ends = column.and_then(|column| column.as_index().first_chunk());
+        ends.copied()
+            .ok_or_else(|| self.run.broken("a bound that is no index"))
+    }
+}
+
+/// Positions from `first` on.
+fn steps(positions: &mut [i64], first: i64, step: i64) {
+    for (k, position) in positions.iter_mut().enumerate() {
+        *position = first.wrapping_add((k as i64).wrapping_mul(step));
     }
 }
 
@@ -213,7 +204,7 @@ impl Run<'_> {
         match step {
             Step::Position { to } => {
                 if let Some(Column::S64(column)) = block.columns.get_mut(*to) {
-                    for (to, &position) in column.iter_mut().zip(&block.positions) {
+                    for (to, &position) in column.iter_mut().zip(&block.positions).take(n) {
                         *to = position;
                     }
                 }
@@ -221,17 +212,20 @@ impl Run<'_> {
             Step::Pick { from, to } => {
                 let from = outer.and_then(|outer| outer.columns.get(*from));
                 if let (Some(from), Some(to)) = (from, block.columns.get_mut(*to)) {
-                    to.pick(from, &block.around);
+                    to.pick(from, block.around.get(..n).unwrap_or(&[]));
                 }
             }
             Step::Arith { arith, to } => {
                 let mut out = take(&mut block.columns, *to);
                 let operands =
-                    arith.try_map(|&place| self.operands(place, &block.columns, uniforms));
+                    arith.try_map(|&place| operand(place, &block.columns, uniforms).ok_or(()));
                 let isa = self.options.isa;
-                let done = operands.and_then(|arith| {
-                    compute(isa, &arith, &mut out, n).map_err(|error| self.broken(error))
-                });
+                let done = match operands {
+                    Ok(arith) => {
+                        compute(isa, &arith, &mut out, n).map_err(|error| self.broken(error))
+                    }
+                    Err(()) => Err(self.no_operand()),
+                };
                 if let Some(column) = block.columns.get_mut(*to) {
                     *column = out;
                 }
@@ -245,7 +239,8 @@ impl Run<'_> {
             } => {
                 let mut out = take(&mut block.columns, *to);
                 let outside = |_| self.outside(*buffer, *span);
-                let done = match self.operands(*offset, &block.columns, uniforms)? {
+                let offsets = operand(*offset, &block.columns, uniforms);
+                let done = match offsets.ok_or_else(|| self.no_operand())? {
                     Operands::All(offset) => match offset {
                         Scalar::Index(offset) => {
                             let value = self.memory.load(*buffer, offset).map_err(outside);
@@ -273,10 +268,13 @@ impl Run<'_> {
                 buffer,
                 span,
             } => {
-                let val = self.operands(*val, &block.columns, uniforms)?;
+                let find = |place: Place| {
+                    operand(place, &block.columns, uniforms).ok_or_else(|| self.no_operand())
+                };
+                let val = find(*val)?;
                 let guard = match guard {
                     None => Operands::All(Scalar::Bool(true)),
-                    Some(guard) => self.operands(*guard, &block.columns, uniforms)?,
+                    Some(guard) => find(*guard)?,
                 };
                 let inside = |v: i64| *low <= v && v <= *high;
                 let ok = match (val, guard) {
@@ -302,21 +300,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The operand at a place.
-    fn operands<'c>(
-        &self,
-        place: Place,
-        columns: &'c [Column],
-        uniforms: &[Scalar],
-    ) -> Result<Operands<'c>, RunError> {
-        match place {
-            Place::Column(n) => {
-                let column = columns.get(n).map(Operands::Each);
-                column.ok_or_else(|| self.broken("a column that does not exist"))
-            }
-            Place::Constant(_) | Place::Uniform(_) => {
-                self.uniform(place, uniforms).map(Operands::All)
-            }
-        }
+    #[cold]
+    fn no_operand(&self) -> RunError {
+        self.broken("an operand that does not exist")
+    }
+}
+
+/// The operand at a place.
+#[inline]
+fn operand<'c>(place: Place, columns: &'c [Column], uniforms: &[Scalar]) -> Option<Operands<'c>> {
+    match place {
+        Place::Column(n) => columns.get(n).map(Operands::Each),
+        Place::Constant(value) => Some(Operands::All(value)),
+        Place::Uniform(n) => uniforms.get(n).copied().map(Operands::All),
     }
 }

@@ -3,19 +3,23 @@
 //! A window holds the columns that one effect needs, of lookups that do something. It is handed to the kernel but for
 //! its last lookups, which are known ahead and prefetched: the stream of prefetches goes on from block to block.
 
+use std::ops::Range;
+
 use hlo2dae_ir::core::{Arith, CombineOp, Native, Scalar};
 
 use super::Run;
-use super::decode::{BLOCK, Consumer};
+use super::decode::Consumer;
 use super::split::Part;
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::{Lookups, accumulate};
-use crate::native::kernels::column::{Column, Operands, compute, with_column};
+use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
 use crate::native::kernels::copy::{Copies, copy};
+use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
 use crate::native::machine::Caches;
 use crate::native::plan::effect::{Effect, Kernel, RowProgram, RowStep, Table};
 use crate::native::plan::schedule::{Flat, Place};
+use crate::native::plan::source::BufferNumber;
 use crate::native::prefetch::Prefetch;
 
 /// Elements of a tile of rows: what stays in the first cache, for a few steps.
@@ -31,6 +35,10 @@ pub(crate) struct Window {
     offsets: Vec<i64>,
     /// Of each table of the effect.
     prefetch: Vec<Prefetch>,
+    /// Of the rows that are written.
+    prefetch_out: Prefetch,
+    /// Whether nothing was handed over yet.
+    cold: bool,
     /// Lookups kept back.
     far: usize,
     which: Vec<u32>,
@@ -67,22 +75,23 @@ impl Effects<'_, '_> {
                 let columns = effect.exports.iter().map(|&(_, ty)| Column::new(ty, 0));
                 window.columns = columns.collect();
             }
+            let plan = |buffer: BufferNumber, scattered: bool| {
+                let bytes = self.run.memory.bytes(buffer);
+                let element = self.run.source.buffers.get(buffer);
+                let row = size * element.map_or(1, |data| data.element.bytes());
+                match scattered {
+                    true => Prefetch::choose(Caches::get(), bytes, row, lookups),
+                    false => Prefetch::default(),
+                }
+            };
             window.prefetch.clear();
             for table in effect.tables() {
-                let bytes = self.run.memory.bytes(table.buffer);
-                let element = self.run.source.buffers.get(table.buffer);
-                let row = size * element.map_or(1, |data| data.element.bytes());
-                let caches = Caches::get();
-                window
-                    .prefetch
-                    .push(Prefetch::choose(caches, bytes, row, lookups));
+                window.prefetch.push(plan(table.buffer, table.scattered));
             }
-            window.far = window
-                .prefetch
-                .iter()
-                .map(|p| p.farthest())
-                .max()
-                .unwrap_or(0);
+            window.prefetch_out = plan(effect.buffer, effect.scattered);
+            let plans = window.prefetch.iter().chain([&window.prefetch_out]);
+            window.far = plans.map(|p| p.farthest()).max().unwrap_or(0);
+            window.cold = true;
             window.fill.clear();
             match &effect.kernel {
                 Kernel::Accumulate { table, .. } | Kernel::Copy { table } => {
@@ -108,7 +117,7 @@ impl Effects<'_, '_> {
                         window.tiles = tiles.collect();
                     }
                 }
-                Kernel::Scalars { .. } => {}
+                Kernel::Scalars { .. } | Kernel::Fold { .. } => {}
             }
         }
     }
@@ -141,6 +150,9 @@ impl Effects<'_, '_> {
             return Ok(());
         }
         let first_column = self.part.columns.map_or(0, |(first, _)| first);
+        if std::mem::take(&mut window.cold) {
+            window.fetch_first(run, effect, size);
+        }
         window.run(run, effect, n, size, first_column)?;
         for column in &mut window.columns {
             column.drop_front(n);
@@ -280,7 +292,8 @@ impl Window {
         };
         shift(0, first);
         match &effect.kernel {
-            Kernel::Scalars { .. } => {}
+            // Reductions are not divided along the row.
+            Kernel::Scalars { .. } | Kernel::Fold { .. } => {}
             Kernel::Accumulate { table, .. } | Kernel::Copy { table } => shift(table.src, first),
             Kernel::Rows { program, .. } => {
                 let mut done = Vec::new();
@@ -294,6 +307,32 @@ impl Window {
                 }
             }
         }
+    }
+
+    /// Fetches the rows that nothing comes before.
+    fn fetch_first(&self, run: &Run<'_>, effect: &Effect, size: usize) {
+        let places = effect.tables().map(|table| (table.buffer, table.src));
+        let plans = places.zip(self.prefetch.iter().copied());
+        for ((buffer, column), plan) in plans.chain([((effect.buffer, 0), self.prefetch_out)]) {
+            self.fetch(run, buffer, column, 0..plan.farthest(), size);
+        }
+    }
+
+    /// Fetches rows into the second cache.
+    fn fetch(
+        &self,
+        run: &Run<'_>,
+        buffer: BufferNumber,
+        column: usize,
+        rows: Range<usize>,
+        size: usize,
+    ) {
+        let element = run.source.buffers.get(buffer);
+        let bytes = size * element.map_or(1, |data| data.element.bytes());
+        let offsets = self.index(column);
+        let rows = rows.start.min(offsets.len())..rows.end.min(offsets.len());
+        let offsets = offsets.get(rows).unwrap_or(&[]);
+        run.memory.fetch_rows(buffer, offsets, bytes);
     }
 
     fn index(&self, column: usize) -> &[i64] {
@@ -316,7 +355,8 @@ impl Window {
         first_column: usize,
     ) -> Result<(), RunError> {
         let isa = run.options.isa;
-        let dst = self.index(0).get(..n).unwrap_or(&[]);
+        let all = self.index(0);
+        let dst = all.get(..n).unwrap_or(&[]);
         let written = |_: Outside| run.outside(effect.buffer, effect.span);
         match &effect.kernel {
             Kernel::Scalars { value } => {
@@ -339,17 +379,45 @@ impl Window {
             } => {
                 let lookups = Lookups {
                     table: table.buffer,
+                    n,
                     src: self.index(table.src),
                     fill: &self.fill,
                     out: effect.buffer,
-                    dst,
+                    dst: all,
                     size,
                     scale: self.f32(*scale),
                     bias: self.f32(*bias),
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),
+                    prefetch_out: self.prefetch_out,
                 };
                 accumulate(isa, run.memory, *op, *post, &lookups)
                     .map_err(|_| run.outside(table.buffer, table.span))
+            }
+            Kernel::Fold {
+                first,
+                others,
+                last,
+            } => {
+                let plans = &self.prefetch;
+                let operand = |number: usize, table: &Table| Operand {
+                    table: table.buffer,
+                    src: self.index(table.src),
+                    prefetch: plans.get(number).copied().unwrap_or_default(),
+                };
+                let [second, third] = others;
+                let other = |number: usize, other: &Option<(Meet, Table)>| {
+                    let other = other.as_ref();
+                    other.map(|(meet, table)| (*meet, operand(number, table)))
+                };
+                let folds = Folds {
+                    first: operand(0, first),
+                    others: [other(1, second), other(2, third)],
+                    last: *last,
+                    out: effect.buffer,
+                    dst,
+                    size,
+                };
+                fold(isa, run.memory, &folds).map_err(|_| run.outside(first.buffer, first.span))
             }
             Kernel::Copy { table } => {
                 let copies = Copies {
@@ -440,15 +508,13 @@ impl Tiles<'_, '_> {
 
     /// Prefetches the rows that come after those of a tile.
     fn prefetch(&self, first: usize, rows: usize, size: usize) {
-        for (table, prefetch) in self.effect.tables().into_iter().zip(&self.window.prefetch) {
-            if prefetch.l2 > 0 {
-                let element = self.run.source.buffers.get(table.buffer);
-                let bytes = size * element.map_or(1, |data| data.element.bytes());
-                let offsets = self.window.index(table.src);
-                let from = (first + prefetch.l2).min(offsets.len());
-                let to = (from + rows).min(offsets.len());
-                let ahead = offsets.get(from..to).unwrap_or(&[]);
-                self.run.memory.fetch_rows(table.buffer, ahead, bytes);
+        let places = self.effect.tables().map(|table| (table.buffer, table.src));
+        let plans = places.zip(self.window.prefetch.iter().copied());
+        let out = ((self.effect.buffer, 0), self.window.prefetch_out);
+        for ((buffer, column), plan) in plans.chain([out]) {
+            if plan.l2 > 0 {
+                let ahead = first + plan.l2..first + plan.l2 + rows;
+                self.window.fetch(self.run, buffer, column, ahead, size);
             }
         }
     }

@@ -24,6 +24,10 @@ use super::plan::schedule::{Flat, Place, Uniform};
 use super::plan::source::{BufferNumber, Source};
 use super::pool::Pool;
 use decode::Scratch;
+use split::{Part, Size};
+
+/// Tasks for each thread, where tasks cost little: the last to be done are small then.
+const TASKS: u64 = 4;
 
 /// What the parts of one run share.
 pub(crate) struct Run<'a> {
@@ -40,25 +44,50 @@ impl Run<'_> {
     pub fn nodes(&self, nodes: &[Node], registers: &mut [Scalar]) -> Result<(), RunError> {
         for node in nodes {
             match node {
-                Node::Flat(flat) => self.flat(flat, registers)?,
+                Node::Flat(group) => self.group(group, registers)?,
                 Node::Loop(unit, children) => self.unit(unit, children, registers)?,
             }
         }
         Ok(())
     }
 
-    /// Runs a nest by columns, on as many threads as pay.
-    fn flat(&self, flat: &Flat, registers: &[Scalar]) -> Result<(), RunError> {
-        let uniforms = self.uniforms(flat, registers)?;
-        let parts = split::parts(self, flat, &uniforms)?;
-        if let [part] = parts.as_slice() {
-            return self.with_scratch(flat, |scratch| self.part(flat, &uniforms, part, scratch));
+    /// Runs nests by columns, all at once, on as many threads as pay.
+    fn group(&self, group: &[Flat], registers: &[Scalar]) -> Result<(), RunError> {
+        let alone = || {
+            group.iter().try_for_each(|flat| {
+                let uniforms = self.uniforms(flat, registers)?;
+                let part = Part::whole(self, flat, &uniforms)?;
+                self.with_scratch(flat, |scratch| self.part(flat, &uniforms, &part, scratch))
+            })
+        };
+        let threads = self.pool.threads() as u64;
+        if threads < 2 {
+            return alone();
+        }
+        let mut nests = Vec::with_capacity(group.len());
+        for flat in group {
+            let uniforms = self.uniforms(flat, registers)?;
+            let size = Size::of(self, flat, &uniforms)?;
+            nests.push((flat, uniforms, size));
+        }
+        let bytes = |size: &Size| u128::from(size.bytes);
+        let all: u128 = nests.iter().map(|(_, _, size)| bytes(size)).sum();
+        let threads = u128::from(threads).min(all / self.options.grain.max(1) as u128) as u64;
+        if threads < 2 {
+            return alone();
+        }
+        let mut tasks = Vec::new();
+        for (flat, uniforms, size) in &nests {
+            let share = (u128::from(threads * TASKS) * bytes(size)).div_ceil(all.max(1));
+            for part in split::parts(self, flat, uniforms, size, threads, share.max(1) as u64)? {
+                tasks.push((*flat, uniforms, part));
+            }
         }
         let failed: Mutex<Option<RunError>> = Mutex::new(None);
-        self.pool.run(parts.len(), &|task| {
-            if let Some(part) = parts.get(task)
+        self.pool.run(tasks.len(), &|task| {
+            if let Some((flat, uniforms, part)) = tasks.get(task)
                 && let Err(error) =
-                    self.with_scratch(flat, |scratch| self.part(flat, &uniforms, part, scratch))
+                    self.with_scratch(flat, |scratch| self.part(flat, uniforms, part, scratch))
             {
                 let mut failed = failed
                     .lock()

@@ -3,7 +3,7 @@
 //! A nest is divided so that no two threads write the same element, and each element is combined in the order of the lookups: results
 //! do not depend on the number of threads. In this order:
 //!
-//! 1. small nests stay whole ([`super::super::Options::grain`]);
+//! 1. small nests stay whole ([`super::super::Options::grain`]), and run beside others that have nothing to do with them;
 //! 2. where the outermost position says what is written (bags, gathers), its positions are divided, by what is inside of them;
 //! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes;
 //! 4. otherwise destinations are divided: a thread does the lookups whose rows are its own, by a sample of them evenly;
@@ -32,77 +32,112 @@ pub(crate) struct Part {
     pub owned: Option<Vec<(i64, i64)>>,
 }
 
-/// Tasks for each thread, where tasks cost little: the last to be done are small then.
-const TASKS: u64 = 4;
+/// How much a nest is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Size {
+    /// Positions of the outermost level.
+    count: u64,
+    lookups: u64,
+    /// Lookups inside of each group of positions, where the second level is not fixed.
+    weights: Option<Vec<u64>>,
+    /// What is touched, about.
+    pub bytes: u64,
+}
 
-/// The parts of a nest.
+impl Part {
+    /// All of a nest.
+    pub fn whole(run: &Run<'_>, flat: &Flat, uniforms: &[Scalar]) -> Result<Part, RunError> {
+        let Some(outermost) = flat.levels.first() else {
+            return Ok(Part::default());
+        };
+        let begin = run.uniform_index(outermost.begin, uniforms)?;
+        let end = run.uniform_index(outermost.end, uniforms)?;
+        Ok(Part {
+            last: steps(begin, end, outermost.step),
+            ..Part::default()
+        })
+    }
+}
+
+/// Positions of a unit; the distance between two `i64`, and so their number, is unsigned.
+fn steps(begin: i64, end: i64, step: i64) -> u64 {
+    (end.max(begin).wrapping_sub(begin) as u64).div_ceil(step.max(1) as u64)
+}
+
+impl Size {
+    /// The size of a nest.
+    pub fn of(run: &Run<'_>, flat: &Flat, uniforms: &[Scalar]) -> Result<Size, RunError> {
+        let count = Part::whole(run, flat, uniforms)?.last;
+        // Lookups inside of one position, where that is fixed.
+        let mut inside = Some(1u64);
+        for level in flat.levels.iter().skip(1) {
+            inside = match (level.begin, level.end) {
+                (Place::Column(_), _) | (_, Place::Column(_)) => None,
+                (begin, end) => {
+                    let begin = run.uniform_index(begin, uniforms)?;
+                    let end = run.uniform_index(end, uniforms)?;
+                    inside.and_then(|inside| inside.checked_mul(steps(begin, end, level.step)))
+                }
+            };
+        }
+        let weights = match inside {
+            Some(_) => None,
+            None => Some(weights(run, flat, uniforms, count)?),
+        };
+        let lookups = match (inside, &weights) {
+            (Some(inside), _) => inside.saturating_mul(count),
+            (None, Some(weights)) => weights.iter().sum(),
+            (None, None) => count,
+        };
+        // What is decoded is written to columns first.
+        let decoded = flat.levels.last().map_or(0, |level| 8 * level.steps.len());
+        let each = flat.bytes.saturating_mul(flat.row).saturating_add(decoded);
+        Ok(Size {
+            count,
+            lookups,
+            weights,
+            bytes: lookups.saturating_mul(each as u64),
+        })
+    }
+}
+
+/// The parts of a nest, for so many threads, about `tasks` of them where parts cost little.
 pub(crate) fn parts(
     run: &Run<'_>,
     flat: &Flat,
     uniforms: &[Scalar],
+    size: &Size,
+    threads: u64,
+    tasks: u64,
 ) -> Result<Vec<Part>, RunError> {
-    let Some(outermost) = flat.levels.first() else {
-        return Ok(Vec::new());
-    };
-    let begin = run.uniform_index(outermost.begin, uniforms)?;
-    let end = run.uniform_index(outermost.end, uniforms)?;
-    if begin >= end {
-        return Ok(Vec::new());
-    }
-    let count = (end.wrapping_sub(begin) as u64).div_ceil(outermost.step as u64);
+    let count = size.count;
     let whole = Part {
         last: count,
         ..Part::default()
     };
-    let threads = run.pool.threads() as u64;
-    if threads < 2 {
-        return Ok(vec![whole]);
-    }
-    let each = (flat.bytes.max(1) as u64).saturating_mul(flat.row as u64);
-    // Lookups inside of one position, where that is fixed.
-    let mut inside = Some(1u64);
-    for level in flat.levels.iter().skip(1) {
-        inside = match (level.begin, level.end) {
-            (Place::Column(_), _) | (_, Place::Column(_)) => None,
-            (begin, end) => {
-                let begin = run.uniform_index(begin, uniforms)?;
-                let end = run.uniform_index(end, uniforms)?;
-                let n = (end.max(begin).wrapping_sub(begin) as u64).div_ceil(level.step as u64);
-                inside.and_then(|inside| inside.checked_mul(n))
-            }
-        };
-    }
-    let weights = match inside {
-        Some(_) => None,
-        None => Some(weights(run, flat, uniforms, count)?),
-    };
-    let lookups = match (inside, &weights) {
-        (Some(inside), _) => inside.saturating_mul(count),
-        (None, Some(weights)) => weights.iter().sum(),
-        (None, None) => count,
-    };
-    let grain = run.options.grain.max(1) as u64;
-    let threads = threads.min(lookups.saturating_mul(each) / grain);
-    if threads < 2 {
-        return Ok(vec![whole]);
+    if count == 0 {
+        return Ok(Vec::new());
     }
     let wide = flat.columns && flat.row as u64 >= 32 * threads;
     if flat.outer {
         if count < threads && wide {
             return Ok(columns(&whole, flat.row, threads));
         }
-        let tasks = (threads * TASKS).min(count);
-        let Some(weights) = weights else {
+        let tasks = tasks.min(count);
+        let Some(weights) = &size.weights else {
             let borders = (0..=tasks).map(|task| border(count, task, tasks));
             return Ok(between(&borders.collect::<Vec<_>>()));
         };
         let heaviest = weights.iter().max().copied().unwrap_or(0);
-        if wide && heaviest > lookups / threads {
+        if wide && heaviest > size.lookups / threads {
             return Ok(columns(&whole, flat.row, threads));
         }
-        return Ok(between(&balanced(&weights, count, tasks)));
+        return Ok(between(&balanced(weights, count, tasks)));
     }
-    if let Some(parts) = sorted(run, flat, uniforms, count, threads * TASKS)? {
+    if tasks < 2 {
+        return Ok(vec![whole]);
+    }
+    if let Some(parts) = sorted(run, flat, uniforms, count, tasks)? {
         return Ok(parts);
     }
     if flat.apart {
@@ -171,8 +206,7 @@ fn weights(
             for k in 0..n {
                 let begin = at(self.level.begin, self.begin, k).unwrap_or(0);
                 let end = at(self.level.end, self.end, k).unwrap_or(0);
-                let step = self.level.step as u64;
-                let inside = (end.max(begin).wrapping_sub(begin) as u64).div_ceil(step);
+                let inside = steps(begin, end, self.level.step);
                 // A position costs something, even if nothing is inside.
                 self.total = self.total.saturating_add(inside.max(1));
             }
@@ -187,13 +221,7 @@ fn weights(
         Place::Constant(_) | Place::Uniform(_) => run.uniform_index(place, uniforms).map(Some),
     };
     let (begin, end) = (fixed(second.begin)?, fixed(second.end)?);
-    let outer = Flat {
-        levels: flat.levels.iter().take(1).cloned().collect(),
-        effects: Vec::new(),
-        uniforms: Vec::new(),
-        ..*flat
-    };
-    let mut levels = vec![Block::default()];
+    let mut blocks = vec![Block::default()];
     let mut weights = Vec::new();
     let mut first = 0;
     while first < count {
@@ -206,9 +234,9 @@ fn weights(
         };
         Decoder {
             run,
-            flat: &outer,
+            levels: &flat.bounds,
             uniforms,
-            levels: &mut levels,
+            blocks: &mut blocks,
             consumer: &mut weigh,
         }
         .decode(&Part {
@@ -310,7 +338,7 @@ fn sorted(
     }
     let look = |first: u64, last: u64| -> Result<Seen, RunError> {
         run.with_scratch(flat, |scratch| {
-            scratch.levels.resize_with(1, Block::default);
+            scratch.blocks.resize_with(1, Block::default);
             let mut look = Look {
                 run,
                 flat,
@@ -326,9 +354,9 @@ fn sorted(
             };
             Decoder {
                 run,
-                flat,
+                levels: &flat.destinations,
                 uniforms,
-                levels: &mut scratch.levels,
+                blocks: &mut scratch.blocks,
                 consumer: &mut look,
             }
             .decode(&part)?;
@@ -425,7 +453,7 @@ fn owned(
     const LENGTH: u64 = 32;
     let found = run.with_scratch(flat, |scratch| {
         let levels = flat.levels.len();
-        scratch.levels.resize_with(levels, Block::default);
+        scratch.blocks.resize_with(levels, Block::default);
         let mut sample = Sample {
             run,
             flat,
@@ -442,9 +470,9 @@ fn owned(
             };
             let mut decoder = Decoder {
                 run,
-                flat,
+                levels: &flat.destinations,
                 uniforms,
-                levels: &mut scratch.levels,
+                blocks: &mut scratch.blocks,
                 consumer: &mut sample,
             };
             decoder.decode(&part)?;
@@ -495,7 +523,7 @@ impl Run<'_> {
         scratch: &mut Scratch,
     ) -> Result<(), RunError> {
         scratch
-            .levels
+            .blocks
             .resize_with(flat.levels.len(), Block::default);
         let mut effects = Effects {
             run: self,
@@ -508,9 +536,9 @@ impl Run<'_> {
         effects.prepare(usize::MAX);
         let mut decoder = Decoder {
             run: self,
-            flat,
+            levels: &flat.levels,
             uniforms,
-            levels: &mut scratch.levels,
+            blocks: &mut scratch.blocks,
             consumer: &mut effects,
         };
         decoder.decode(part)?;

@@ -100,8 +100,9 @@ proptest! {
                 (ElementType::F32, Bytes::Write(&mut out)),
             ].into_iter());
             accumulate(isa, &memory, op, post, &Lookups {
-                table: 0, src: &src, fill: &fill, out: 1, dst: &dst, size, scale: &scale, bias: &bias,
+                table: 0, n: src.len(), src: &src, fill: &fill, out: 1, dst: &dst, size, scale: &scale, bias: &bias,
                 prefetch: Prefetch { l2, l1: l2 / 3 },
+                prefetch_out: Prefetch { l2: l2 / 2, l1: l2 / 4 },
             }).unwrap();
             drop(memory);
             for (at, (found, expected)) in out.chunks_exact(4).zip(&expected).enumerate() {
@@ -129,6 +130,7 @@ fn rows_outside_are_refused() {
     let run = |src: i64, dst: i64| {
         let lookups = Lookups {
             table: 0,
+            n: 1,
             src: &[src],
             fill: &[],
             out: 1,
@@ -137,6 +139,7 @@ fn rows_outside_are_refused() {
             scale: &[],
             bias: &[],
             prefetch: Prefetch::default(),
+            prefetch_out: Prefetch::default(),
         };
         accumulate(Isa::best(), &memory, Op::Add, Post::Plain, &lookups)
     };

@@ -1,0 +1,409 @@
+//! Rows reduced to one value: `buffer[dst[k]] += sum of term(x[d], y[d], z[d])`, for dot products, distances and scores of triples.
+//!
+//! ```text
+//! term = last((x first y) second z)        first, second: + - *, or nothing        last: nothing, abs, square
+//! ```
+//!
+//! A row is added up in eight interleaved parts, on every CPU: a vector of eight, whatever the instructions. Elements behind the
+//! last eight are added one by one.
+
+use hlo2dae_ir::core::ElementType;
+
+use super::accumulate::fetch;
+use super::memory::{Memory, Outside, span};
+use super::simd::{Portable, Simd};
+#[cfg(target_arch = "x86_64")]
+use super::x86::Avx2;
+use crate::native::machine::Isa;
+use crate::native::prefetch::Prefetch;
+
+/// How two rows meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meet {
+    Add,
+    Sub,
+    Mul,
+}
+
+impl Meet {
+    /// All of them.
+    #[cfg(test)]
+    pub const ALL: [Meet; 3] = [Meet::Add, Meet::Sub, Meet::Mul];
+}
+
+/// What is done to a term at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    Nothing,
+    Abs,
+    Square,
+}
+
+/// One of up to three rows of a term.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    /// A buffer of `f32`.
+    pub table: usize,
+    /// Where the rows start, in elements; what stands behind the lookups is known ahead, for prefetching.
+    pub src: &'a [i64],
+    /// How far ahead.
+    pub prefetch: Prefetch,
+}
+
+/// Rows to be reduced.
+#[derive(Clone, Copy)]
+pub(crate) struct Folds<'a> {
+    /// The rows: of the first, then how each other meets what is before it.
+    pub first: Operand<'a>,
+    pub others: [Option<(Meet, Operand<'a>)>; 2],
+    pub last: Last,
+    /// The buffer that is written, of `f32`, and where.
+    pub out: usize,
+    pub dst: &'a [i64],
+    /// Elements of a row.
+    pub size: usize,
+}
+
+/// Reduces all rows.
+pub(crate) fn fold<'a>(isa: Isa, memory: &Memory<'_>, folds: &Folds<'a>) -> Result<(), Outside> {
+    let n = folds.dst.len();
+    if n == 0 || folds.size == 0 {
+        return Ok(());
+    }
+    let place = |operand: &Operand<'_>| {
+        let (low, high) = span(operand.src.get(..n).ok_or(Outside)?);
+        let raw = memory.read(operand.table, low, high, folds.size)?;
+        match raw.element() {
+            ElementType::F32 => Ok(raw.data().cast_const().cast::<f32>()),
+            _ => Err(Outside),
+        }
+    };
+    let (low, high) = span(folds.dst);
+    let out = memory.write(folds.out, low, high, 1)?;
+    if out.element() != ElementType::F32 {
+        return Err(Outside);
+    }
+    let first = place(&folds.first)?;
+    let row = |operand: Operand<'a>| place(&operand).map(|table| (table, operand));
+    let [second, third] = folds.others;
+    let code = |meet: Meet| meet as u8 + 1;
+    let (a, y) = match second {
+        Some((meet, operand)) => (code(meet), row(operand)?),
+        None => (0, (first, folds.first)),
+    };
+    let (b, z) = match third {
+        Some((meet, operand)) => (code(meet), row(operand)?),
+        None => (0, y),
+    };
+    let rows = Rows {
+        tables: [first, y.0, z.0],
+        operands: [folds.first, y.1, z.1],
+        out: out.data().cast(),
+        dst: folds.dst,
+        size: folds.size,
+        lines: (folds.size * 4).div_ceil(64) + 1,
+    };
+    // SAFETY: all rows lie in their buffers, and so does every `dst`; the CPU has what `isa` names.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => choose_avx2(a, b, folds.last, &rows),
+            _ => choose_portable(a, b, folds.last, &rows),
+        }
+    }
+    Ok(())
+}
+
+/// [`Folds`] whose rows were checked; what is not there is something that is.
+struct Rows<'a> {
+    tables: [*const f32; 3],
+    operands: [Operand<'a>; 3],
+    out: *mut f32,
+    dst: &'a [i64],
+    size: usize,
+    lines: usize,
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn ahead(&self, operand: usize, k: usize) {
+        let (table, Operand { src, prefetch, .. }) =
+            (self.tables[operand], &self.operands[operand]);
+        let at = |k: usize| src.get(k).map(|&at| table.wrapping_add(at as usize).cast());
+        if prefetch.l2 > 0
+            && let Some(row) = at(k + prefetch.l2)
+        {
+            fetch::<false>(row, self.lines);
+        }
+        if prefetch.l1 > 0
+            && let Some(row) = at(k + prefetch.l1)
+        {
+            fetch::<true>(row, self.lines);
+        }
+    }
+}
+
+/// The term of one vector of the rows: all lanes, or the first `n` of them.
+///
+/// # Safety
+/// As for [`each`]; the rows have these elements.
+#[inline(always)]
+unsafe fn term<S: Simd, const A: u8, const B: u8, const L: u8, const PART: bool>(
+    [x, y, z]: [*const f32; 3],
+    n: usize,
+) -> S::V {
+    #[inline(always)]
+    unsafe fn load<S: Simd, const PART: bool>(p: *const f32, n: usize) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { if PART { S::load_part(p, n) } else { S::load(p) } }
+    }
+    #[inline(always)]
+    unsafe fn meet<S: Simd, const HOW: u8, const PART: bool>(
+        a: S::V,
+        p: *const f32,
+        n: usize,
+    ) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match HOW {
+                0 => a,
+                1 => S::add(a, load::<S, PART>(p, n)),
+                2 => S::sub(a, load::<S, PART>(p, n)),
+                _ => S::mul(a, load::<S, PART>(p, n)),
+            }
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let v = load::<S, PART>(x, n);
+        let v = meet::<S, A, PART>(v, y, n);
+        let v = meet::<S, B, PART>(v, z, n);
+        match L {
+            0 => v,
+            1 => S::abs(v),
+            _ => S::mul(v, v),
+        }
+    }
+}
+
+/// All lookups.
+///
+/// # Safety
+/// Rows and destinations lie in their buffers; the CPU has what `S` names; its vectors have eight elements.
+#[inline(always)]
+unsafe fn each<S: Simd, const A: u8, const B: u8, const L: u8>(rows: &Rows<'_>) {
+    let whole = rows.size / S::LANES * S::LANES;
+    let rest = rows.size - whole;
+    for (k, &dst) in rows.dst.iter().enumerate() {
+        rows.ahead(0, k);
+        if A > 0 {
+            rows.ahead(1, k);
+        }
+        if B > 0 {
+            rows.ahead(2, k);
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let starts = [0, 1, 2].map(|n: usize| {
+                let src = *rows.operands[n].src.get_unchecked(k);
+                rows.tables[n].wrapping_add(src as usize)
+            });
+            let at = |d: usize| starts.map(|row| row.wrapping_add(d));
+            let out = rows.out.wrapping_add(dst as usize);
+            let old = out.read_unaligned();
+            // A row of less than a vector is added to what is there, one by one.
+            let mut sum = old;
+            if whole > 0 {
+                let mut parts = term::<S, A, B, L, false>(starts, 0);
+                let mut d = S::LANES;
+                while d < whole {
+                    parts = S::add(parts, term::<S, A, B, L, false>(at(d), 0));
+                    d += S::LANES;
+                }
+                sum = S::sum(parts);
+            }
+            if rest > 0 {
+                let mut last = [0.0; 8];
+                S::store(last.as_mut_ptr(), term::<S, A, B, L, true>(at(whole), rest));
+                sum = last.iter().take(rest).fold(sum, |sum, v| sum + v);
+            }
+            out.write_unaligned(if whole > 0 { old + sum } else { sum });
+        }
+    }
+}
+
+/// One function for each term.
+macro_rules! choices {
+    ($choose:ident, $one:ident, $simd:ty, $(#[$feature:meta])?) => {
+        /// # Safety
+        /// As for [`each`].
+        $(#[$feature])?
+        unsafe fn $one<const A: u8, const B: u8, const L: u8>(rows: &Rows<'_>) {
+            // SAFETY: the caller's promise.
+            unsafe { each::<$simd, A, B, L>(rows) }
+        }
+
+        /// # Safety
+        /// As for [`each`].
+        unsafe fn $choose(a: u8, b: u8, last: Last, rows: &Rows<'_>) {
+            macro_rules! third {
+                ($a:literal, $b:literal) => {
+                    match last {
+                        Last::Nothing => $one::<$a, $b, 0>(rows),
+                        Last::Abs => $one::<$a, $b, 1>(rows),
+                        Last::Square => $one::<$a, $b, 2>(rows),
+                    }
+                };
+            }
+            macro_rules! second {
+                ($a:literal) => {
+                    match b {
+                        0 => third!($a, 0),
+                        1 => third!($a, 1),
+                        2 => third!($a, 2),
+                        _ => third!($a, 3),
+                    }
+                };
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                match a {
+                    0 => third!(0, 0),
+                    1 => second!(1),
+                    2 => second!(2),
+                    _ => second!(3),
+                }
+            }
+        }
+    };
+}
+
+choices! { choose_portable, one_portable, Portable, }
+#[cfg(target_arch = "x86_64")]
+choices! { choose_avx2, one_avx2, Avx2, #[target_feature(enable = "avx2,f16c,bmi1,bmi2")] }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::memory::Bytes;
+    use super::*;
+
+    /// The definition, one element at a time.
+    fn defined(terms: &[f32], old: f32) -> f32 {
+        let (rounds, rest) = terms.as_chunks::<8>();
+        let Some((first, rounds)) = rounds.split_first() else {
+            return terms.iter().fold(old, |a, b| a + b);
+        };
+        let mut parts = *first;
+        for round in rounds {
+            parts.iter_mut().zip(round).for_each(|(part, v)| *part += v);
+        }
+        let [a, b, c, d, e, f, g, h] = parts;
+        let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
+        old + rest.iter().fold(sum, |a, b| a + b)
+    }
+
+    proptest! {
+        #[test]
+        fn every_version_does_what_is_defined_to_the_bit(
+            size in prop_oneof![1usize..40, Just(64), Just(100), Just(128), Just(300)],
+            picks in prop::collection::vec((0i64..9, 0i64..9, 0i64..9, 0i64..4), 0..20),
+            meets in prop::collection::vec(prop::sample::select(&Meet::ALL[..]), 0..3),
+            last in prop::sample::select(&[Last::Nothing, Last::Abs, Last::Square][..]),
+            shift in 0usize..4,
+            l2 in 0usize..20,
+        ) {
+            let mut random = fastrand::Rng::with_seed(size as u64);
+            let table: Vec<f32> = (0..9 * size).map(|_| random.f32() - 0.5).collect();
+            let bytes = table.iter().flat_map(|v| v.to_le_bytes());
+            let placed: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes).collect();
+            let at = |row: i64| row * size as i64;
+            let src = [
+                picks.iter().map(|p| at(p.0)).collect::<Vec<_>>(),
+                picks.iter().map(|p| at(p.1)).collect(),
+                picks.iter().map(|p| at(p.2)).collect(),
+            ];
+            let dst: Vec<i64> = picks.iter().map(|p| p.3).collect();
+            let mut expected = [0.25f32; 4];
+            for (k, &dst) in dst.iter().enumerate() {
+                let terms: Vec<f32> = (0..size).map(|d| {
+                    let load = |n: usize| table[src[n][k] as usize + d];
+                    let v = meets.iter().enumerate().fold(load(0), |v, (n, meet)| match meet {
+                        Meet::Add => v + load(n + 1),
+                        Meet::Sub => v - load(n + 1),
+                        Meet::Mul => v * load(n + 1),
+                    });
+                    match last {
+                        Last::Nothing => v,
+                        Last::Abs => v.abs(),
+                        Last::Square => v * v,
+                    }
+                }).collect();
+                expected[dst as usize] = defined(&terms, expected[dst as usize]);
+            }
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let mut out: Vec<u8> = [0.25f32; 4].iter().flat_map(|v| v.to_le_bytes()).collect();
+                let memory = Memory::new([
+                    (ElementType::F32, Bytes::Read(&placed[shift..])),
+                    (ElementType::F32, Bytes::Write(&mut out)),
+                ].into_iter());
+                let operand = |n: usize| Operand {
+                    table: 0, src: &src[n], prefetch: Prefetch { l2, l1: l2 / 3 },
+                };
+                let other = |n: usize| meets.get(n).map(|&meet| (meet, operand(n + 1)));
+                let folds = Folds {
+                    first: operand(0), others: [other(0), other(1)], last, out: 1, dst: &dst, size,
+                };
+                fold(isa, &memory, &folds).unwrap();
+                drop(memory);
+                for (found, expected) in out.chunks_exact(4).zip(&expected) {
+                    let found = f32::from_le_bytes(found.try_into().unwrap());
+                    prop_assert_eq!(found.to_bits(), expected.to_bits(), "{:?} {} {}", isa, found, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_outside_are_refused() {
+        let table = [0u8; 64];
+        let mut out = [0u8; 16];
+        let memory = Memory::new(
+            [
+                (ElementType::F32, Bytes::Read(&table)),
+                (ElementType::F32, Bytes::Write(&mut out)),
+            ]
+            .into_iter(),
+        );
+        let run = |x: i64, y: i64, dst: i64| {
+            let operand = |src| Operand {
+                table: 0,
+                src,
+                prefetch: Prefetch::default(),
+            };
+            let (x, y) = ([x], [y]);
+            let folds = Folds {
+                first: operand(&x),
+                others: [Some((Meet::Mul, operand(&y))), None],
+                last: Last::Nothing,
+                out: 1,
+                dst: &[dst],
+                size: 8,
+            };
+            fold(Isa::best(), &memory, &folds)
+        };
+        assert_eq!(run(8, 0, 3), Ok(()));
+        for (x, y, dst) in [
+            (9, 0, 0),
+            (0, 9, 0),
+            (-1, 0, 0),
+            (0, -1, 0),
+            (0, 0, 4),
+            (0, 0, -1),
+        ] {
+            assert_eq!(run(x, y, dst), Err(Outside), "{x} {y} {dst}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the memory of this machine gives for a class, by plain loops with the best prefetch distances that are found.
+
+use std::hint::black_box;
+
+use hlo2dae_backend::native::kernels::{limit, pages};
+use hlo2dae_backend::native::machine::Caches;
+use hlo2dae_backend::native::prefetch::Prefetch;
+use hlo2dae_backend::native::{Isa, Pool, Threads};
+
+use crate::array::Bytes;
+use crate::classes::Work;
+use crate::clock::{Times, timed};
+
+/// Distances that are tried, into the second cache and into the first.
+const DISTANCES: [(usize, usize); 10] = [
+    (0, 0),
+    (0, 8),
+    (0, 16),
+    (4, 0),
+    (16, 0),
+    (32, 0),
+    (64, 0),
+    (32, 8),
+    (64, 8),
+    (96, 4),
+];
+
+/// One part of a class's work, ready to be measured.
+pub struct Limit {
+    work: Work,
+    table: Bytes,
+    order: Vec<u32>,
+    /// Rows in order: what is read, or written.
+    rows: Bytes,
+    /// For each distance.
+    times: Vec<Times>,
+}
+
+impl Limit {
+    /// Makes the memory; tables lie in large pages.
+    pub fn new(work: Work, random: &mut fastrand::Rng) -> Limit {
+        let (table, order, rows) = match work {
+            Work::Load { rows, row, lookups } => (rows * row / 4, (rows, lookups), 0),
+            Work::Copy { rows, row, lookups } | Work::Add { rows, row, lookups } => {
+                (rows * row / 4, (rows, lookups), lookups * row / 4)
+            }
+            Work::Read { bytes } => (bytes / 4, (0, 0), 0),
+            Work::Zero { .. } => (0, (0, 0), 0),
+        };
+        let (below, lookups) = order;
+        Limit {
+            work,
+            table: Bytes::ones(table),
+            order: (0..lookups).map(|_| random.u32(0..below as u32)).collect(),
+            rows: Bytes::ones(rows),
+            times: vec![Times::default(); DISTANCES.len()],
+        }
+    }
+
+    /// Forgets what was measured.
+    pub fn clear(&mut self) {
+        self.times = vec![Times::default(); DISTANCES.len()];
+    }
+
+    /// Measures once, with every distance that can matter.
+    pub fn measure(&mut self, threads: usize) {
+        for n in 0..DISTANCES.len() {
+            let plain = matches!(self.work, Work::Read { .. } | Work::Zero { .. });
+            if n == 0 || !plain {
+                let time = self.once(threads, DISTANCES[n]);
+                self.times[n].push(time);
+            }
+        }
+    }
+
+    /// The median time with the best distances, in milliseconds.
+    pub fn best(&self) -> f64 {
+        let times = self.times.iter().filter_map(Times::median);
+        times.fold(f64::INFINITY, f64::min)
+    }
+
+    /// The best distances.
+    pub fn distances(&self) -> (usize, usize) {
+        let times = self.times.iter().zip(DISTANCES);
+        let best = times.filter_map(|(times, at)| Some((times.median()?, at)));
+        best.min_by(|a, b| a.0.total_cmp(&b.0))
+            .map_or((0, 0), |(_, at)| at)
+    }
+
+    fn once(&mut self, threads: usize, (l2, l1): (usize, usize)) -> f64 {
+        let prefetch = Prefetch { l2, l1 };
+        let pool = Threads::new(Some(threads));
+        let isa = Isa::best();
+        let Limit { table, rows, .. } = self;
+        let size = |row: usize| (row / 4).max(1);
+        match self.work {
+            Work::Load { row, .. } => timed(|| {
+                pool.run(threads, &|task| {
+                    let order = part(&self.order, threads, task, 1);
+                    black_box(limit::random(isa, table.f32(), order, size(row), prefetch));
+                });
+            }),
+            Work::Copy { row, .. } => {
+                // As the engine: what the caches do not hold goes past them.
+                let stream = rows.get().len() >= Caches::get().last / 2;
+                let parts = parts_mut(rows.f32_mut(), threads, size(row));
+                timed(|| {
+                    pool.run(threads, &|task| {
+                        let order = part(&self.order, threads, task, 1);
+                        if let Some(Ok(mut out)) = parts.get(task).map(|out| out.lock()) {
+                            limit::copy(
+                                isa,
+                                table.f32(),
+                                order,
+                                size(row),
+                                prefetch,
+                                stream,
+                                &mut out,
+                            );
+                        }
+                    });
+                })
+            }
+            Work::Add { row, .. } => {
+                // Each thread has rows of its own: a part of the table, and lookups into it.
+                let each = (table.f32().len() / size(row) / threads).max(1) as u32;
+                let order: Vec<u32> = self.order.iter().map(|row| row % each).collect();
+                let parts = parts_mut(table.f32_mut(), threads, size(row));
+                timed(|| {
+                    pool.run(threads, &|task| {
+                        let order = part(&order, threads, task, 1);
+                        let rows = part(rows.f32(), threads, task, size(row));
+                        if let Some(Ok(mut table)) = parts.get(task).map(|table| table.lock()) {
+                            limit::add(isa, &mut table, order, size(row), prefetch, rows);
+                        }
+                    });
+                })
+            }
+            Work::Read { .. } => timed(|| {
+                pool.run(threads, &|task| {
+                    black_box(limit::sequential(
+                        isa,
+                        part(table.f32(), threads, task, 256),
+                    ));
+                });
+            }),
+            Work::Zero { bytes } => {
+                let mut fresh: Vec<f32> = Vec::with_capacity(bytes / 4);
+                let time = timed(|| {
+                    pages::advise_large(fresh.spare_capacity_mut());
+                    let parts = parts_mut(fresh.spare_capacity_mut(), threads, 1 << 19);
+                    pool.run(threads, &|task| {
+                        if let Some(Ok(mut part)) = parts.get(task).map(|part| part.lock()) {
+                            part.iter_mut().for_each(|v| {
+                                v.write(0.0);
+                            });
+                        }
+                    });
+                });
+                black_box(fresh.spare_capacity_mut());
+                time
+            }
+        }
+    }
+}
+
+/// The `task`-th part of rows of `size` elements.
+fn part<T>(all: &[T], threads: usize, task: usize, size: usize) -> &[T] {
+    let each = (all.len() / size).div_ceil(threads) * size;
+    all.get((task * each).min(all.len())..((task + 1) * each).min(all.len()))
+        .unwrap_or(&[])
+}
+
+fn parts_mut<T>(all: &mut [T], threads: usize, size: usize) -> Vec<std::sync::Mutex<&mut [T]>> {
+    let each = (all.len() / size).div_ceil(threads).max(1) * size;
+    all.chunks_mut(each).map(std::sync::Mutex::new).collect()
+}

@@ -1,0 +1,305 @@
+//! The native engine against what the machine's memory gives, on random data.
+//!
+//! ```text
+//! cargo bench -p hlo2dae-integration --bench native [-- [--quick] [--scaling] [--write] [FILTER ...]]
+//! ```
+//!
+//! A class is a small HLO module at one size; its regions are found and lowered as those of any other module, and run one after the other. The
+//! limit is measured in the same rounds, beside the class: the same number of rows of the same size out of a table of
+//! the same size, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
+//!
+//! `--quick` measures for a tenth of the time, `--scaling` the curves instead of the classes, and `--write` puts the table, and
+//! the same as CSV, into `integration/benches/results`. A filter is a part of a name.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and may fail"
+)]
+
+mod array;
+mod classes;
+mod clock;
+mod limits;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use array::Bytes;
+use classes::{Class, Ids};
+use clock::{Times, timed};
+use hlo2dae_backend::native::kernels::pages;
+use hlo2dae_backend::native::{Caller, Isa, Options, Plan, Pool, Threads};
+use hlo2dae_frontend::find_regions;
+use hlo2dae_hlo::parse_module;
+use hlo2dae_ir::core::{Array, Buffer, ElementType, Role};
+use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
+use limits::Limit;
+
+/// What is measured of a class with so many threads.
+struct Row {
+    class: String,
+    point: Option<(&'static str, u64)>,
+    threads: usize,
+    regions: usize,
+    ours: f64,
+    limit: f64,
+    bytes: usize,
+    distances: Vec<(usize, usize)>,
+}
+
+/// A region with its arrays.
+struct Prepared {
+    plan: Plan,
+    inputs: Vec<(String, usize)>,
+    outputs: Vec<usize>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let filter: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let seconds = if has("--quick") { 0.1 } else { 1.0 };
+    let scaling = has("--scaling");
+    let all = if scaling {
+        classes::scaling()
+    } else {
+        classes::classes()
+    };
+    let chosen: Vec<Class> = all
+        .into_iter()
+        .filter(|class| filter.is_empty() || filter.iter().any(|f| class.name.contains(f.as_str())))
+        .collect();
+    let head = format!(
+        "{}, {}, {}\n",
+        machine(),
+        Isa::best().name(),
+        clock::today()
+    );
+    println!("{head}");
+    print!("{}", Row::HEAD);
+    let mut rows = Vec::new();
+    for class in &chosen {
+        for row in measure(class, seconds) {
+            print!("{}", row.line());
+            rows.push(row);
+        }
+    }
+    if has("--write") {
+        let name = if scaling { "scaling" } else { "native" };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        std::fs::create_dir_all(&folder).unwrap();
+        let table: String = rows.iter().map(Row::line).collect();
+        let text = format!("{head}\n{}{table}", Row::HEAD);
+        std::fs::write(folder.join(format!("{name}.md")), text).unwrap();
+        let csv: String = rows.iter().map(Row::csv).collect();
+        let csv = format!("# {head}{}{csv}", Row::CSV);
+        std::fs::write(folder.join(format!("{name}.csv")), csv).unwrap();
+    }
+}
+
+impl Row {
+    const HEAD: &str = "| class | threads | calls | ms | limit, ms | of the limit | GB/s | prefetch of the limit, L2/L1 |\n\
+                        |---|---|---|---|---|---|---|---|\n";
+    const CSV: &str = "class,curve,x,threads,calls,ms,limit_ms,of_limit,gb_per_s\n";
+
+    fn of_limit(&self) -> f64 {
+        self.limit / self.ours
+    }
+
+    fn rate(&self) -> f64 {
+        self.bytes as f64 / self.ours / 1e6
+    }
+
+    fn line(&self) -> String {
+        let distances: Vec<String> = self
+            .distances
+            .iter()
+            .map(|(l2, l1)| format!("{l2}/{l1}"))
+            .collect();
+        format!(
+            "| {} | {} | {} | {:.4} | {:.4} | {:.2} | {:.1} | {} |\n",
+            self.class,
+            self.threads,
+            self.regions,
+            self.ours,
+            self.limit,
+            self.of_limit(),
+            self.rate(),
+            distances.join(" "),
+        )
+    }
+
+    fn csv(&self) -> String {
+        let (curve, x) = match self.point {
+            Some((curve, x)) => (curve, x.to_string()),
+            None => ("", String::new()),
+        };
+        format!(
+            "\"{}\",{curve},{x},{},{},{:.5},{:.5},{:.3},{:.2}\n",
+            self.class,
+            self.threads,
+            self.regions,
+            self.ours,
+            self.limit,
+            self.of_limit(),
+            self.rate(),
+        )
+    }
+}
+
+/// The CPU and its threads.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    format!(
+        "{} (family {}, model {}), {} threads",
+        field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        field("cpu family").unwrap_or_default(),
+        field("model\t").unwrap_or_default(),
+        Threads::default().threads(),
+    )
+}
+
+/// Measures a class with one thread, and with two where there are two.
+fn measure(class: &Class, seconds: f64) -> Vec<Row> {
+    let module = parse_module(&class.text).unwrap();
+    let found = find_regions(&module, &hlo2dae_frontend::Options::default()).unwrap();
+    assert!(!found.regions.is_empty(), "{}: no region", class.name);
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut arrays: HashMap<(String, usize), Bytes> = HashMap::new();
+    let regions: Vec<Prepared> = found
+        .regions
+        .iter()
+        .map(|found| {
+            let streams = scf_to_slc(&region_to_scf(&found.region).unwrap()).unwrap();
+            let program = slc_to_dlc(&streams).unwrap();
+            let buffers = || program.buffers.values();
+            let inputs: Vec<&Buffer> = buffers().filter(|b| b.role == Role::Input).collect();
+            for buffer in &inputs {
+                arrays
+                    .entry(key(buffer))
+                    .or_insert_with(|| input(&mut random, class, buffer));
+            }
+            let outputs = buffers().filter(|b| matches!(b.role, Role::Output(_)));
+            Prepared {
+                plan: Plan::new(&program).unwrap(),
+                inputs: inputs.iter().map(|buffer| key(buffer)).collect(),
+                outputs: outputs.map(|buffer| key(buffer).1).collect(),
+            }
+        })
+        .collect();
+    for array in arrays.values() {
+        pages::collapse(array.get());
+    }
+    let mut limits: Vec<Limit> = class
+        .work
+        .iter()
+        .map(|&work| Limit::new(work, &mut random))
+        .collect();
+    let cores = Threads::default().threads();
+    [1, 2]
+        .into_iter()
+        .filter(|&threads| threads <= cores)
+        .map(|threads| {
+            let pool = Threads::new(Some(threads));
+            let pool: &dyn Pool = if threads == 1 { &Caller } else { &pool };
+            let mut ours = Times::default();
+            limits.iter_mut().for_each(Limit::clear);
+            let mut kept = results(&regions);
+            let start = std::time::Instant::now();
+            let mut rounds = 0;
+            while rounds < 5 || (start.elapsed().as_secs_f64() < seconds && rounds < 200) {
+                if class.fresh {
+                    drop(kept);
+                    kept = results(&regions);
+                } else {
+                    // What the limit has pushed out of the caches comes back.
+                    run(&regions, &arrays, &mut kept, pool);
+                }
+                ours.push(timed(|| run(&regions, &arrays, &mut kept, pool)));
+                for limit in &mut limits {
+                    limit.measure(threads);
+                }
+                rounds += 1;
+            }
+            Row {
+                class: class.name.clone(),
+                point: class.point,
+                threads,
+                regions: regions.len(),
+                ours: ours.median().unwrap(),
+                limit: limits.iter().map(Limit::best).sum(),
+                bytes: class.work.iter().map(|work| work.bytes()).sum(),
+                distances: limits.iter().map(Limit::distances).collect(),
+            }
+        })
+        .collect()
+}
+
+/// Memory for the results of all regions, zeroed by the system when it is touched.
+fn results(regions: &[Prepared]) -> Vec<Vec<Bytes>> {
+    let outputs = regions.iter().map(|region| &region.outputs);
+    outputs
+        .map(|sizes| sizes.iter().map(|&size| Bytes::zeros(size)).collect())
+        .collect()
+}
+
+fn run(
+    regions: &[Prepared],
+    arrays: &HashMap<(String, usize), Bytes>,
+    results: &mut [Vec<Bytes>],
+    pool: &dyn Pool,
+) {
+    for (region, results) in regions.iter().zip(results) {
+        let inputs: Vec<&[u8]> = region.inputs.iter().map(|key| arrays[key].get()).collect();
+        let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Bytes::get_mut).collect();
+        let options = Options::default();
+        region
+            .plan
+            .run(&inputs, &mut outputs, pool, &options)
+            .unwrap();
+    }
+}
+
+/// What tells the arrays of inputs apart.
+fn key(buffer: &Buffer) -> (String, usize) {
+    let bytes = Array::byte_size(buffer.element, &buffer.dims).unwrap();
+    (buffer.name.clone(), bytes)
+}
+
+/// Random bytes of an input.
+fn input(random: &mut fastrand::Rng, class: &Class, buffer: &Buffer) -> Bytes {
+    let n = buffer.element_count().unwrap() as usize;
+    let len = n * buffer.element.bytes();
+    match buffer.element {
+        ElementType::S32 => {
+            let ids = class
+                .ids
+                .iter()
+                .find(|(name, _)| buffer.name.starts_with(name));
+            let (_, ids) =
+                ids.unwrap_or_else(|| panic!("{}: what is %{}?", class.name, buffer.name));
+            let (below, sorted) = match *ids {
+                Ids::Below(below) => (below, false),
+                Ids::Sorted(below) => (below, true),
+            };
+            let mut values: Vec<i32> = (0..n).map(|_| random.i32(0..below as i32)).collect();
+            if sorted {
+                values.sort_unstable();
+            }
+            Bytes::of(values.iter().flat_map(|id| id.to_le_bytes()), len)
+        }
+        ElementType::F32 => Bytes::of((0..n).flat_map(|_| random.f32().to_le_bytes()), len),
+        // Positive, and at most 1.
+        ElementType::BF16 | ElementType::F16 => Bytes::of(
+            (0..n).flat_map(|_| random.u16(0..0x3c00).to_le_bytes()),
+            len,
+        ),
+        _ => Bytes::of((0..len).map(|_| random.u8(..)), len),
+    }
+}
