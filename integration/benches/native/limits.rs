@@ -64,11 +64,12 @@ impl Limit {
 
     /// Measures once, with every distance that can matter.
     pub fn measure(&mut self, threads: usize) {
-        for n in 0..DISTANCES.len() {
-            let plain = matches!(self.work, Work::Read { .. } | Work::Zero { .. });
-            if n == 0 || !plain {
-                let time = self.once(threads, DISTANCES[n]);
-                self.times[n].push(time);
+        let plain = matches!(self.work, Work::Read { .. } | Work::Zero { .. });
+        let tried = if plain { 1 } else { DISTANCES.len() };
+        for (n, &distances) in DISTANCES.iter().take(tried).enumerate() {
+            let time = self.once(threads, distances);
+            if let Some(times) = self.times.get_mut(n) {
+                times.push(time);
             }
         }
     }

@@ -12,6 +12,7 @@
 //! the same as CSV, into `integration/benches/results`. A filter is a part of a name.
 
 #![allow(
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a bench prints, and may fail"
