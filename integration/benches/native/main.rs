@@ -24,7 +24,6 @@ mod clock;
 mod limits;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use array::Bytes;
