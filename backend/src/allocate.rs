@@ -9,6 +9,7 @@
 //! * **Queues.** Every stream has a queue in each lane that its unit takes, of as many entries as fit into the lane with
 //!   the most bytes, all of them the same number. A row is striped over its share of the lanes.
 //! * **Chunks.** An operand lies in one chunk of the data queue.
+//! * **Cores.** A root's positions are dealt to no more cores than there are.
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use hlo2dae_ir::core::{Arith, Span, Type};
@@ -30,8 +31,10 @@ pub(crate) fn allocate(program: &mut Program, machine: &Machine) -> Result<(), V
         machine,
         shapes: shapes(program, machine),
         loads: Loads::default(),
+        largest: None,
         reasons: Vec::new(),
     };
+    allocator.cores(program);
     allocator.place(program);
     allocator.fill(program);
     allocator.chunks(program);
@@ -114,10 +117,33 @@ struct Allocator<'a> {
     machine: &'a Machine,
     shapes: PrimaryMap<UnitId, Shape>,
     loads: Loads,
+    /// The stream that takes most bytes of a lane, and how many.
+    largest: Option<(u64, Slot)>,
     reasons: Vec<Unsupported>,
 }
 
 impl Allocator<'_> {
+    fn cores(&mut self, program: &Program) {
+        let limit = self.machine.cores.max(1);
+        for instruction in &program.code {
+            let Instruction::Unit(unit) = instruction else {
+                continue;
+            };
+            let needed = unit.hints.cores.unwrap_or(1);
+            if needed > limit {
+                let data = program.units.get(unit.to.0);
+                let name = data.map_or("", |data| &data.name);
+                self.reasons.push(Unsupported::new(
+                    "cores",
+                    limit.to_string(),
+                    format!("{needed} for %{name}"),
+                    "deal the positions to fewer cores, or take a machine that has as many",
+                    data.map(|data| data.span).unwrap_or_default(),
+                ));
+            }
+        }
+    }
+
     /// Layers and lanes, and what the queues of each lane take.
     fn place(&mut self, program: &mut Program) {
         let lanes = self.machine.access_unit.lanes.max(1);
@@ -150,7 +176,7 @@ impl Allocator<'_> {
                     "lanes of a layer",
                     lanes.to_string(),
                     format!("{} for the lookups in flight", shape.copies),
-                    "keep fewer lookups in flight",
+                    "keep fewer lookups in flight: `fill_lanes{lanes=N}`",
                     shape.span,
                 ));
                 continue;
@@ -187,20 +213,24 @@ impl Allocator<'_> {
             return;
         };
         let one = Type::Scalar(data.ty.scalar()).bytes();
-        match data.ty {
-            Type::Scalar(_) => self.loads.add(place.first_lane, place.taken, one),
+        let (first, lanes, elements) = match data.ty {
+            Type::Scalar(_) => (place.first_lane, place.taken, 1),
             Type::Vector(_, lanes) => {
-                let bytes = u64::from(lanes.div_ceil(place.spread)).saturating_mul(one);
-                self.loads.add(place.first_lane, place.taken, bytes);
+                let elements = lanes.div_ceil(place.spread);
+                (place.first_lane, place.taken, elements.into())
             }
             Type::Row(_, elements) => {
                 // No more stripes than elements; the machine's lanes may be without bound.
                 let stripes = u64::from(place.share).min(elements).max(1);
-                let bytes = elements.div_ceil(stripes).saturating_mul(one);
                 let lanes = u64::from(place.copies).saturating_mul(stripes);
-                self.loads
-                    .add(0, lanes.min(u64::from(u32::MAX)) as u32, bytes);
+                let lanes = lanes.min(u64::from(u32::MAX)) as u32;
+                (0, lanes, elements.div_ceil(stripes))
             }
+        };
+        let bytes = elements.saturating_mul(one);
+        self.loads.add(first, lanes, bytes);
+        if self.largest.is_none_or(|(largest, _)| bytes > largest) {
+            self.largest = Some((bytes, slot));
         }
     }
 
@@ -215,16 +245,22 @@ impl Allocator<'_> {
             .unwrap_or(MOST_ENTRIES)
             .min(MOST_ENTRIES);
         if entries < least {
-            let span = program.units.values().last().map(|data| data.span);
+            let largest = self.largest.and_then(|(bytes, slot)| {
+                let data = program.slots.get(slot)?;
+                Some((bytes.saturating_mul(least), data))
+            });
+            let share =
+                largest.map(|(bytes, data)| format!(", the largest %{} with {bytes}", data.name));
             self.reasons.push(Unsupported::new(
                 "queue bytes of a lane",
                 unit.queue_bytes.to_string(),
                 format!(
-                    "{} for {least} entries of each stream",
-                    most.saturating_mul(least)
+                    "{} for {least} entries of each stream{}",
+                    most.saturating_mul(least),
+                    share.unwrap_or_default()
                 ),
-                "buffer shorter rows, keep fewer lookups in flight, or stream less at a time",
-                span.unwrap_or_default(),
+                "make rows shorter: `bufferise{row_bytes=N}`; keep fewer lookups in flight: `fill_lanes{lanes=N}`; or stream less at a time",
+                largest.map(|(_, data)| data.span).unwrap_or_default(),
             ));
         }
         for instruction in &mut program.code {
@@ -250,7 +286,7 @@ impl Allocator<'_> {
                         "bytes of a chunk of the data queue",
                         limit.to_string(),
                         format!("{} for %{}", data.ty.bytes(), data.name),
-                        "buffer shorter rows",
+                        "make rows shorter: `bufferise{row_bytes=N}`",
                         data.span,
                     ));
                 }

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! name = "tmu"
+//! cores = 1                   # each with an access unit and an execute unit
 //!
 //! [access_unit]
 //! lanes = 8                   # of a layer
@@ -13,12 +14,13 @@
 //! line_bytes = 64             # of a cache line
 //! ```
 //!
-//! Every number is at least 1; a line has a power of two of bytes. The machines of [`Machine::BUILT_IN`] come with the
+//! Every number is at least 1, and there are at most [`MAX_CORES`] cores; a line has a power of two of bytes. The machines of [`Machine::BUILT_IN`] come with the
 //! compiler; any other one is a file.
 
 use std::str::FromStr;
 
-use hlo2dae_ir::core::{Span, text};
+use hlo2dae_ir::core::{MAX_CORES, Span, text};
+use hlo2dae_ir::passes::Resources;
 use miette::{Diagnostic, SourceSpan};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -29,7 +31,9 @@ use thiserror::Error;
 pub struct Machine {
     /// Name for messages, the command line and artifacts.
     pub name: String,
-    /// Its access unit.
+    /// Cores, each with an access unit and an execute unit.
+    pub cores: u32,
+    /// The access unit of a core.
     pub access_unit: AccessUnit,
 }
 
@@ -93,6 +97,7 @@ impl Default for Machine {
     fn default() -> Self {
         Machine {
             name: "tmu".to_owned(),
+            cores: 1,
             access_unit: AccessUnit {
                 lanes: 8,
                 layers: 4,
@@ -110,6 +115,7 @@ impl Machine {
     /// Name and file of each machine that comes with the compiler, the default one first.
     pub const BUILT_IN: &'static [(&'static str, &'static str)] = &[
         ("tmu", include_str!("../machines/tmu.toml")),
+        ("tmu8", include_str!("../machines/tmu8.toml")),
         ("small", include_str!("../machines/small.toml")),
     ];
 
@@ -117,6 +123,20 @@ impl Machine {
     pub fn built_in(name: &str) -> Option<&'static str> {
         let mut all = Machine::BUILT_IN.iter();
         all.find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
+    /// What passes know of it.
+    pub fn resources(&self) -> Resources {
+        let unit = &self.access_unit;
+        Resources {
+            cores: self.cores,
+            lanes: unit.lanes,
+            queue_bytes: unit.queue_bytes,
+            entries: unit.entries,
+            chunk_bytes: unit.chunk_bytes,
+            outstanding_requests: unit.outstanding_requests,
+            line_bytes: unit.line_bytes,
+        }
     }
 
     fn check(&self) -> Result<(), MachineError> {
@@ -134,6 +154,7 @@ impl Machine {
             line_bytes,
         } = self.access_unit;
         let numbers = [
+            ("cores", self.cores.into()),
             ("lanes", lanes.into()),
             ("layers", layers.into()),
             ("queue_bytes", queue_bytes),
@@ -147,6 +168,13 @@ impl Machine {
                 key,
                 found,
                 expected,
+            });
+        }
+        if self.cores > MAX_CORES {
+            return Err(MachineError::Resource {
+                key: "cores",
+                found: self.cores.into(),
+                expected: "at most 1024",
             });
         }
         if !line_bytes.is_power_of_two() {
@@ -191,6 +219,11 @@ mod tests {
     }
 
     #[test]
+    fn passes_know_the_default_machine() {
+        assert_eq!(Machine::default().resources(), Resources::default());
+    }
+
+    #[test]
     fn a_machine_is_printed_as_its_file() {
         let text = toml::to_string(&Machine::default()).unwrap();
         assert_eq!(text.parse(), Ok(Machine::default()));
@@ -207,6 +240,10 @@ mod tests {
         assert_eq!(
             told("lanes = 8", "lanes = 0"),
             "lanes is 0, expected at least 1"
+        );
+        assert_eq!(
+            told("cores = 1", "cores = 1025"),
+            "cores is 1025, expected at most 1024"
         );
         assert_eq!(
             told("line_bytes = 64", "line_bytes = 48"),

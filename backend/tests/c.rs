@@ -99,7 +99,11 @@ fn run(artifact: &Artifact, inputs: &[Array], options: &[&str]) -> (i32, Vec<Arr
 
 fn compiled(text: &str) -> (Program, Artifact) {
     let program: Program = text.parse().unwrap();
-    let artifact = compile(&program, &Machine::default()).unwrap();
+    let machine = Machine {
+        cores: 3,
+        ..Machine::default()
+    };
+    let artifact = compile(&program, &machine).unwrap();
     (program, artifact)
 }
 

@@ -58,13 +58,27 @@ pub struct Counts {
     pub written: u64,
 }
 
-/// Runs a class at a level, with these inputs.
+/// Runs a class at a level on the default machine, with these inputs.
 pub fn counts(class: &Class, level: u8, inputs: &[Array]) -> Result<Counts> {
+    Ok(run(class, level, &Machine::default(), inputs)?.1)
+}
+
+/// Runs a class at a level on a machine, with these inputs: its outputs, and what is counted.
+pub fn run(
+    class: &Class,
+    level: u8,
+    machine: &Machine,
+    inputs: &[Array],
+) -> Result<(Vec<Array>, Counts)> {
     let loops: scf::Func = class.loops.parse()?;
-    let streams = optimise(level, &scf_to_slc(&loops)?, &Options::default())?;
+    let options = Options {
+        resources: machine.resources(),
+        ..Options::default()
+    };
+    let streams = optimise(level, &scf_to_slc(&loops)?, &options)?;
     let program = slc_to_dlc(&streams)?;
-    let artifact = compile(&program, &Machine::default())?;
-    let (_, stats) = Emulator::new(&artifact, Config::default())?.run(inputs)?;
+    let artifact = compile(&program, machine)?;
+    let (results, stats) = Emulator::new(&artifact, Config::of(machine))?.run(inputs)?;
     let outputs = program.buffers().values().zip(&stats.buffers);
     let outputs = outputs.filter(|(buffer, _)| matches!(buffer.role, Role::Output(_)));
     let (mut output_stores, mut written) = (0, 0);
@@ -72,11 +86,12 @@ pub fn counts(class: &Class, level: u8, inputs: &[Array]) -> Result<Counts> {
         output_stores += counts.stores;
         written += counts.written;
     }
-    Ok(Counts {
+    let counts = Counts {
         stats,
         output_stores,
         written,
-    })
+    };
+    Ok((results, counts))
 }
 
 /// For each class and level, what a look-up takes; `inputs` makes a class's inputs.

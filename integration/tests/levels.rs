@@ -1,7 +1,11 @@
 //! What each level sends, by formula.
 
-use hlo2dae_integration::classes::{CLASSES, Class, counts, inputs};
-use hlo2dae_ir::passes::{MAX_LEVEL, Options};
+use hlo2dae_backend::Machine;
+use hlo2dae_integration::classes::{CLASSES, Class, Counts, counts, inputs, run};
+use hlo2dae_ir::core::LoopHints;
+use hlo2dae_ir::lower::scf_to_slc;
+use hlo2dae_ir::passes::{MAX_LEVEL, Options, optimise};
+use hlo2dae_ir::scf;
 use miette::Result;
 
 /// Tokens, operands and elements that the access unit reads.
@@ -116,6 +120,72 @@ fn at_o4_a_bag_is_stored_once() -> Result<()> {
         };
         let found = (before.output_stores, after.output_stores);
         assert_eq!(found, (expected_before, expected_after), "{}", class.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn cores_share_the_positions_of_the_outermost_loop() -> Result<()> {
+    for class in CLASSES {
+        let inputs = inputs(class)?;
+        let (expected, alone) = run(class, MAX_LEVEL, &Machine::default(), &inputs)?;
+        for cores in [2, 3, 8, 64] {
+            let machine = Machine {
+                cores,
+                ..Machine::default()
+            };
+            let (found, shared) = run(class, MAX_LEVEL, &machine, &inputs)?;
+            let name = format!("{} on {cores} cores", class.name);
+            assert_eq!(found, expected, "{name}");
+            let used = u64::from(cores).min(class.outer);
+            assert_eq!(shared.stats.cores.len() as u64, used, "{name}");
+            let sum: u64 = shared.stats.cores.iter().map(|core| core.tokens).sum();
+            assert_eq!(sum, shared.stats.tokens, "{name}");
+            // A core does not know where its positions begin: each is sent once, where a result is stored.
+            let positions = match class.name {
+                "block_gather" => 0,
+                _ => class.outer,
+            };
+            let counts = |counts: &Counts| {
+                let stats = &counts.stats;
+                let requests = (stats.access_requests(), stats.access_lines());
+                (stats.tokens, stats.operands, requests, counts.output_stores)
+            };
+            let (tokens, operands, requests, stores) = counts(&alone);
+            let with_positions = (tokens, operands + positions, requests, stores);
+            assert_eq!(counts(&shared), with_positions, "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn look_ups_in_flight_take_all_lanes() -> Result<()> {
+    for class in CLASSES {
+        let loops: scf::Func = class.loops.parse()?;
+        let streams = scf_to_slc(&loops)?;
+        for lanes in [1, 2, 8, 32] {
+            let mut machine = Machine::default();
+            machine.access_unit.lanes = lanes;
+            let options = Options {
+                resources: machine.resources(),
+                ..Options::default()
+            };
+            let optimised = optimise(MAX_LEVEL, &streams, &options)?;
+            let bodies = optimised.bodies();
+            let loops = bodies.iter().flat_map(|body| body.loops());
+            let hints: Vec<LoopHints> = loops.map(|inner| inner.hints).collect();
+            let most = hints.iter().filter_map(|hints| hints.lanes).max();
+            let positions = match class.name {
+                "block_gather" | "knowledge_graph" => class.outer as u32,
+                // As many as a bag has, which nobody knows.
+                _ => u32::MAX,
+            };
+            let expected = (lanes > 1).then_some(lanes.min(positions));
+            assert_eq!(most, expected, "{} on {lanes} lanes", class.name);
+            let ahead = hints.iter().filter(|hints| hints.prefetch.is_some());
+            assert_eq!(ahead.count(), 1, "{} on {lanes} lanes", class.name);
+        }
     }
     Ok(())
 }

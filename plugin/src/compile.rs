@@ -141,13 +141,14 @@ impl Ladder {
 
     /// The same program at the level and for the machine of the options.
     pub fn with(&self, options: &Options) -> Result<Ladder, Error> {
-        Ok(Ladder {
+        let ladder = Ladder {
             machine: options.machine.clone(),
-            ..self.at(options.level, &options.passes)?
-        })
+            ..self.clone()
+        };
+        ladder.at(options.level, &options.passes)
     }
 
-    /// The same program at a level.
+    /// The same program at a level. Passes know the ladder's machine, whatever the options say of one.
     ///
     /// # Errors
     ///
@@ -167,7 +168,11 @@ impl Ladder {
         options: &passes::Options,
         after: impl FnMut(&Pass, &slc::Func),
     ) -> Result<Ladder, Error> {
-        let optimised = passes::run(names, self.slc()?, options, after)?;
+        let options = passes::Options {
+            resources: self.machine.resources(),
+            ..*options
+        };
+        let optimised = passes::run(names, self.slc()?, &options, after)?;
         Ok(Ladder {
             region: self.region.clone(),
             scf: self.scf.clone(),

@@ -88,6 +88,9 @@ fn code_of(error: &Error) -> Code {
         Error::Pass(
             PassError::Invalid(_)
             | PassError::Unknown { .. }
+            | PassError::Braces { .. }
+            | PassError::Parameter { .. }
+            | PassError::Value { .. }
             | PassError::Level { .. }
             | PassError::Lanes { .. },
         ) => Code::InvalidArgument,

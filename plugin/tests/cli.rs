@@ -179,7 +179,73 @@ fn what_opt_cannot_do_is_said() {
     assert!(unknown.contains("vectorise"), "{unknown}");
     let lanes = refused(&["opt", "-", "--passes", "vectorise", "--lanes", "1"], slc);
     assert!(lanes.contains("from 2 to 64 lanes"), "{lanes}");
+    let told = refused(&["opt", "-", "--passes", "fill_lanes{wide=4}"], slc);
+    assert!(told.contains("no parameter `wide`"), "{told}");
+    assert!(told.contains("it has lanes"), "{told}");
+    let told = refused(&["opt", "-", "--passes", "fill_lanes{lanes=0}"], slc);
+    assert!(told.contains("expected a number from 1 to 1024"), "{told}");
     refused(&["opt", "-"], slc);
+}
+
+#[test]
+fn passes_are_told_what_to_do() {
+    let path = case("tf_bag_reduce");
+    let model = path.to_str().unwrap();
+    let slc = done(&["compile", model, "--emit", "slc"], b"");
+    let opt = |passes: &str, more: &[&str]| {
+        let command = [&["opt", "-", "--passes", passes], more].concat();
+        done(&command, slc.as_bytes())
+    };
+    let told = opt(
+        "split_cores{cores=2}, vectorise{lanes=4} ,fill_lanes{lanes=2},prefetch{distance=3}",
+        &[],
+    );
+    for part in ["cores 2 {", "slcv.for<4>", "lanes 2 prefetch 3 {"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // The machine says what nobody else does.
+    assert!(opt("split_cores", &["--machine", "tmu8"]).contains(" cores 4 {"));
+    assert!(!opt("split_cores", &[]).contains("cores"));
+    assert!(opt("fill_lanes", &["--machine", "small"]).contains(" lanes 2 {"));
+    assert!(opt("read_hints{reuse=5}", &[]).contains("reuse = 5"));
+    let level = ["compile", model, "-O", "4", "--emit", "slcv"];
+    assert!(!done(&level, b"").contains("reuse"));
+    let kept = [&level[..], &["--reuse", "7"]].concat();
+    assert!(done(&kept, b"").contains("reuse = 7"));
+    let listed = done(&["passes"], b"");
+    assert!(
+        listed.contains(
+            "{reuse=N}: rows read last that the access unit keeps, 1 to 1024; none if not said"
+        ),
+        "{listed}"
+    );
+}
+
+#[test]
+fn levels_and_machines_are_taken_wherever_programs_run() {
+    let path = case("tf_bag_reduce");
+    let model = path.to_str().unwrap();
+    let streams = |more: &[&str]| {
+        let report = done(&[&["report", model], more].concat(), b"");
+        let (_, streams) = report.split_once("\nstreams at ").unwrap();
+        streams.lines().take(2).collect::<Vec<_>>().join("")
+    };
+    assert!(streams(&[]).starts_with("O0: "));
+    assert!(streams(&[]).contains("48 tokens, 144 operands"));
+    // A row for each look-up, and a token more for each bag.
+    let rows = streams(&["-O", "3"]);
+    assert!(
+        rows.starts_with("O3: ") && rows.contains("16 tokens, 12 operands"),
+        "{rows}"
+    );
+    // Positions of bags are sent where several cores share them.
+    let cores = streams(&["-O", "4", "--machine", "tmu8"]);
+    assert!(cores.contains("16 tokens, 16 operands"), "{cores}");
+    for machine in ["small", "tmu8"] {
+        let verified = done(&["verify", model, "--machine", machine], b"");
+        assert!(verified.ends_with("18 checks, 0 failed\n"), "{verified}");
+        refused(&["verify", model, "--machine", "none"], b"");
+    }
 }
 
 #[test]
@@ -189,7 +255,8 @@ fn machines_are_listed_and_taken_as_files() {
         .lines()
         .filter_map(|l| l.split_whitespace().next())
         .collect();
-    assert_eq!(names, ["tmu", "small"]);
+    assert_eq!(names, ["tmu", "tmu8", "small"]);
+    assert!(listed.contains("8 cores of 8 lanes, 4 layers"), "{listed}");
     let tmu = done(&["machines", "tmu"], b"");
 
     let folder = tempfile::tempdir().unwrap();
@@ -234,9 +301,9 @@ fn machines_are_listed_and_taken_as_files() {
     changed("lanes = 8", "lanes = 0");
     assert!(refused(&with(file), b"").contains("lanes is 0, expected at least 1"));
     changed("lanes = 8", "lanes = many");
-    assert!(refused(&with(file), b"").contains("machine.toml:6:9"));
-    assert!(refused(&with("big"), b"").contains("machines: tmu, small"));
-    assert!(refused(&["machines", "big"], b"").contains("machines: tmu, small"));
+    assert!(refused(&with(file), b"").contains("machine.toml:7:9"));
+    assert!(refused(&with("big"), b"").contains("machines: tmu, tmu8, small"));
+    assert!(refused(&["machines", "big"], b"").contains("machines: tmu, tmu8, small"));
 }
 
 #[test]

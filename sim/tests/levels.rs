@@ -1,5 +1,5 @@
 //! What the passes make, on the emulated machine: at every level, with every number of lanes, a random program gives what it
-//! means, to the bit; small machines and one core more or less change nothing.
+//! means, to the bit; small machines, several cores and look-ups in flight change nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -25,6 +25,9 @@ struct Way {
     level: u8,
     lanes: u32,
     layers: u32,
+    cores: u32,
+    /// Bytes of queues in a lane, as the passes know them.
+    queue_bytes: u64,
     tokens: usize,
     operands: usize,
     seed: u64,
@@ -33,10 +36,13 @@ struct Way {
 fn ways() -> impl Strategy<Value = Way> {
     let lanes = prop::sample::select((*LANES.start()..=*LANES.end()).collect::<Vec<u32>>());
     let queues = (1usize..6, 1usize..6, any::<u64>());
-    (0..=MAX_LEVEL, lanes, 1u32..6, queues).prop_map(|(level, lanes, layers, queues)| Way {
+    let machine = (1u32..6, 1u32..5, 64u64..4096);
+    (0..=MAX_LEVEL, lanes, machine, queues).prop_map(|(level, lanes, machine, queues)| Way {
         level,
         lanes,
-        layers,
+        layers: machine.0,
+        cores: machine.1,
+        queue_bytes: machine.2,
         tokens: queues.0,
         operands: queues.1,
         seed: queues.2,
@@ -51,16 +57,28 @@ fn agree(loops: &scf::Func, inputs: &[Array], way: Way) -> Result<(), TestCaseEr
         Err(LowerError::Obstacles(_)) => return Err(TestCaseError::reject("not decoupled")),
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
     };
+    let mut machine = Machine {
+        cores: way.cores,
+        ..Machine::default()
+    };
+    machine.access_unit.layers = way.layers;
+    machine.access_unit.queue_bytes = way.queue_bytes;
     let options = Options {
         lanes: way.lanes,
+        resources: machine.resources(),
         ..Options::default()
     };
-    let program = slc_to_dlc(&optimise(way.level, &slc, &options).unwrap()).unwrap();
-    let mut machine = Machine::default();
-    machine.access_unit.layers = way.layers;
+    let lower =
+        |options: &Options| slc_to_dlc(&optimise(way.level, &slc, options).unwrap()).unwrap();
+    let program = lower(&options);
     let artifact = compile(&program, &machine).or_else(|error| match error {
-        // Too many streams at a time for the queues.
+        // Too many streams at a time for the queues; so there are with one look-up in flight.
         BackendError::Unsupported { .. } => {
+            let one = lower(&Options {
+                in_flight: Some(1),
+                ..options
+            });
+            assert!(compile(&one, &machine).is_err(), "{program}");
             machine.access_unit.queue_bytes = u64::MAX;
             compile(&program, &machine)
         }

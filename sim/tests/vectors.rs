@@ -177,14 +177,14 @@ fn a_machine_that_is_too_small_says_what_to_change() {
     assert_eq!(
         reasons(&|machine| machine.access_unit.queue_bytes = 64, BAG),
         [
-            "queue bytes of a lane: the machine has 64, the program needs 130 for 2 entries of each stream; \
-          buffer shorter rows, keep fewer lookups in flight, or stream less at a time"
+            "queue bytes of a lane: the machine has 64, the program needs 130 for 2 entries of each stream, the largest %row with 24; \
+          make rows shorter: `bufferise{row_bytes=N}`; keep fewer lookups in flight: `fill_lanes{lanes=N}`; or stream less at a time"
         ]
     );
     assert_eq!(
         reasons(&|machine| machine.access_unit.chunk_bytes = 79, BAG),
         [
-            "bytes of a chunk of the data queue: the machine has 79, the program needs 80 for %row; buffer shorter rows"
+            "bytes of a chunk of the data queue: the machine has 79, the program needs 80 for %row; make rows shorter: `bufferise{row_bytes=N}`"
         ]
     );
     let many = BAG.replace("%begin to %end step 1", "%begin to %end step 1 lanes 9");
@@ -192,7 +192,7 @@ fn a_machine_that_is_too_small_says_what_to_change() {
         reasons(&|_| (), &many),
         [
             "lanes of a layer: the machine has 8, the program needs 9 for the lookups in flight; \
-          keep fewer lookups in flight"
+          keep fewer lookups in flight: `fill_lanes{lanes=N}`"
         ]
     );
 }

@@ -5,8 +5,8 @@ use hlo2dae_ir::core::check::Checker;
 use hlo2dae_ir::core::{Bound, BufferId, Problem, Role, ScalarType, Span, Type};
 use hlo2dae_ir::dlc::Event;
 
-use super::MAX_DEPTH;
 use super::operand::{Operands, Visible};
+use super::{MAX_CORES, MAX_DEPTH};
 use crate::access::{
     Append, Instruction, Placement, Program, Push, Read, Slot, Traversal, Unit, UnitId, Write,
 };
@@ -271,6 +271,10 @@ impl Verifier<'_> {
         }
         if unit.hints.given().any(|(_, n)| n == 0) {
             let sentence = format!("a hint of {id} is 0, where 1 is the least");
+            checker.broken(4, span, sentence);
+        }
+        if unit.hints.cores.is_some_and(|cores| cores > MAX_CORES) {
+            let sentence = format!("{id} is dealt to more than {MAX_CORES} cores");
             checker.broken(4, span, sentence);
         }
         if unit.hints.cores.is_some() && unit.parent.is_some() {

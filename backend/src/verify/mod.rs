@@ -4,7 +4,7 @@
 //! 2. Names can be read back; buffers have distinct names, and so have cases. Slots, units and registers go by their numbers.
 //! 3. The access program starts with a `unit`. Units and slots are defined once each, in the order of their numbers; so are
 //!    the registers of a case.
-//! 4. A unit's parent is defined before it; units nest at most [`MAX_DEPTH`] deep; only a root is dealt to cores; a
+//! 4. A unit's parent is defined before it; units nest at most [`MAX_DEPTH`] deep; only a root is dealt to cores, at most [`MAX_CORES`]; a
 //!    unit of the host has a parent on the host or none.
 //! 5. A step is at least 1. A vector unit or loop has 2 to 64 lanes; its mask has that many lanes of `bool`; it may be
 //!    left out where constant bounds give a multiple of the lanes' number of positions.
@@ -37,6 +37,8 @@ use crate::artifact::Artifact;
 
 /// How deep units, and loops of a case, may nest. Our limit.
 pub const MAX_DEPTH: usize = 64;
+
+pub use hlo2dae_ir::core::MAX_CORES;
 
 /// How many elements a row may have. Our limit.
 pub const MAX_ROW: u64 = 1 << 20;

@@ -98,6 +98,9 @@ impl ReadHints {
     }
 }
 
+/// The most cores that share a loop.
+pub const MAX_CORES: u32 = 1024;
+
 /// How a machine runs a loop; says nothing about what the loop does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LoopHints {
@@ -136,13 +139,17 @@ impl LoopHints {
         })
     }
 
-    /// Every number is at least 1, and only a loop that nothing is around is dealt to cores.
+    /// Every number is at least 1, and only a loop that nothing is around is dealt to cores, at most [`MAX_CORES`].
     pub(crate) fn check(self, rule: u32, root: bool, span: Span, checker: &mut Checker<'_>) {
         for (word, n) in self.given() {
             if n == 0 {
                 let sentence = format!("`{word}` is at least 1");
                 checker.broken(rule, span, sentence);
             }
+        }
+        if self.cores.is_some_and(|cores| cores > MAX_CORES) {
+            let sentence = format!("a loop is dealt to at most {MAX_CORES} cores");
+            checker.broken(rule, span, sentence);
         }
         if self.cores.is_some() && !root {
             let sentence = "only a loop that is in no other loop is dealt to cores";

@@ -33,7 +33,7 @@ pub use code::{Code, Value};
 pub use compute::Compute;
 pub use datum::Datum;
 pub use diag::{Diagnostics, EvalError, ParseError, Problem, Rule, VerifyError};
-pub use hints::{LoopHints, ReadHints, ReadLevel};
+pub use hints::{LoopHints, MAX_CORES, ReadHints, ReadLevel};
 pub use memory::{Limits, Memory, Steps};
 pub use op::{Arith, BinaryOp, CombineOp, CompareOp, UnaryOp};
 pub use program::Ir;

@@ -6,7 +6,8 @@
 //! the callback does the same in the same order.
 //!
 //! A loop stays as it is if it is in no other loop (its vectors are no part of a look-up), if a scalar is read in each of its
-//! iterations, or if a row would take more than [`Options::row_bytes`].
+//! iterations, or if a row would have more bytes than [`Options::row_bytes`] or a chunk of the data queue, or all rows of the look-up more
+//! than half of the access unit's queues hold.
 //!
 //! Before:
 //! ```text
@@ -137,6 +138,7 @@ impl Plan {
         }
         let positions = inner.positions()?;
         let mut rows = Vec::new();
+        let mut all_bytes = 0u64;
         for (_, &stream) in callback.code.takes() {
             if outside(stream) || computed.contains(stream) || rows.contains(&stream) {
                 continue;
@@ -144,7 +146,9 @@ impl Plan {
             let Type::Vector(scalar, _) = func.streams.get(stream)?.ty else {
                 return None;
             };
-            if Type::Row(scalar, positions).bytes() > options.row_bytes {
+            let bytes = Type::Row(scalar, positions).bytes();
+            all_bytes = bytes.saturating_add(all_bytes);
+            if bytes > options.longest_row() || all_bytes > options.resources.row_bytes() {
                 return None;
             }
             rows.push(stream);

@@ -95,7 +95,7 @@
 //!    has positions, and the loops between the row and its appends have constant bounds;
 //! 10. loops and blocks are nested at most [`MAX_DEPTH`] deep;
 //! 11. what `store_stream` writes, no callback touches;
-//! 12. hints are at least 1, and `cores` stands on a loop of the function's own body.
+//! 12. hints are at least 1, and `cores`, at most [`MAX_CORES`](core::MAX_CORES), stands on a loop of the function's own body.
 
 mod eval;
 mod parse;

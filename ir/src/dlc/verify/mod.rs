@@ -18,7 +18,7 @@
 //! 11. In each iteration of the unit that has a row, exactly the row's number of elements is appended, all of them before it is
 //!     pushed; they are counted as in [SLC](crate::slc).
 //! 12. What `store_stream` writes, no case touches.
-//! 13. Hints are at least 1, and `cores` stands on a root unit.
+//! 13. Hints are at least 1, and `cores`, at most [`MAX_CORES`](crate::core::MAX_CORES), stands on a root unit.
 //!
 //! Rules 9 and 10, and that code pops outside conditions and loops, are why a program cannot deadlock: a token finds its
 //! case, and the case finds its operands, all of them and no other.

@@ -218,6 +218,9 @@ pub struct PassOptions {
     /// Lanes of a vector.
     #[arg(long, value_name = "N", default_value_t = passes::Options::default().lanes)]
     lanes: u32,
+    /// Rows read last that the access unit keeps at level 4.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    reuse: Option<u32>,
     /// Verify the program after each pass, not only after the last.
     #[arg(long)]
     verify_each: bool,
@@ -228,6 +231,7 @@ impl PassOptions {
     pub fn get(&self) -> passes::Options {
         passes::Options {
             lanes: self.lanes,
+            reuse: self.reuse,
             verify_each: self.verify_each,
             ..passes::Options::default()
         }

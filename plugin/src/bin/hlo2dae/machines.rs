@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use hlo2dae::Error;
+use hlo2dae::report::count;
 use hlo2dae_backend::Machine;
 
 use crate::Outcome;
@@ -28,7 +29,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         let unit = machine.access_unit;
         let _ = writeln!(
             out,
-            "{name:<8} {} lanes, {} layers, {} bytes of queues a lane, chunks of {} bytes, {} lines of {} bytes on their way",
+            "{name:<8} {} of {} lanes, {} layers, {} bytes of queues a lane, chunks of {} bytes, {} lines of {} bytes on their way",
+            count(machine.cores as usize, "core"),
             unit.lanes,
             unit.layers,
             unit.queue_bytes,

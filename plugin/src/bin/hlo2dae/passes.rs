@@ -16,6 +16,17 @@ pub fn run(_: &Arguments) -> Result<Outcome, Failure> {
     let mut out = String::new();
     for pass in PASSES {
         let _ = writeln!(out, "{:<16} {}", pass.name, pass.summary);
+        for parameter in pass.parameters {
+            let _ = writeln!(
+                out,
+                "  {{{}=N}}: {}, {} to {}; {} if not said",
+                parameter.name,
+                parameter.summary,
+                parameter.range.start(),
+                parameter.range.end(),
+                parameter.default
+            );
+        }
     }
     for level in 0..=MAX_LEVEL {
         let steps = pipeline(level).unwrap_or_default();

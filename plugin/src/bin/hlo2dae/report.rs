@@ -5,15 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hlo2dae::check::{Check, sample};
-use hlo2dae::compile::{Options, compile};
+use hlo2dae::compile::compile;
 use hlo2dae::engine::{Engine, emulate};
 use hlo2dae::report::{Explanation, count, explain};
-use hlo2dae_ir::passes;
 use hlo2dae_sim::Stats;
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::input::{Failure, Format, Values, about, read, write, write_json};
+use crate::input::{Failure, Format, Level, Values, about, read, write, write_json};
 use crate::verify::check_all;
 
 /// Do the whole job: regions, misses, the check of every engine, sizes of the streams.
@@ -21,6 +20,8 @@ use crate::verify::check_all;
 pub struct Arguments {
     /// HLO text; `-` is standard input.
     model: PathBuf,
+    #[command(flatten)]
+    level: Level,
     #[command(flatten)]
     values: Values,
     /// For people or for tools.
@@ -33,6 +34,7 @@ struct Report<'a> {
     #[serde(flatten)]
     explanation: &'a Explanation,
     ok: bool,
+    level: u8,
     checks: &'a [Check],
     streams: Vec<Stream<'a>>,
 }
@@ -46,10 +48,11 @@ struct Stream<'a> {
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.model)?;
-    let compilation = about(&arguments.model, &text, compile(&text, &Options::default()))?;
+    let options = arguments.level.options()?;
+    let compilation = about(&arguments.model, &text, compile(&text, &options))?;
     let explanation = explain(&compilation, &text);
     let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
-    let checks = check_all(&compilation, &samples, &passes::Options::default());
+    let checks = check_all(&compilation, &samples, &options.passes);
     let mut streams = Vec::new();
     for (compiled, sample) in compilation.regions.iter().zip(&samples) {
         let Some(sample) = sample else { continue };
@@ -63,6 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let report = Report {
         explanation: &explanation,
         ok,
+        level: options.level,
         checks: &checks,
         streams,
     };
@@ -98,7 +102,11 @@ impl Report<'_> {
             }
             out.push('\n');
         }
-        out.push_str("\nstreams at O0: what the access unit sends\n");
+        let _ = writeln!(
+            out,
+            "\nstreams at O{}: what the access unit sends",
+            self.level
+        );
         for stream in &self.streams {
             let stats = &stream.stats;
             let _ = writeln!(

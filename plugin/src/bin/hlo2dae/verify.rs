@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::input::{
-    Failure, Format, PassOptions, Values, compile_file, progress, write, write_json,
+    Failure, Format, MachineName, PassOptions, Values, compile_file, progress, write, write_json,
 };
 
 /// Hold every engine and level against the reference; exit status 1 on a mismatch.
@@ -24,6 +24,8 @@ pub struct Arguments {
     values: Values,
     #[command(flatten)]
     passes: PassOptions,
+    #[command(flatten)]
+    machine: MachineName,
     /// For people or for tools.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -37,7 +39,11 @@ struct Verification<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let compilation = compile_file(&arguments.model, &Options::default())?;
+    let options = Options {
+        machine: arguments.machine.get()?,
+        ..Options::default()
+    };
+    let compilation = compile_file(&arguments.model, &options)?;
     let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
     let checks = check_all(&compilation, &samples, &arguments.passes.get());
     let ok = checks.iter().all(|check| check.ok);
