@@ -34,7 +34,9 @@ pub struct Attribute {
 }
 
 /// The value of an [`Attribute`].
+// With a tag of eight bytes no value begins at an odd address, where moving it would be slow.
 #[derive(Clone, Debug, PartialEq)]
+#[repr(u64)]
 pub enum AttributeValue {
     /// `true` or `false`.
     Bool(bool),

@@ -35,7 +35,14 @@ macro_rules! primitive_types {
 
             /// The type spelled `name`.
             pub fn from_name(name: &str) -> Option<Self> {
-                // Every other word of a text is looked at: comparing numbers is faster.
+                // Every other word of a text is looked at: most are told from their first bytes, and numbers are compared
+                // faster than words.
+                if !matches!(
+                    name.as_bytes(),
+                    [b's' | b'u' | b'f' | b'c', b'1'..=b'9', ..] | [b'b', b'f', ..] | [b'p', b'r', ..]
+                ) {
+                    return None;
+                }
                 match packed(name) {
                     $(found if found == const { packed($name) } => Some(PrimitiveType::$variant),)*
                     _ => None,

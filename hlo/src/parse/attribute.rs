@@ -13,14 +13,16 @@ use crate::attribute::{Attribute, AttributeValue, Signature};
 use crate::module::ComputationId;
 
 impl<'a> Parser<'a> {
-    /// `name=value`; `owner` takes the attributes `own` and `common`.
+    /// `name=value`, appended to those that are pending, of which the owner's begin at `base`; `owner` takes the
+    /// attributes `own` and `common`.
     pub(super) fn attribute(
         &mut self,
         input: &'a str,
         owner: &'static str,
         own: &[Spec],
         common: &[Spec],
-    ) -> Parsed<'a, Option<Attribute>> {
+        base: usize,
+    ) -> Parsed<'a, ()> {
         let (rest, word) = attribute_name(input)?;
         let Some(spec) = own.iter().chain(common).find(|s| s.name == word) else {
             let names = || own.iter().chain(common).map(|s| s.name);
@@ -35,14 +37,24 @@ impl<'a> Parser<'a> {
         };
         let (end, value) = self.value(rest, spec.kind)?;
         if says_nothing(&value, spec.default) {
-            return Ok((end, None));
+            return Ok((end, ()));
         }
-        let attribute = Attribute {
+        let span = self.span(input, end);
+        let mut earlier = self.pending.iter().skip(base);
+        if let Some(first) = earlier.find(|a| a.name == spec.name) {
+            return fail(ParseError::Duplicate {
+                what: "attribute",
+                name: spec.name.to_owned(),
+                at: span,
+                first: first.span,
+            });
+        }
+        self.pending.push(Attribute {
             name: spec.name,
             value,
-            span: self.span(input, end),
-        };
-        Ok((end, Some(attribute)))
+            span,
+        });
+        Ok((end, ()))
     }
 
     pub(super) fn value(&mut self, input: &'a str, kind: Kind) -> Parsed<'a, AttributeValue> {
@@ -147,7 +159,7 @@ impl<'a> Parser<'a> {
         }
         self.scratch.clear();
         let (rest, ()) = read(input, &mut self.scratch)?;
-        let text = self.intern_scratch();
+        let text: Arc<str> = self.scratch.as_str().into();
         if let Some(key) = key
             && skip(input).len() - rest.len() == key.1.len()
         {

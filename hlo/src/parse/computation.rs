@@ -37,6 +37,7 @@ impl<'a> Parser<'a> {
                 break;
             }
         }
+        self.instructions.shrink_to_fit();
         let entry = match (self.entry, self.computations.last()) {
             (Some(entry), _) => entry,
             (None, Some((last, _))) => last,
@@ -171,10 +172,10 @@ impl<'a> Parser<'a> {
         let mut rest = after_name;
         let mut result = None;
         if peek(rest) == Some(b'(') {
-            let (next, _) = lex::list(rest, "(", ")", |i| {
+            let (next, ()) = lex::each(rest, "(", ")", |i| {
                 let (rest, _) = name(i, "a parameter's name")?;
                 let rest = after(rest, ":").unwrap_or(rest);
-                self.shape(rest)
+                Ok((self.shape(rest)?.0, ()))
             })?;
             let (next, ()) = punct(next, "->")?;
             let (end, shape) = self.shape(next)?;

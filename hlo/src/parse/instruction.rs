@@ -106,16 +106,16 @@ impl<'a> Parser<'a> {
         };
         let (rest, operation) = self.operation(rest)?;
         let opcode = operation.opcode;
-        let (rest, (operands, payload)) = self.arguments(rest, opcode, shape.as_ref(), members)?;
         let mut draft = Draft {
             name: own_name,
             span,
             opcode,
             shape,
-            operands,
-            payload,
+            operands: Operands::new(),
+            payload: Payload::None,
             attributes: Vec::new(),
         };
+        let (rest, ()) = self.arguments(rest, &mut draft, members)?;
         if let Some(wrapped) = operation.wrapped {
             return self.asynchronous(rest, draft, wrapped, members);
         }
@@ -266,32 +266,28 @@ impl<'a> Parser<'a> {
     fn arguments(
         &mut self,
         input: &'a str,
-        opcode: Opcode,
-        shape: Option<&Arc<Shape>>,
+        draft: &mut Draft<'_>,
         members: &mut Vec<InstructionId>,
-    ) -> Parsed<'a, (Operands, Payload)> {
+    ) -> Parsed<'a, ()> {
         let (rest, ()) = punct(input, "(")?;
-        match opcode {
+        match draft.opcode {
             Opcode::Parameter => {
                 let (end, number) = integer(rest)?;
                 let Ok(number) = u64::try_from(number) else {
                     return expected(rest, "a parameter number, at least 0");
                 };
-                let (end, ()) = punct(end, ")")?;
-                Ok((end, (Operands::new(), Payload::Parameter(number))))
+                draft.payload = Payload::Parameter(number);
+                punct(end, ")")
             }
             Opcode::Constant => {
-                let Some(shape) = shape else {
+                let Some(shape) = &draft.shape else {
                     return expected(input, "the constant's shape before `constant`");
                 };
                 let (rest, value) = self.constant(rest, shape)?;
-                let (rest, ()) = punct(rest, ")")?;
-                Ok((rest, (Operands::new(), Payload::Constant(value))))
+                draft.payload = Payload::Constant(value);
+                punct(rest, ")")
             }
-            _ => {
-                let (rest, operands) = self.operands(rest, members)?;
-                Ok((rest, (operands, Payload::None)))
-            }
+            _ => self.operands(rest, &mut draft.operands, members),
         }
     }
 
@@ -322,13 +318,13 @@ impl<'a> Parser<'a> {
     fn operands(
         &mut self,
         input: &'a str,
+        operands: &mut Operands,
         members: &mut Vec<InstructionId>,
-    ) -> Parsed<'a, Operands> {
+    ) -> Parsed<'a, ()> {
         let mut rest = input;
-        let mut operands = Operands::new();
         loop {
             if let Some(end) = after(rest, ")") {
-                return Ok((end, operands));
+                return Ok((end, ()));
             }
             let (next, operand) = self.operand(rest, members)?;
             operands.push(operand);

@@ -445,5 +445,7 @@ pub(crate) fn reserved(word: &str) -> Option<&'static str> {
     if is_type_name(word) {
         return Some("the name of a type");
     }
-    RESERVED.contains(&word).then_some("a reserved word")
+    // Most names have a number at their end, and no reserved word has.
+    let numbered = word.ends_with(|c: char| c.is_ascii_digit());
+    (!numbered && RESERVED.contains(&word)).then_some("a reserved word")
 }

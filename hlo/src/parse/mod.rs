@@ -201,7 +201,7 @@ struct Parser<'a> {
     made_leaves: usize,
     /// Bytes of all shardings that stand for every leaf of a tuple.
     repeated_shardings: usize,
-    /// Canonical texts of structures; equal ones share an allocation.
+    /// Structures that the text does not state as they are; equal ones share an allocation.
     texts: HashMap<Arc<str>, ()>,
     /// Canonical texts of structures, by who reads them and what is read.
     structures: HashMap<(usize, &'a str), Arc<str>>,
@@ -227,7 +227,8 @@ impl<'a> Parser<'a> {
             text,
             errors: Vec::new(),
             computations: PrimaryMap::new(),
-            instructions: PrimaryMap::new(),
+            // Most have a line of about this length.
+            instructions: PrimaryMap::try_with_capacity(text.len() / 160).unwrap_or_default(),
             computation_names: HashMap::new(),
             scope: HashMap::new(),
             spare_scope: HashMap::new(),
@@ -350,39 +351,15 @@ impl<'a> Parser<'a> {
         common: &[spec::Spec],
     ) -> Parsed<'a, Vec<Attribute>> {
         let base = self.pending.len();
-        let read = self.pending_attributes(input, owner, own, common);
-        // As long as it must be: a module has millions of these lists.
-        let attributes = self.pending.drain(base..).collect();
-        Ok((read?.0, attributes))
-    }
-
-    fn pending_attributes(
-        &mut self,
-        input: &'a str,
-        owner: &'static str,
-        own: &[spec::Spec],
-        common: &[spec::Spec],
-    ) -> Parsed<'a, ()> {
-        let base = self.pending.len();
-        let mut rest = input;
-        while let Some(next) = after(rest, ",") {
-            let (end, attribute) = self.attribute(next, owner, own, common)?;
-            rest = end;
-            let Some(attribute) = attribute else {
-                continue;
-            };
-            let mut earlier = self.pending.iter().skip(base);
-            if let Some(first) = earlier.find(|a| a.name == attribute.name) {
-                return lex::fail(ParseError::Duplicate {
-                    what: "attribute",
-                    name: attribute.name.to_owned(),
-                    at: attribute.span,
-                    first: first.span,
-                });
-            }
-            self.pending.push(attribute);
+        let mut rest = Ok((input, ()));
+        while let Ok((before, ())) = rest
+            && let Some(next) = after(before, ",")
+        {
+            rest = self.attribute(next, owner, own, common, base);
         }
-        Ok((rest, ()))
+        // As long as it must be: a module has millions of these lists.
+        let attributes = self.pending.split_off(base);
+        Ok((rest?.0, attributes))
     }
 }
 
