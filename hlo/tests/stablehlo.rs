@@ -11,8 +11,9 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "text/snippets.rs"]
 #[allow(
     dead_code,
@@ -20,32 +21,10 @@ use std::path::Path;
 )]
 mod snippets;
 
+use golden::check;
 use hlo2dae_hlo::stablehlo::{self, Reason};
 use hlo2dae_hlo::{Opcode, parse_module, verify};
 use snippets::folder;
-
-/// Compares with the file `path`, or rewrites it.
-fn check(path: &Path, found: &str) {
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(path, found).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    let mut lines = expected.lines().zip(found.lines()).enumerate();
-    if let Some((line, (expected, found))) = lines.find(|(_, (e, f))| e != f) {
-        panic!(
-            "{}:{}:\n  expected {expected}\n  found    {found}\nBLESS=1 rewrites the file",
-            path.display(),
-            line + 1
-        );
-    }
-    assert_eq!(
-        expected.lines().count(),
-        found.lines().count(),
-        "{}",
-        path.display()
-    );
-}
 
 /// The print of a module, or its errors one a line.
 fn printed(text: &str) -> String {

@@ -9,8 +9,10 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "text/snippets.rs"]
 #[allow(
     dead_code,
@@ -18,39 +20,10 @@ use std::path::{Path, PathBuf};
 )]
 mod snippets;
 
+use golden::check;
 use hlo2dae_hlo::{Module, parse_module, verify};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use snippets::folder;
-
-/// Compares with the file `path`, or rewrites it.
-fn check(path: &Path, found: &str) {
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(path, found).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    if expected == found {
-        return;
-    }
-    let different = expected
-        .lines()
-        .zip(found.lines())
-        .enumerate()
-        .find(|(_, (e, f))| e != f);
-    match different {
-        Some((line, (e, f))) => panic!(
-            "{}:{}:\n  expected {e}\n  found    {f}\nBLESS=1 rewrites the file",
-            path.display(),
-            line + 1
-        ),
-        None => panic!(
-            "{}: {} lines expected, {} found\nBLESS=1 rewrites the file",
-            path.display(),
-            expected.lines().count(),
-            found.lines().count()
-        ),
-    }
-}
 
 /// Runs `verdict` on every line of a list and compares the lines of verdicts.
 fn check_list(name: &str, verdict: impl Fn(&str, usize) -> String) {
