@@ -25,8 +25,15 @@ pub enum Literal {
         /// `element_count * element.bytes()` bytes.
         data: Arc<[u8]>,
     },
-    /// An array whose text was elided (`{...}`), or gave one element for more than are worth
-    /// holding: the shape is known, the values are not.
+    /// An array of so many elements that they are not held: the first one is given, the others are
+    /// zero.
+    Leading {
+        /// Element type and dimensions.
+        shape: ArrayShape,
+        /// The first element's bytes.
+        first: Arc<[u8]>,
+    },
+    /// An array whose text was elided (`{...}`): the shape is known, the values are not.
     Elided(ArrayShape),
     /// A tuple.
     Tuple(Vec<Literal>),
@@ -154,11 +161,33 @@ impl Literal {
         (shape.element == T::ELEMENT).then(|| T::read(data))
     }
 
-    /// Shape and bytes, unless this is not an array or its values were elided.
+    /// The same value with every element of its arrays held.
+    pub(crate) fn expanded(&self) -> Literal {
+        match self {
+            Literal::Leading { shape, first } => {
+                let mut data = vec![0; shape.byte_size().unwrap_or(0)];
+                if let Some(start) = data.get_mut(..first.len()) {
+                    start.copy_from_slice(first);
+                }
+                Literal::Array {
+                    shape: shape.clone(),
+                    data: data.into(),
+                }
+            }
+            Literal::Tuple(elements) => {
+                Literal::Tuple(elements.iter().map(Literal::expanded).collect())
+            }
+            Literal::Array { .. } | Literal::Elided(_) | Literal::Token => self.clone(),
+        }
+    }
+
+    /// Shape and bytes, unless this is not an array or its values are not held.
     pub fn as_array(&self) -> Option<(&ArrayShape, &Arc<[u8]>)> {
         match self {
             Literal::Array { shape, data } => Some((shape, data)),
-            Literal::Elided(_) | Literal::Tuple(_) | Literal::Token => None,
+            Literal::Leading { .. } | Literal::Elided(_) | Literal::Tuple(_) | Literal::Token => {
+                None
+            }
         }
     }
 
@@ -177,7 +206,10 @@ impl Literal {
         while let Some(literal) = pending.pop() {
             match literal {
                 Literal::Tuple(elements) => pending.extend(elements.iter().rev()),
-                Literal::Array { .. } | Literal::Elided(_) | Literal::Token => leaves.push(literal),
+                Literal::Array { .. }
+                | Literal::Leading { .. }
+                | Literal::Elided(_)
+                | Literal::Token => leaves.push(literal),
             }
         }
         leaves
@@ -186,7 +218,9 @@ impl Literal {
     /// The shape of the value.
     pub fn shape(&self) -> Shape {
         match self {
-            Literal::Array { shape, .. } | Literal::Elided(shape) => Shape::Array(shape.clone()),
+            Literal::Array { shape, .. }
+            | Literal::Leading { shape, .. }
+            | Literal::Elided(shape) => Shape::Array(shape.clone()),
             Literal::Tuple(elements) => Shape::Tuple(elements.iter().map(Literal::shape).collect()),
             Literal::Token => Shape::Token,
         }

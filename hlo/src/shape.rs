@@ -1,6 +1,7 @@
 //! Shapes: element types, dimensions, layouts, tuples.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Length and bytes of a word as one number; 0 for what is longer than any name of a type.
 const fn packed(word: &str) -> u128 {
@@ -150,6 +151,28 @@ impl Layout {
             minor_to_major: (0..rank as i64).rev().collect(),
             suffix: String::new(),
         }
+    }
+
+    /// Where the suffix says how many bits an element takes: `E(...)`.
+    fn element_size_range(&self) -> Option<Range<usize>> {
+        let start = self.suffix.find("E(")?;
+        let length = self.suffix.get(start..)?.find(')')? + 1;
+        Some(start..start + length)
+    }
+
+    /// `E(...)`, how many bits an element takes.
+    pub(crate) fn element_size(&self) -> Option<&str> {
+        self.suffix.get(self.element_size_range()?)
+    }
+
+    /// States how many bits an element takes, as `E(...)`, or does not.
+    pub(crate) fn set_element_size(&mut self, stated: Option<&str>) {
+        if let Some(range) = self.element_size_range() {
+            self.suffix.replace_range(range, "");
+        }
+        // Memory space, splits and prefix come after it.
+        let at = self.suffix.find(['S', 'M']).unwrap_or(self.suffix.len());
+        self.suffix.insert_str(at, stated.unwrap_or_default());
     }
 }
 

@@ -22,9 +22,9 @@ def exchange_folder() -> Path:
     return Path(folder)
 
 
-def texts():
-    """What `src/texts.rs` has written, one text at a time."""
-    with open(exchange_folder() / "texts.jsonl", encoding="utf-8") as file:
+def entries(name):
+    """The lines of what `src/texts.rs` has written, one at a time."""
+    with open(exchange_folder() / f"{name}.jsonl", encoding="utf-8") as file:
         yield from map(json.loads, file)
 
 

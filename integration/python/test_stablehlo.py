@@ -6,7 +6,7 @@ import ml_dtypes  # noqa: F401: teaches numpy the name bfloat16
 import numpy as np
 import pytest
 import xla
-from conftest import CASES, texts
+from conftest import CASES, entries
 from jax._src.interpreters import mlir
 from jaxlib.mlir import ir
 from stablehlo import compare
@@ -28,7 +28,7 @@ def test_mlir_reads_and_verifies_our_stablehlo():
     count = Counter()
     # Making one takes longer than reading a text.
     context = mlir.make_ir_context()
-    for entry in texts():
+    for entry in entries("texts"):
         if entry["stablehlo"] is None:
             continue
         text = entry["stablehlo"].get("text")

@@ -1,12 +1,12 @@
 //! What XLA's parser is asked about: the HLO crate's own texts and, where there is one, a larger collection.
 //!
-//! `texts.jsonl` has a line for each text: its name, where it is from, the text, whether we accept it, our prints of it, and its
-//! StableHLO or why it has none.
+//! `texts.jsonl` has a line for each text: its name, where it is from, the text, whether we accept it, and its StableHLO or why it
+//! has none. `prints.jsonl` has one for each text that we accept, with our prints of it.
 
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-use hlo2dae_hlo::{PrintOptions, parse_module, stablehlo, verify};
+use hlo2dae_hlo::{Literal, Module, Payload, PrintOptions, Shape, parse_module, stablehlo, verify};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde::Serialize;
 
@@ -20,8 +20,7 @@ struct Text<'t> {
     source: &'t str,
     name: &'t str,
     text: &'t str,
-    /// Our print in each form; none of a text that we refuse.
-    prints: Option<Prints>,
+    accepted: bool,
     /// None of a text that does not verify.
     stablehlo: Option<Stablehlo>,
 }
@@ -35,9 +34,8 @@ enum Stablehlo {
 }
 
 impl Stablehlo {
-    fn new(text: &str) -> Option<Stablehlo> {
-        let module = parse_module(text).ok()?;
-        Some(match stablehlo::print(verify(&module).ok()?) {
+    fn new(module: &Module) -> Option<Stablehlo> {
+        Some(match stablehlo::print(verify(module).ok()?) {
             Ok(text) => Stablehlo::Text(text),
             Err(errors) => {
                 let reasons = errors.errors().iter();
@@ -52,6 +50,17 @@ impl Stablehlo {
 }
 
 #[derive(Serialize)]
+struct Printed<'t> {
+    source: &'t str,
+    name: &'t str,
+    text: &'t str,
+    /// Elements of the largest constant.
+    largest_constant: usize,
+    /// Our print in each form.
+    prints: Prints,
+}
+
+#[derive(Serialize)]
 struct Prints {
     long: String,
     short: String,
@@ -61,11 +70,10 @@ struct Prints {
 }
 
 impl Prints {
-    fn new(text: &str) -> Option<Prints> {
-        let module = parse_module(text).ok()?;
+    fn new(module: &Module) -> Prints {
         let long = PrintOptions::long();
         let print = |options: PrintOptions| module.print(&options).to_string();
-        Some(Prints {
+        Prints {
             short: print(PrintOptions::short()),
             operand_shapes: print(PrintOptions {
                 operand_shapes: true,
@@ -80,25 +88,50 @@ impl Prints {
                 ..long.clone()
             }),
             long: print(long),
-        })
+        }
     }
 }
 
-/// Writes `texts.jsonl` into `folder`. `collection` is a folder of XLA's own texts.
+/// Elements of the largest constant.
+fn largest_constant(module: &Module) -> usize {
+    let constants = module.instructions.values().map(|i| &i.payload);
+    let arrays = constants.flat_map(|payload| match payload {
+        Payload::Constant(literal) => literal.leaves(),
+        Payload::None | Payload::Parameter(_) => Vec::new(),
+    });
+    let counts = arrays.filter_map(|literal: &Literal| match literal.shape() {
+        Shape::Array(array) => array.element_count(),
+        Shape::Tuple(_) | Shape::Token | Shape::Opaque | Shape::Buffer(_) => None,
+    });
+    counts.max().unwrap_or(0)
+}
+
+/// Writes `texts.jsonl` and `prints.jsonl` into `folder`. `collection` is a folder of XLA's own texts.
 pub fn write(folder: &Path, collection: Option<&Path>) -> Result<()> {
-    let file = std::fs::File::create(folder.join("texts.jsonl")).into_diagnostic()?;
-    let mut out = BufWriter::new(file);
+    let create = |name| std::fs::File::create(folder.join(name)).map(BufWriter::new);
+    let mut texts = create("texts.jsonl").into_diagnostic()?;
+    let mut prints = create("prints.jsonl").into_diagnostic()?;
     let mut line = |source: &str, name: &str, text: &str| -> Result<()> {
-        let (prints, stablehlo) = (Prints::new(text), Stablehlo::new(text));
-        let text = Text {
+        let module = parse_module(text).ok();
+        let entry = Text {
             source,
             name,
             text,
-            prints,
-            stablehlo,
+            accepted: module.is_some(),
+            stablehlo: module.as_ref().and_then(Stablehlo::new),
         };
-        serde_json::to_writer(&mut out, &text).into_diagnostic()?;
-        out.write_all(b"\n").into_diagnostic()
+        put(&mut texts, &entry)?;
+        let Some(module) = module else {
+            return Ok(());
+        };
+        let entry = Printed {
+            source,
+            name,
+            text,
+            largest_constant: largest_constant(&module),
+            prints: Prints::new(&module),
+        };
+        put(&mut prints, &entry)
     };
     let lists = snippets::LISTS.map(|(name, _)| (name, snippets::list(name)));
     let files = snippets::FOLDERS.map(|(name, _)| (name, snippets::files(name)));
@@ -107,11 +140,21 @@ pub fn write(folder: &Path, collection: Option<&Path>) -> Result<()> {
             line(source, &snippet.name, &snippet.text)?;
         }
     }
-    let Some(collection) = collection else {
-        return out.flush().into_diagnostic();
-    };
-    for source in ["valid", "valid_big", "invalid"] {
-        let mut paths: Vec<_> = std::fs::read_dir(collection.join("xla").join(source))
+    if let Some(collection) = collection {
+        collected(collection, &mut line)?;
+    }
+    texts.flush().into_diagnostic()?;
+    prints.flush().into_diagnostic()
+}
+
+/// Source, name and text of everything in the collection.
+fn collected(
+    collection: &Path,
+    line: &mut impl FnMut(&str, &str, &str) -> Result<()>,
+) -> Result<()> {
+    let folders = ["xla/valid", "xla/valid_big", "xla/invalid", "models"];
+    for (source, folder) in folders.map(|f| (f.trim_start_matches("xla/"), collection.join(f))) {
+        let mut paths: Vec<_> = std::fs::read_dir(folder)
             .into_diagnostic()?
             .map(|entry| Ok(entry.into_diagnostic()?.path()))
             .collect::<Result<_>>()?;
@@ -132,7 +175,13 @@ pub fn write(folder: &Path, collection: Option<&Path>) -> Result<()> {
         };
         line("broad", name, text)?;
     }
-    out.flush().into_diagnostic()
+    Ok(())
+}
+
+/// Writes one line.
+fn put(out: &mut impl Write, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, value).into_diagnostic()?;
+    out.write_all(b"\n").into_diagnostic()
 }
 
 /// A text, unpacked if it is packed.

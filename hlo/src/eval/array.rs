@@ -114,6 +114,10 @@ impl Array {
                     data,
                 })
             }
+            Literal::Leading { .. } => Err(Fault::expected(
+                "an array of which every element is held",
+                "one given by its first element",
+            )),
             Literal::Elided(_) => Err(Fault::Elided),
             Literal::Tuple(_) => Err(Fault::expected("an array", "a tuple")),
             Literal::Token => Err(Fault::expected("an array", "a token")),

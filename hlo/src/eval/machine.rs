@@ -108,8 +108,15 @@ pub(super) fn has_shape(value: &Literal, shape: &Shape) -> bool {
                 values.len() == shapes.len()
             }
             (Literal::Token, Shape::Token) => true,
+            (Literal::Leading { shape, .. }, Shape::Array(wanted)) => shape.same_dims(wanted),
             (Literal::Elided(_), _) => true,
-            (Literal::Array { .. } | Literal::Tuple(_) | Literal::Token, _) => false,
+            (
+                Literal::Array { .. }
+                | Literal::Leading { .. }
+                | Literal::Tuple(_)
+                | Literal::Token,
+                _,
+            ) => false,
         };
         if !fits {
             return false;
@@ -399,6 +406,10 @@ impl<'c, 'o> Machine<'c, 'o> {
             Opcode::Parameter => self.argument(instruction)?,
             Opcode::Constant => match &instruction.payload {
                 Payload::Constant(literal) if holds_elided(literal) => return Err(Fault::Elided),
+                Payload::Constant(literal) if holds_leading(literal) => {
+                    self.reserve(&instruction.shape)?;
+                    literal.expanded()
+                }
                 Payload::Constant(literal) => Literal::clone(literal),
                 Payload::None | Payload::Parameter(_) => {
                     return Err(Fault::malformed("a constant without a value"));
@@ -573,9 +584,15 @@ fn holds_elided(literal: &Literal) -> bool {
         .any(|leaf| matches!(leaf, Literal::Elided(_)))
 }
 
+fn holds_leading(literal: &Literal) -> bool {
+    let leaves = literal.leaves();
+    let mut leaves = leaves.iter();
+    leaves.any(|leaf| matches!(leaf, Literal::Leading { .. }))
+}
+
 fn depth(value: &Literal) -> usize {
     match value {
         Literal::Tuple(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
-        Literal::Array { .. } | Literal::Elided(_) | Literal::Token => 0,
+        Literal::Array { .. } | Literal::Leading { .. } | Literal::Elided(_) | Literal::Token => 0,
     }
 }

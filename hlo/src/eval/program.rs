@@ -371,7 +371,7 @@ impl Inliner<'_> {
         let (shape, data) = match literal {
             Literal::Array { shape, data } => (shape, data),
             Literal::Elided(_) => return Err(Fault::Elided),
-            Literal::Tuple(_) | Literal::Token => {
+            Literal::Leading { .. } | Literal::Tuple(_) | Literal::Token => {
                 return Err(Fault::unsupported("a constant that is no scalar"));
             }
         };

@@ -2,7 +2,7 @@
 
 use super::{
     Inferred, Outcome, Rule, Site, array_of, broken, dims_fit, in_rank, require, shapes_fit,
-    size_of, sizes_fit, with_element,
+    size_of, sizes_fit,
 };
 use crate::attribute::AttributeValue;
 use crate::opcode::Opcode;
@@ -206,7 +206,11 @@ pub(super) fn map(site: &Site<'_>) -> Inferred<Shape> {
         )?;
     }
     match result.as_array() {
-        Some(scalar) if scalar.rank() == 0 => Ok(Shape::Array(with_element(first, scalar.element))),
+        Some(scalar) if scalar.rank() == 0 => Ok(Shape::Array(array_of(
+            scalar.element,
+            first.dims.clone(),
+            first.dynamic.clone(),
+        ))),
         _ => broken(Rule::Signature, "a scalar as result of `to_apply`", result),
     }
 }

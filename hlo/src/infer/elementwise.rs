@@ -94,10 +94,14 @@ pub(super) fn unary(site: &Site<'_>) -> Inferred<Shape> {
         Opcode::IsFinite => PrimitiveType::Pred,
         _ => operand.element,
     };
-    Ok(Shape::Array(with_element(operand, element)))
+    Ok(Shape::Array(if element == operand.element {
+        operand.clone()
+    } else {
+        with_element(operand, element)
+    }))
 }
 
-/// Operands whose dimensions must agree: dimensions and dynamism of the result.
+/// Operands whose dimensions must agree: dimensions, dynamism and layout of the result.
 fn common_dims(site: &Site<'_>, operands: &[&ArrayShape]) -> Inferred<ArrayShape> {
     let Some(first) = operands.first() else {
         return broken(Rule::OperandCount, "at least one operand", 0);
@@ -115,20 +119,32 @@ fn common_dims(site: &Site<'_>, operands: &[&ArrayShape]) -> Inferred<ArrayShape
             },
             || format!("{operand} as operand {i}"),
         )?;
+        if result.is_dynamic() || operand.is_dynamic() {
+            // A size that is not known says nothing about one that is.
+            let known = |array: &ArrayShape, dim| size_of(array, dim) != ArrayShape::UNBOUNDED;
+            let dynamic =
+                (0..result.rank()).map(|dim| match (known(&result, dim), known(operand, dim)) {
+                    (true, false) => is_dynamic(&result, dim),
+                    (false, true) => is_dynamic(operand, dim),
+                    (true, true) | (false, false) => {
+                        is_dynamic(&result, dim) || is_dynamic(operand, dim)
+                    }
+                });
+            result.dynamic = dynamic.collect();
+        }
         for (dim, size) in result.dims.iter_mut().enumerate() {
             if *size == ArrayShape::UNBOUNDED {
                 *size = size_of(operand, dim);
             }
         }
-        if operand.is_dynamic() {
-            let dynamic = (0..result.rank())
-                .map(|d| is_dynamic(&result, d) || is_dynamic(operand, d))
-                .collect();
-            result.dynamic = dynamic;
-        }
-        if operand.layout != result.layout {
-            result.layout = array_of(result.element, result.dims.clone(), Vec::new()).layout;
-        }
+    }
+    // Where a size is not known, dimensions may be broadcast: the result's are new ones.
+    let unbounded = |operand: &&ArrayShape| operand.dims.contains(&ArrayShape::UNBOUNDED);
+    if operands.iter().any(unbounded) {
+        result = array_of(result.element, result.dims, result.dynamic);
+    }
+    if !result.is_dynamic() {
+        result.dynamic = Vec::new();
     }
     Ok(result)
 }
@@ -143,13 +159,13 @@ pub(super) fn binary(site: &Site<'_>) -> Inferred<Shape> {
         || format!("operands of equal element type, {}", a.element),
         || b.element.to_string(),
     )?;
-    let mut result = common_dims(site, &[a, b])?;
-    result.element = match (site.opcode, a.element) {
+    let element = match (site.opcode, a.element) {
         (Opcode::Complex, PrimitiveType::F64) => PrimitiveType::C128,
         (Opcode::Complex, _) => PrimitiveType::C64,
         _ => wider(a.element, b.element),
     };
-    Ok(Shape::Array(result))
+    let result = common_dims(site, &[a, b])?;
+    Ok(Shape::Array(with_element(&result, element)))
 }
 
 pub(super) fn compare(site: &Site<'_>) -> Inferred<Shape> {
@@ -169,9 +185,8 @@ pub(super) fn compare(site: &Site<'_>) -> Inferred<Shape> {
             || site.word("direction").unwrap_or("none").to_owned(),
         )?;
     }
-    let mut result = common_dims(site, &[a, b])?;
-    result.element = PrimitiveType::Pred;
-    Ok(Shape::Array(result))
+    let result = common_dims(site, &[a, b])?;
+    Ok(Shape::Array(with_element(&result, PrimitiveType::Pred)))
 }
 
 pub(super) fn select(site: &Site<'_>) -> Inferred<Shape> {
@@ -198,6 +213,25 @@ pub(super) fn select(site: &Site<'_>) -> Inferred<Shape> {
         || predicate.to_string(),
     )?;
     result.element = wider(on_true.element, on_false.element);
+    if predicate.rank() > 0 {
+        // Its dimensions are the result's, so its layout is; its elements are not.
+        result.layout = with_element(predicate, result.element).layout;
+        let size = |array: &'_ ArrayShape| {
+            let layout = array.layout.as_ref()?;
+            layout.element_size().map(str::to_owned)
+        };
+        let stated = size(on_true);
+        if let Some(layout) = result.layout.as_mut().filter(|_| stated == size(on_false)) {
+            layout.set_element_size(stated.as_deref());
+        }
+        if predicate.is_dynamic() {
+            result.dynamic = (0..result.rank())
+                .map(|d| is_dynamic(&result, d) || is_dynamic(predicate, d))
+                .collect();
+        }
+    } else {
+        result.layout = on_true.layout.clone();
+    }
     Ok(Shape::Array(result))
 }
 

@@ -3,7 +3,7 @@
 use super::windows::{window, window_count};
 use super::{
     Inferred, Outcome, Rule, Site, array_of, broken, dims_fit, dims_in_rank, elements_fit,
-    is_dynamic, require, shapes_fit, size_of, sizes_fit, wider,
+    is_dynamic, require, shapes_fit, size_of, sizes_fit, wider, with_element,
 };
 use crate::attribute::{AttributeValue, ConvolutionDims};
 use crate::opcode::Opcode;
@@ -311,7 +311,13 @@ pub(super) fn fft(site: &Site<'_>) -> Inferred<Shape> {
     let dynamic = (0..operand.rank())
         .map(|d| is_dynamic(operand, d))
         .collect();
-    Ok(Shape::Array(array_of(to, dims, dynamic)))
+    let mut result = array_of(to, dims, dynamic);
+    result.layout = if to == operand.element {
+        operand.layout.clone()
+    } else {
+        with_element(operand, to).layout
+    };
+    Ok(Shape::Array(result))
 }
 
 fn square(array: &ArrayShape) -> bool {
@@ -410,10 +416,13 @@ pub(super) fn batch_norm(site: &Site<'_>) -> Inferred<Shape> {
     let normalised = Shape::Array(operand.clone());
     Ok(match (site.opcode, vector) {
         (Opcode::BatchNormInference, _) | (_, None) => normalised,
-        (_, Some(vector)) => Shape::Tuple(vec![
-            normalised,
-            Shape::Array(vector.clone()),
-            Shape::Array(vector.clone()),
-        ]),
+        (_, Some(vector)) => {
+            let moments = array_of(vector.element, vector.dims.clone(), vector.dynamic.clone());
+            Shape::Tuple(vec![
+                normalised,
+                Shape::Array(moments.clone()),
+                Shape::Array(moments),
+            ])
+        }
     })
 }

@@ -3,6 +3,11 @@
 //! One function an opcode states XLA's shape semantics: it either returns the only possible result
 //! shape or the rule that is broken. The parser asks where the text states no shape; the verifier
 //! asks for every instruction and compares. Dimensions of unknown size (`?`) fit any size.
+//!
+//! A shape that the text does not state has the layout that XLA gives it: elementwise results that
+//! of their first operand (of the predicate, if it is an array), a transpose the order in which its
+//! operand's elements lie in memory, what is copied or updated that of the operand, everything else
+//! the row-major one. The verifier does not compare layouts.
 
 mod calls;
 mod elementwise;
@@ -448,10 +453,14 @@ pub(crate) fn is_dynamic(array: &ArrayShape, dim: usize) -> bool {
     array.dynamic.get(dim) == Some(&true)
 }
 
-/// The array with another element type; the layout stays.
+/// The array with this element type; the layout stays, except how wide an element is in memory
+/// where it takes whole bytes.
 pub(crate) fn with_element(array: &ArrayShape, element: PrimitiveType) -> ArrayShape {
     let mut array = array.clone();
     array.element = element;
+    if let Some(layout) = array.layout.as_mut().filter(|_| element.bits() >= 8) {
+        layout.set_element_size(None);
+    }
     array
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::attribute::AttributeValue;
 use crate::literal::Literal;
 use crate::module::Payload;
-use crate::shape::{ArrayShape, PrimitiveType, Shape};
+use crate::shape::{ArrayShape, Layout, PrimitiveType, Shape};
 
 pub(super) fn parameter(site: &Site<'_>) -> Inferred<Outcome> {
     site.count(0)?;
@@ -43,7 +43,7 @@ fn literal_is_complete(literal: &Literal) -> Inferred<()> {
             || format!("{} bytes", data.len()),
         ),
         Literal::Tuple(elements) => elements.iter().try_for_each(literal_is_complete),
-        Literal::Elided(_) | Literal::Token => Ok(()),
+        Literal::Leading { .. } | Literal::Elided(_) | Literal::Token => Ok(()),
     }
 }
 
@@ -139,7 +139,8 @@ pub(super) fn broadcast(site: &Site<'_>) -> Inferred<Outcome> {
             || "a stated shape".to_owned(),
             || "none".to_owned(),
         )?;
-        return Ok(Outcome::Exactly(Shape::Array(operand.clone())));
+        let scalar = array_of(operand.element, Vec::new(), Vec::new());
+        return Ok(Outcome::Exactly(Shape::Array(scalar)));
     };
     let Shape::Array(result) = stated else {
         return broken(Rule::Result, "an array", stated);
@@ -216,14 +217,24 @@ pub(super) fn transpose(site: &Site<'_>) -> Inferred<Shape> {
         || permutation.len().to_string(),
     )?;
     let permutation = dims_in_rank("dimensions", permutation, operand.rank())?;
-    Ok(Shape::Array(array_of(
+    let mut result = array_of(
         operand.element,
         permutation.iter().map(|&d| size_of(operand, d)).collect(),
         permutation
             .iter()
             .map(|&d| is_dynamic(operand, d))
             .collect(),
-    )))
+    );
+    if let Some(layout) = &operand.layout {
+        // No element moves in memory: the result's dimensions lie as those of the operand do.
+        let moved = |&dim: &i64| permutation.iter().position(|&d| d as i64 == dim);
+        let minor_to_major = layout.minor_to_major.iter().filter_map(moved);
+        result.layout = Some(Layout {
+            minor_to_major: minor_to_major.map(|d| d as i64).collect(),
+            suffix: layout.suffix.clone(),
+        });
+    }
+    Ok(Shape::Array(result))
 }
 
 pub(super) fn reverse(site: &Site<'_>) -> Inferred<Shape> {

@@ -393,6 +393,7 @@ impl Parser<'_> {
                 }
             }
             O::Topk => self.default(draft, "largest", AttributeValue::Bool(true)),
+            O::Scan => self.default(draft, "is_associative", AttributeValue::Bool(false)),
             O::Outfeed => {
                 if let Some(shape) = self.operand_shape(draft, 0).cloned() {
                     self.default(draft, "outfeed_shape", AttributeValue::Shape(shape));

@@ -162,8 +162,13 @@ fn dense<'a>(text: &str, input: &'a str, array: &ArrayShape) -> Parsed<'a, Liter
     let size = array.byte_size().unwrap_or(usize::MAX);
     if data.len() < size {
         if size > MAX_FILLED {
-            // Too many zeros to hold for one value.
-            return Ok((rest, Literal::Elided(shape)));
+            return Ok((
+                rest,
+                Literal::Leading {
+                    shape,
+                    first: data.into(),
+                },
+            ));
         }
         data.resize(size, 0);
     }

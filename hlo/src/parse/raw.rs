@@ -143,7 +143,12 @@ pub(crate) fn metadata<'a>(input: &'a str, out: &mut String) -> Parsed<'a, ()> {
         range.1 > 0
             && matches!(
                 *key,
-                "op_type" | "op_name" | "source_file" | "scheduling_name"
+                "op_type"
+                    | "op_name"
+                    | "source_file"
+                    | "stack_frame_id"
+                    | "metadata_payload"
+                    | "scheduling_name"
             )
     });
     if !named {

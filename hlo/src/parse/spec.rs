@@ -338,7 +338,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         }
         Opcode::Broadcast => const { &[may("dimensions", Kind::Integers)] },
         Opcode::Call => const { &[must("to_apply", Kind::Computation), flag("is_composite")] },
-        Opcode::Cholesky => const { &[may("lower", Kind::Bool)] },
+        Opcode::Cholesky => const { &[flag("lower")] },
         Opcode::Compare => {
             const {
                 &[
@@ -384,7 +384,8 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::CustomCall => {
             const {
                 &[
-                    or("window", Kind::Window, Default::Empty),
+                    // A window of no dimensions is kept, unlike that of a convolution.
+                    may("window", Kind::Window),
                     may("dim_labels", Kind::ConvolutionDims),
                     or("feature_group_count", Kind::Integer, Default::Integer(1)),
                     or("batch_group_count", Kind::Integer, Default::Integer(1)),
@@ -580,7 +581,7 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
                     must("dimensions", Kind::Integers),
                     may("num_carries", Kind::Integer),
                     flag("is_reverse"),
-                    flag("is_associative"),
+                    may("is_associative", Kind::Bool),
                     must("to_apply", Kind::Computation),
                 ]
             }
@@ -616,9 +617,9 @@ pub(crate) const fn attributes(opcode: Opcode) -> &'static [Spec] {
         Opcode::TriangularSolve => {
             const {
                 &[
-                    may("left_side", Kind::Bool),
-                    may("lower", Kind::Bool),
-                    may("unit_diagonal", Kind::Bool),
+                    flag("left_side"),
+                    flag("lower"),
+                    flag("unit_diagonal"),
                     may(
                         "transpose_a",
                         Kind::Word(&["NO_TRANSPOSE", "TRANSPOSE", "ADJOINT"]),

@@ -13,6 +13,7 @@ impl Display for Literal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Literal::Array { shape, data } => print_dense(f, shape, data),
+            Literal::Leading { shape, first } => print_element(f, shape.element, first, false),
             Literal::Elided(_) => f.write_str("{...}"),
             Literal::Tuple(elements) => {
                 f.write_str("( ")?;
@@ -27,7 +28,7 @@ impl Display for Literal {
 /// A literal with its shape before every array.
 pub(super) fn print_shaped_literal(f: &mut Formatter<'_>, literal: &Literal) -> fmt::Result {
     match literal {
-        Literal::Array { shape, .. } | Literal::Elided(shape) => {
+        Literal::Array { shape, .. } | Literal::Leading { shape, .. } | Literal::Elided(shape) => {
             let mut shape = shape.clone();
             if shape.rank() > 0 && shape.layout.is_none() {
                 shape.layout = Some(crate::shape::Layout::row_major(shape.rank()));

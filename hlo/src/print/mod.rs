@@ -3,6 +3,8 @@
 //! [`PrintOptions`] choose what is shown. An instruction's attributes stand in the order of the
 //! parser's table, a module always states the layout of its entry. Order and names are those of
 //! [`Canonical`].
+//!
+#![doc = include_str!("../../docs/print.md")]
 
 mod literal;
 mod options;

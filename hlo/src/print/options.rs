@@ -83,10 +83,12 @@ impl PrintOptions {
 
     /// Whether a constant's values are left out. A tuple's are not: no reader takes `{...}` for one.
     pub(super) fn elides(&self, literal: &Literal) -> bool {
-        let count = literal
-            .as_array()
-            .and_then(|(shape, _)| shape.element_count());
-        !self.large_constants && count.is_some_and(|count| count > Self::LARGE)
+        let large = match literal {
+            Literal::Array { shape, .. } => shape.element_count().is_some_and(|n| n > Self::LARGE),
+            Literal::Leading { .. } => true,
+            Literal::Elided(_) | Literal::Tuple(_) | Literal::Token => false,
+        };
+        large && !self.large_constants
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | values | text |
 //! |---|---|
-//! | all alike | `dense<1.5>` |
+//! | all alike, also more than are held | `dense<1.5>` |
 //! | few, or narrower than a byte, or truth values | `dense<[[1, 2], [3, 4]]>` |
 //! | many | `dense<"0x...">`, the bytes in the order of memory |
 //! | none | `dense<>` |
@@ -27,6 +27,15 @@ const MANY: usize = 64;
 pub(super) fn dense(literal: &Literal) -> Result<String, Reason> {
     let (shape, text) = match literal {
         Literal::Array { shape, data } => (shape, format!("dense<{}>", elements(shape, data))),
+        Literal::Leading { shape, first } if first.iter().all(|&byte| byte == 0) => {
+            (shape, format!("dense<{}>", element(shape.element, first)))
+        }
+        Literal::Leading { shape, .. } => {
+            return Err(Reason::form(
+                "a constant of few elements or of equal ones",
+                format!("{} by its first element", tensor_type(shape)?),
+            ));
+        }
         Literal::Elided(shape) => (shape, "dense_resource<__elided__>".to_owned()),
         Literal::Tuple(_) => return Err(Reason::form("an array", "a tuple")),
         Literal::Token => return Err(Reason::form("an array", "a token")),

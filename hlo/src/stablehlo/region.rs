@@ -193,8 +193,8 @@ impl Printer<'_> {
         let mut op = self
             .with_dimension(id, "chlo.scan", "dimension")?
             .attribute("is_reverse", flag(instruction, "is_reverse").to_string());
-        if let Some(AttributeValue::Bool(stated)) = instruction.attribute("is_associative") {
-            op = op.attribute("is_associative", stated.to_string());
+        if let Some(AttributeValue::Bool(true)) = instruction.attribute("is_associative") {
+            op = op.attribute("is_associative", "true");
         }
         let results = leaves(&instruction.shape)?.len();
         Ok(op
