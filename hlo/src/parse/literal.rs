@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Commas between elements mean nothing. An element without braces where the shape is an array
-//! sets the first one; the others are zero.
+//! sets the first one; the others are zero. A complex number cannot stand so.
 
 use half::{bf16, f16};
 
@@ -138,7 +138,8 @@ fn dense<'a>(text: &str, input: &'a str, array: &ArrayShape) -> Parsed<'a, Liter
                 return Ok((end, Literal::Elided(shape)));
             }
             _ => {
-                if !seen.is_empty() {
+                // Complex numbers never stand for a whole array.
+                if !seen.is_empty() || array.element.is_complex() {
                     if seen.len() != rank {
                         return invalid(
                             text,
