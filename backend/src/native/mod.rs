@@ -39,6 +39,7 @@ mod run;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use cranelift_entity::EntityRef;
 use hlo2dae_ir::core::{Init, Ir, Role};
 use hlo2dae_ir::dlc;
 
@@ -97,6 +98,8 @@ impl Plan {
     }
 
     /// Runs the program: the bytes of one array for each input and each output, in the order of the declarations.
+    ///
+    /// An input that is nothing but what outputs start with may be left empty: these outputs hold it already, and are updated in place.
     pub fn run(
         &self,
         inputs: &[&[u8]],
@@ -105,9 +108,11 @@ impl Plan {
         options: &Options,
     ) -> Result<(), RunError> {
         let data = self.source.inputs().map(|(_, data)| data);
-        self.check("inputs", data, inputs.iter().map(|bytes| bytes.len()))?;
+        let sizes = inputs.iter().map(|bytes| bytes.len());
+        self.check("inputs", data, sizes, |input| self.only_starts(input))?;
         let data = self.source.outputs().map(|(_, data)| data);
-        self.check("outputs", data, outputs.iter().map(|bytes| bytes.len()))?;
+        let sizes = outputs.iter().map(|bytes| bytes.len());
+        self.check("outputs", data, sizes, |_| false)?;
         let lock = || {
             let lock = self.temporaries.lock();
             lock.unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -137,23 +142,41 @@ impl Plan {
         text
     }
 
+    /// Whether an input, by its number, is nothing but what outputs start with.
+    fn only_starts(&self, input: usize) -> bool {
+        let buffer = self.source.inputs().nth(input).map(|(buffer, _)| buffer);
+        let loads = buffer.and_then(|buffer| self.source.loads.get(buffer));
+        let copied = |data: &BufferData| match data.role {
+            Role::Output(Init::Copy(from)) => Some(from.index()) == buffer,
+            Role::Output(_) | Role::Input | Role::Temp(_) => false,
+        };
+        let temporary = |data: &BufferData| match data.role {
+            Role::Temp(Init::Copy(from)) => Some(from.index()) == buffer,
+            Role::Temp(_) | Role::Input | Role::Output(_) => false,
+        };
+        let buffers = &self.source.buffers;
+        loads == Some(&0) && buffers.iter().any(copied) && !buffers.iter().any(temporary)
+    }
+
+    /// Whether arrays are as many and as large as buffers; which may be left empty, `optional` says.
     fn check<'a>(
         &self,
         what: &'static str,
-        data: impl Iterator<Item = &'a BufferData>,
+        data: impl Iterator<Item = &'a BufferData> + Clone,
         found: impl ExactSizeIterator<Item = usize>,
+        optional: impl Fn(usize) -> bool,
     ) -> Result<(), RunError> {
-        let data: Vec<_> = data.collect();
-        if data.len() != found.len() {
+        let expected = data.clone().count();
+        if expected != found.len() {
             return Err(RunError::Count {
                 program: self.source.name.clone(),
                 what,
-                expected: data.len(),
+                expected,
                 found: found.len(),
             });
         }
-        for (data, found) in data.into_iter().zip(found) {
-            if data.bytes != found {
+        for (number, (data, found)) in data.zip(found).enumerate() {
+            if data.bytes != found && !(found == 0 && optional(number)) {
                 return Err(RunError::Size {
                     buffer: data.name.clone(),
                     expected: data.bytes,
@@ -209,12 +232,24 @@ impl Plan {
             scratch: &self.scratch,
         };
         for (buffer, data) in self.source.buffers.iter().enumerate() {
-            if let Role::Output(_) = data.role {
+            if let Role::Output(init) = &data.role {
+                // What is updated in place was touched before.
+                let kept = matches!(init, Init::Copy(from) if memory.bytes(from.index()) == 0);
+                if kept {
+                    continue;
+                }
                 pages::advise(&memory, buffer);
             }
             run.start(buffer, data);
         }
-        let mut registers = run::loops::registers(&self.source.types);
+        // Nests by columns alone need none.
+        let loops = self.nodes.iter().any(|node| matches!(node, Node::Loop(..)));
+        let types = if loops {
+            self.source.types.as_slice()
+        } else {
+            &[]
+        };
+        let mut registers = run::loops::registers(types);
         run.nodes(&self.nodes, &mut registers)
     }
 }
@@ -246,10 +281,7 @@ impl Run<'_> {
                 Init::Splat(value) => self
                     .memory
                     .fill(buffer, first / width, last / width, *value),
-                Init::Copy(from) => {
-                    use cranelift_entity::EntityRef;
-                    self.memory.copy(from.index(), buffer, first, last)
-                }
+                Init::Copy(from) => self.memory.copy(from.index(), buffer, first, last),
             };
         };
         match tasks {

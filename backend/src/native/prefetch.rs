@@ -1,8 +1,8 @@
 //! The prefetch plan: how far ahead of their use rows are fetched, and into which cache.
 //!
 //! A core has few outstanding misses in its first cache and many in its second. Rows of a table that no
-//! cache holds are therefore fetched into the second cache, dozens of rows ahead, across the borders of bags; rows
-//! of one or two lines are fetched a second time, into the first cache, a few rows ahead.
+//! cache holds are therefore fetched into the second cache, dozens of rows ahead, across the borders of bags, and a
+//! second time, into the first cache, a few rows ahead.
 
 use super::machine::Caches;
 
@@ -30,13 +30,19 @@ impl Prefetch {
             return Prefetch { l2: 0, l1: 12 };
         }
         match row {
-            0..=160 => Prefetch { l2: 64, l1: 8 },
-            161..=383 => Prefetch { l2: 40, l1: 0 },
-            384..=767 => Prefetch { l2: 32, l1: 0 },
-            768..=2047 => Prefetch { l2: 16, l1: 0 },
-            2048..=8191 => Prefetch { l2: 4, l1: 0 },
+            0..=1024 => Prefetch { l2: 64, l1: 8 },
+            1025..=4096 => Prefetch { l2: 16, l1: 2 },
+            4097..=8191 => Prefetch { l2: 4, l1: 0 },
             // Long rows are streams, which the hardware follows.
             _ => Prefetch::default(),
+        }
+    }
+
+    /// The plan for rows that come one after the other, each for a while: the next is there when its turn comes.
+    pub fn following(caches: Caches, buffer: usize) -> Prefetch {
+        match buffer <= caches.l1 {
+            true => Prefetch::default(),
+            false => Prefetch { l2: 0, l1: 16 },
         }
     }
 

@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use super::*;
 use pools::{Backwards, Simultaneous};
 
+mod groups;
+mod in_place;
 mod pools;
 
 fn program(text: &str) -> dlc::Program {

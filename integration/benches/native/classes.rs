@@ -1,6 +1,6 @@
 //! The classes of embedding operations that are measured, as the HLO that frameworks print for them.
 
-use std::fmt::Write;
+use crate::hlo::Hlo;
 
 /// One operation at one size.
 pub struct Class {
@@ -14,6 +14,8 @@ pub struct Class {
     pub work: Vec<Work>,
     /// Whether results are memory that the system has just given, as large ones of a framework are.
     pub fresh: bool,
+    /// Whether results hold already what `into` holds, so that it is updated in place.
+    pub in_place: bool,
     /// A point of the scaling curves: the curve, and where on it.
     pub point: Option<(&'static str, u64)>,
 }
@@ -66,116 +68,7 @@ impl Work {
     }
 }
 
-/// A module under construction.
-#[derive(Default)]
-struct Hlo {
-    body: String,
-    parameters: usize,
-    /// Ids with their negative values counted from the end, as JAX prints it.
-    wrapped: Vec<String>,
-}
-
 impl Hlo {
-    /// A parameter of a type.
-    fn parameter(&mut self, name: &str, ty: &str) {
-        self.line(&format!("{name} = {ty} parameter({})", self.parameters));
-        self.parameters += 1;
-    }
-
-    fn line(&mut self, line: &str) {
-        let _ = writeln!(self.body, "  {line}");
-    }
-
-    /// The ids, of shape `dims`, as start indices into a table of `rows` rows.
-    fn start(&mut self, ids: &str, dims: &str, rows: usize) {
-        if self.wrapped.iter().any(|known| known == ids) {
-            return;
-        }
-        self.wrapped.push(ids.to_owned());
-        for line in [
-            format!("{ids}_0 = s32[] constant(0)"),
-            format!("{ids}_zeros = s32[{dims}] broadcast({ids}_0), dimensions={{}}"),
-            format!("{ids}_below = pred[{dims}] compare({ids}, {ids}_zeros), direction=LT"),
-            format!("{ids}_n = s32[] constant({rows})"),
-            format!("{ids}_rows = s32[{dims}] broadcast({ids}_n), dimensions={{}}"),
-            format!("{ids}_up = s32[{dims}] add({ids}, {ids}_rows)"),
-            format!("{ids}_in = s32[{dims}] select({ids}_below, {ids}_up, {ids})"),
-            format!("{ids}_start = s32[{dims},1] reshape({ids}_in)"),
-        ] {
-            self.line(&line);
-        }
-    }
-
-    /// Rows of a table of `[rows, size]`, or elements of one of `[rows]` if no size is given.
-    fn gather(
-        &mut self,
-        name: &str,
-        element: &str,
-        (table, rows, size): (&str, usize, Option<usize>),
-        (ids, dims): (&str, &str),
-    ) {
-        self.start(ids, dims, rows);
-        let rank = dims.split(',').count();
-        let (shape, offset, slice) = match size {
-            Some(size) => (
-                format!("{dims},{size}"),
-                rank.to_string(),
-                format!("1,{size}"),
-            ),
-            None => (dims.to_owned(), String::new(), "1".to_owned()),
-        };
-        self.line(&format!(
-            "{name} = {element}[{shape}] gather({table}, {ids}_start), offset_dims={{{offset}}}, collapsed_slice_dims={{0}}, \
-             start_index_map={{0}}, index_vector_dim={rank}, slice_sizes={{{slice}}}"
-        ));
-    }
-
-    /// Rows `x` of `[lookups, size]` added to those of `into`.
-    fn scatter(
-        &mut self,
-        name: &str,
-        (into, rows, size): (&str, usize, usize),
-        ids: &str,
-        x: &str,
-        lookups: usize,
-    ) {
-        self.line(&format!("{name}_at = s32[{lookups},1] reshape({ids})"));
-        self.line(&format!(
-            "{name} = f32[{rows},{size}] scatter({into}, {name}_at, {x}), update_window_dims={{1}}, \
-             inserted_window_dims={{0}}, scatter_dims_to_operand_dims={{0}}, index_vector_dim=1, to_apply=add"
-        ));
-    }
-
-    fn zeros(&mut self, name: &str, dims: &str) {
-        self.line(&format!("{name}_0 = f32[] constant(0)"));
-        self.line(&format!(
-            "{name} = f32[{dims}] broadcast({name}_0), dimensions={{}}"
-        ));
-    }
-
-    /// The module; its result is the tuple of these values.
-    fn text(&self, results: &[(String, String)]) -> String {
-        let types: Vec<&str> = results.iter().map(|(_, ty)| ty.as_str()).collect();
-        let names: Vec<&str> = results.iter().map(|(name, _)| name.as_str()).collect();
-        format!(
-            "HloModule bench
-
-add {{
-  a = f32[] parameter(0)
-  b = f32[] parameter(1)
-  ROOT sum = f32[] add(a, b)
-}}
-
-ENTRY main {{
-{}  ROOT results = ({}) tuple({})
-}}
-",
-            self.body,
-            types.join(", "),
-            names.join(", ")
-        )
-    }
-
     fn class(
         &self,
         name: impl Into<String>,
@@ -189,6 +82,7 @@ ENTRY main {{
             ids,
             work,
             fresh: false,
+            in_place: false,
             point: None,
         }
     }
@@ -366,6 +260,8 @@ enum Target {
     /// Zeros: a dense gradient.
     Zeros,
     /// A table, of which the result is a new copy.
+    Copy,
+    /// A table that is given away, and updated in place.
     Table,
 }
 
@@ -381,7 +277,7 @@ fn scatter(
     let ty = format!("f32[{rows},{size}]");
     match into {
         Target::Zeros => hlo.zeros("into", &format!("{rows},{size}")),
-        Target::Table => hlo.parameter("into", &ty),
+        Target::Copy | Target::Table => hlo.parameter("into", &ty),
     }
     hlo.parameter("x", &format!("f32[{lookups},{size}]"));
     hlo.parameter("ids", &format!("s32[{lookups}]"));
@@ -400,15 +296,16 @@ fn scatter(
     }];
     match into {
         Target::Zeros if large => work.push(Work::Zero { bytes }),
-        Target::Zeros => {}
-        Target::Table => work.push(Work::Copy {
+        Target::Zeros | Target::Table => {}
+        Target::Copy => work.push(Work::Copy {
             rows,
             row: size * 4,
             lookups: rows,
         }),
     }
     Class {
-        fresh: large,
+        fresh: large && into != Target::Table,
+        in_place: into == Target::Table,
         ..hlo.class(name, &result("out", ty), vec![("ids", ids)], work)
     }
 }
@@ -473,6 +370,7 @@ fn attention(name: &str) -> Class {
         ids: vec![("src", Ids::Below(nodes)), ("dst", Ids::Sorted(nodes))],
         work,
         fresh: false,
+        in_place: false,
         point: None,
     }
 }
@@ -595,8 +493,22 @@ pub fn classes() -> Vec<Class> {
             "scatter-add 128k x 64 into a copy of 1e6",
             (M, 64),
             LOOKUPS,
+            Target::Copy,
+            Ids::Below(M),
+        ),
+        scatter(
+            "scatter-add 128k x 64 into 1e6 in place",
+            (M, 64),
+            LOOKUPS,
             Target::Table,
             Ids::Below(M),
+        ),
+        scatter(
+            "scatter-add 128k x 64 into 1e4 in place",
+            (10_000, 64),
+            LOOKUPS,
+            Target::Table,
+            Ids::Below(10_000),
         ),
         scatter(
             "scatter-add 128k x 64 into 1e4 zeros",

@@ -80,6 +80,14 @@ impl Limit {
         times.fold(f64::INFINITY, f64::min)
     }
 
+    /// The median times with all distances.
+    pub fn all(&self) -> String {
+        let times = self.times.iter().zip(DISTANCES);
+        let times =
+            times.filter_map(|(times, (l2, l1))| Some(format!("{l2}/{l1} {:.3}", times.median()?)));
+        times.collect::<Vec<_>>().join(", ")
+    }
+
     /// The best distances.
     pub fn distances(&self) -> (usize, usize) {
         let times = self.times.iter().zip(DISTANCES);

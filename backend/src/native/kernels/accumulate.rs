@@ -147,7 +147,7 @@ pub(crate) fn accumulate(
 }
 
 /// Cache lines that a row of `bytes` may touch.
-fn lines(table: *const u8, bytes: usize) -> usize {
+pub(super) fn lines(table: *const u8, bytes: usize) -> usize {
     if table.addr().is_multiple_of(64) && bytes.is_multiple_of(64) {
         bytes / 64
     } else {
@@ -157,6 +157,7 @@ fn lines(table: *const u8, bytes: usize) -> usize {
 }
 
 /// [`Lookups`] whose rows were checked.
+#[derive(Clone, Copy)]
 struct Rows<'a> {
     table: *const u8,
     n: usize,
@@ -176,7 +177,8 @@ struct Rows<'a> {
 /// Fetches the lines of a row into the second cache, or the first.
 #[inline(always)]
 pub(super) fn fetch<const FIRST: bool>(row: *const u8, lines: usize) {
-    for line in 0..lines {
+    #[inline(always)]
+    fn line<const FIRST: bool>(row: *const u8, line: usize) {
         let p = row.wrapping_add(line * 64);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
@@ -190,6 +192,22 @@ pub(super) fn fetch<const FIRST: bool>(row: *const u8, lines: usize) {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = p;
+    }
+    #[inline(always)]
+    fn known<const FIRST: bool, const LINES: usize>(row: *const u8) {
+        for k in 0..LINES {
+            line::<FIRST>(row, k);
+        }
+    }
+    // A loop over as few lines as rows have costs more than the lines.
+    match lines {
+        1 => known::<FIRST, 1>(row),
+        2 => known::<FIRST, 2>(row),
+        3 => known::<FIRST, 3>(row),
+        4 => known::<FIRST, 4>(row),
+        5 => known::<FIRST, 5>(row),
+        8 => known::<FIRST, 8>(row),
+        lines => (0..lines).for_each(|k| line::<FIRST>(row, k)),
     }
 }
 
@@ -342,6 +360,8 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
 unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
     rows: &Rows<'_>,
 ) {
+    // A copy that nothing else points to: its fields stay in registers.
+    let rows = &{ *rows };
     let block = 8 * S::LANES;
     let blocks = (rows.size - 1) / block;
     let tail = rows.size - blocks * block - (V - 1) * S::LANES;

@@ -1,9 +1,7 @@
 //! Columns: many values of one type, and the scalar operations on all of them at once.
 //!
-//! A column is a block of lookups, or a tile of rows; the operations are the same. The loops are compiled twice, for every CPU
-//! and for AVX2.
+//! A column is a block of lookups, or a tile of rows; the operations are the same. The loops are compiled for each [`Isa`].
 
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use hlo2dae_ir::core::{
     Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError, UnaryOp,
@@ -11,6 +9,9 @@ use hlo2dae_ir::core::{
 
 use super::element::Element;
 use crate::native::machine::Isa;
+use convert::convert;
+
+mod convert;
 
 /// Values of a block of lookups: what a byte can count.
 pub(crate) const BLOCK: usize = 256;
@@ -283,7 +284,7 @@ pub(crate) fn compute(
             Ok(())
         }
         Arith::Convert(a, to) => {
-            convert(a, *to, out, n);
+            convert(isa, a, *to, out, n);
             Ok(())
         }
     }
@@ -312,32 +313,39 @@ fn slice<T: Element>(column: &Column) -> Option<&[T]> {
         .map(Vec::as_slice))
 }
 
-/// Makes a function and its AVX2 version, and one that chooses.
+/// Makes a function that runs `$body` as it was compiled for the CPU.
 macro_rules! versions {
-    ($(#[$doc:meta])* $name:ident / $wide:ident / $body:ident <T: $bound:path> ($($arg:ident: $ty:ty),*)) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,bmi1,bmi2")]
-        fn $wide<T: $bound>($($arg: $ty),*) {
-            $body($($arg),*);
-        }
-
+    ($(#[$doc:meta])* $name:ident = $body:ident $(<$t:ident: $bound:path>)? ($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {
         $(#[$doc])*
-        fn $name<T: $bound>(isa: Isa, $($arg: $ty),*) {
+        fn $name $(<$t: $bound>)? (isa: Isa, $($arg: $ty),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
-            if isa >= Isa::Avx2 {
-                // SAFETY: an `Isa` beyond the portable one is used where the CPU has it.
-                unsafe { $wide($($arg),*) };
-                return;
+            #[target_feature(enable = "avx2,bmi1,bmi2")]
+            fn avx2 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+                $body($($arg),*)
             }
-            let _ = isa;
-            $body($($arg),*);
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2")]
+            fn avx512 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+                $body($($arg),*)
+            }
+            // SAFETY: an `Isa` beyond the portable one is used where the CPU has it.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => avx2($($arg),*),
+                    _ => $body($($arg),*),
+                }
+            }
         }
     };
 }
+use versions;
 
 versions! {
     /// `out = op(a, b)`.
-    binary / binary_avx2 / binary_body <T: Element> (op: BinaryOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
+    binary = binary_body <T: Element> (op: BinaryOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
 }
 
 #[inline(always)]
@@ -389,7 +397,7 @@ fn zip<T: Copy, U>(a: Of<'_, T>, b: Of<'_, T>, out: &mut [U], f: impl Fn(T, T) -
 
 versions! {
     /// `out = if condition { a } else { b }`.
-    select / select_avx2 / select_body <T: Element> (condition: Of<'_, bool>, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
+    select = select_body <T: Element> (condition: Of<'_, bool>, a: Of<'_, T>, b: Of<'_, T>, out: &mut [T])
 }
 
 #[inline(always)]
@@ -426,7 +434,7 @@ fn select_body<T: Element>(condition: Of<'_, bool>, a: Of<'_, T>, b: Of<'_, T>, 
 
 versions! {
     /// `out = op(a, b)`.
-    compare_of / compare_avx2 / compare_body <T: Element> (op: CompareOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [bool])
+    compare_of = compare_body <T: Element> (op: CompareOp, a: Of<'_, T>, b: Of<'_, T>, out: &mut [bool])
 }
 
 #[inline(always)]
@@ -531,70 +539,4 @@ fn unary(op: UnaryOp, a: &Operands<'_>, out: &mut Column, n: usize) -> Result<()
         map(op, a, out.get_mut(..n).ok_or_else(wrong)?);
     });
     Ok(())
-}
-
-/// XLA's conversion of every value. The pairs that address arithmetic and narrow tables have get loops of their own.
-fn convert(a: &Operands<'_>, to: ScalarType, out: &mut Column, n: usize) {
-    let column = match a {
-        Operands::All(value) => return out.fill(n, value.convert(to)),
-        Operands::Each(column) => *column,
-    };
-    macro_rules! cast {
-        ($($from:ident $to:ident $t:ty),* $(,)?) => {
-            match (column, &mut *out) {
-                $((Column::$from(a), Column::$to(out)) => {
-                    for (out, &a) in out.iter_mut().zip(a).take(n) {
-                        *out = a as $t;
-                    }
-                    return;
-                })*
-                (Column::F16(a), Column::F32(out)) => {
-                    if let (Some(a), Some(out)) = (a.get(..n), out.get_mut(..n)) {
-                        a.convert_to_f32_slice(out);
-                    }
-                    return;
-                }
-                (Column::BF16(a), Column::F32(out)) => {
-                    for (out, a) in out.iter_mut().zip(a).take(n) {
-                        *out = a.to_f32();
-                    }
-                    return;
-                }
-                (Column::F32(a), Column::F16(out)) => {
-                    if let (Some(a), Some(out)) = (a.get(..n), out.get_mut(..n)) {
-                        out.convert_from_f32_slice(a);
-                    }
-                    return;
-                }
-                (Column::F32(a), Column::BF16(out)) => {
-                    for (out, &a) in out.iter_mut().zip(a).take(n) {
-                        *out = bf16::from_f32(a);
-                    }
-                    return;
-                }
-                _ => {}
-            }
-        };
-    }
-    cast! {
-        S32 S64 i64, S64 S64 i64, U32 S64 i64, S8 S64 i64, U8 S64 i64, S16 S64 i64, U16 S64 i64, U64 S64 i64,
-        S64 S32 i32, S32 S32 i32, S8 S32 i32, U8 S32 i32, U32 S32 i32,
-        S8 F32 f32, U8 F32 f32, S32 F32 f32, S64 F32 f32, U32 F32 f32,
-        F32 F64 f64, F64 F32 f32, F32 F32 f32, F32 S32 i32, S32 F64 f64,
-    }
-    for k in 0..n {
-        let Some(value) = column.get(k) else { return };
-        let value = match value.convert(to) {
-            Scalar::Index(v) => Scalar::S64(v),
-            other => other,
-        };
-        with_column!(&mut *out, |v| set(v, k, value));
-    }
-}
-
-/// Sets one value.
-fn set<T: Element>(v: &mut [T], k: usize, value: Scalar) {
-    if let (Some(slot), Some(value)) = (v.get_mut(k), T::from_scalar(value)) {
-        *slot = value;
-    }
 }

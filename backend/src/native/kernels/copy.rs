@@ -3,7 +3,7 @@
 //! Rows that go past the caches are written with non-temporal stores: a large result that nobody reads at once
 //! costs one pass over memory instead of two.
 
-use super::accumulate::fetch;
+use super::accumulate::{fetch, lines};
 use super::memory::{Memory, Outside, span};
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
@@ -57,7 +57,7 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
         out: out.data(),
         element: element.bytes(),
         bytes,
-        lines: bytes.div_ceil(64) + usize::from(!bytes.is_multiple_of(64)),
+        lines: lines(table.data(), bytes),
     };
     // SAFETY: all rows lie in their buffers, which are two; the CPU has what `isa` names.
     unsafe {
@@ -81,6 +81,7 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
 }
 
 /// [`Copies`] whose rows were checked.
+#[derive(Clone, Copy)]
 struct Rows<'a> {
     copies: &'a Copies<'a>,
     table: *const u8,
@@ -93,7 +94,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Calls `f` with every row and its place.
     #[inline(always)]
-    fn each(&self, f: impl Fn(*const u8, *mut u8)) {
+    fn each(self, f: impl Fn(*const u8, *mut u8)) {
         let at = |offset: i64| {
             self.table
                 .wrapping_add((offset as usize).wrapping_mul(self.element))

@@ -115,6 +115,7 @@ pub(crate) fn fold<'a>(isa: Isa, memory: &Memory<'_>, folds: &Folds<'a>) -> Resu
 }
 
 /// [`Folds`] whose rows were checked; what is not there is something that is.
+#[derive(Clone, Copy)]
 struct Rows<'a> {
     tables: [*const f32; 3],
     operands: [Operand<'a>; 3],
@@ -192,6 +193,8 @@ unsafe fn term<S: Simd, const A: u8, const B: u8, const L: u8, const PART: bool>
 /// Rows and destinations lie in their buffers; the CPU has what `S` names; its vectors have eight elements.
 #[inline(always)]
 unsafe fn each<S: Simd, const A: u8, const B: u8, const L: u8>(rows: &Rows<'_>) {
+    // A copy that nothing else points to: its fields stay in registers.
+    let rows = &{ *rows };
     let whole = rows.size / S::LANES * S::LANES;
     let rest = rows.size - whole;
     for (k, &dst) in rows.dst.iter().enumerate() {

@@ -147,15 +147,16 @@ fn pruned(levels: &[Level], places: impl IntoIterator<Item = Place>) -> Vec<Leve
             .collect();
         let mut steps = Vec::new();
         for step in level.steps.iter().rev() {
+            // A column may be written again and again: what is before the step that is needed is not.
             match step {
-                Step::Position { to } if needed.contains(to) => {}
-                Step::Pick { from, to } if needed.contains(to) => {
+                Step::Position { to } if needed.remove(to) => {}
+                Step::Pick { from, to } if needed.remove(to) => {
                     outside.insert(*from);
                 }
-                Step::Arith { arith, to } if needed.contains(to) => {
+                Step::Arith { arith, to } if needed.remove(to) => {
                     needed.extend(arith.operands().filter_map(|&place| column(place)));
                 }
-                Step::Load { offset, to, .. } if needed.contains(to) => {
+                Step::Load { offset, to, .. } if needed.remove(to) => {
                     needed.extend(column(*offset))
                 }
                 Step::Position { .. }
@@ -252,8 +253,28 @@ impl Scheduler {
                 self.end(positions.begin, &places)?,
                 self.end(positions.end, &places)?,
             );
+            // What is looked at when the steps of the level are done.
+            let mut kept: HashSet<Val> = match imports.get(level + 1) {
+                Some(imports) => imports.clone(),
+                None => drafts
+                    .iter()
+                    .flat_map(|draft| draft.exports.iter().copied().chain(draft.combine.guard))
+                    .collect(),
+            };
+            let inside = self.chain.positions.get(level);
+            let ends = inside.map(|positions| [positions.begin, positions.end]);
+            kept.extend(ends.into_iter().flatten().filter_map(|end| match end {
+                End::Val(val) => Some(val),
+                End::Constant(_) => None,
+            }));
+            let checks = self
+                .chain
+                .checks
+                .iter()
+                .filter(|check| check.level == level);
+            kept.extend(checks.flat_map(|check| std::iter::once(check.val).chain(check.guard)));
             let (next, columns, steps) =
-                self.level(level, &imports[level], &computed[level], &places)?;
+                self.level(level, &imports[level], &computed[level], &places, &kept)?;
             places = next;
             done.push(Level {
                 begin,
@@ -363,20 +384,41 @@ impl Scheduler {
         imports: &HashSet<Val>,
         computed: &HashSet<Val>,
         outer: &HashMap<Val, Place>,
+        kept: &HashSet<Val>,
     ) -> Option<(HashMap<Val, Place>, Vec<ScalarType>, Vec<Step>)> {
         let graph = &self.chain.graph;
+        let mut last: HashMap<Val, Val> = HashMap::new();
+        for n in 0..graph.vals.len() {
+            if computed.contains(&Val(n)) {
+                last.extend(graph.operands(Val(n)).into_iter().map(|of| (of, Val(n))));
+            }
+        }
         let mut places = HashMap::new();
-        let mut columns = Vec::new();
+        let mut columns: Vec<ScalarType> = Vec::new();
+        let mut free: Vec<usize> = Vec::new();
         let mut steps = Vec::new();
         for n in 0..graph.vals.len() {
             let val = Val(n);
-            let to = columns.len();
+            if !imports.contains(&val) && !computed.contains(&val) {
+                continue;
+            }
+            let ty = graph.ty(val);
+            let fits = free
+                .iter()
+                .position(|&column| columns.get(column) == Some(&ty));
+            let to = match fits {
+                Some(at) => free.swap_remove(at),
+                None => {
+                    columns.push(ty);
+                    columns.len() - 1
+                }
+            };
             if imports.contains(&val) {
                 let Place::Column(from) = *outer.get(&val)? else {
                     return None;
                 };
                 steps.push(Step::Pick { from, to });
-            } else if computed.contains(&val) {
+            } else {
                 let place = |val: Val| self.place(val, &places);
                 match &graph.get(val).def {
                     Def::Position(_) => steps.push(Step::Position { to }),
@@ -399,11 +441,18 @@ impl Scheduler {
                         return None;
                     }
                 }
-            } else {
-                continue;
             }
             places.insert(val, Place::Column(to));
-            columns.push(graph.ty(val));
+            // A step does not write what it reads: what it is the last to read is free from the next on.
+            for of in graph.operands(val) {
+                if computed.contains(&val)
+                    && last.get(&of) == Some(&val)
+                    && !kept.contains(&of)
+                    && let Some(Place::Column(column)) = places.remove(&of)
+                {
+                    free.push(column);
+                }
+            }
         }
         for check in self
             .chain

@@ -161,13 +161,13 @@ impl Source {
     }
 
     /// The inputs, in order.
-    pub fn inputs(&self) -> impl Iterator<Item = (BufferNumber, &BufferData)> {
+    pub fn inputs(&self) -> impl Iterator<Item = (BufferNumber, &BufferData)> + Clone {
         let buffers = self.buffers.iter().enumerate();
         buffers.filter(|(_, buffer)| buffer.role == Role::Input)
     }
 
     /// The outputs, in order.
-    pub fn outputs(&self) -> impl Iterator<Item = (BufferNumber, &BufferData)> {
+    pub fn outputs(&self) -> impl Iterator<Item = (BufferNumber, &BufferData)> + Clone {
         let buffers = self.buffers.iter().enumerate();
         buffers.filter(|(_, buffer)| matches!(buffer.role, Role::Output(_)))
     }

@@ -5,38 +5,36 @@
 
 use std::ops::Range;
 
-use hlo2dae_ir::core::{Arith, CombineOp, Native, Scalar};
+use hlo2dae_ir::core::Scalar;
 
 use super::Run;
 use super::decode::Consumer;
 use super::split::Part;
+use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::{Lookups, accumulate};
-use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
+use crate::native::kernels::column::{BLOCK, Column, with_column};
 use crate::native::kernels::copy::{Copies, copy};
 use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
 use crate::native::machine::Caches;
-use crate::native::plan::effect::{Effect, Kernel, RowProgram, RowStep, Table};
+use crate::native::plan::effect::{Effect, Kernel, RowStep, Table};
 use crate::native::plan::schedule::{Flat, Place};
 use crate::native::plan::source::BufferNumber;
 use crate::native::prefetch::Prefetch;
 
-/// Elements of a tile of rows: what stays in the first cache, for a few steps.
-const TILE: usize = 1024;
-
 /// The decoded lookups of one effect.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    columns: Vec<Column>,
+    pub columns: Vec<Column>,
     len: usize,
     tiles: Vec<Column>,
     fill: Vec<u8>,
     offsets: Vec<i64>,
     /// Of each table of the effect.
-    prefetch: Vec<Prefetch>,
+    pub prefetch: Vec<Prefetch>,
     /// Of the rows that are written.
-    prefetch_out: Prefetch,
+    pub prefetch_out: Prefetch,
     /// Whether nothing was handed over yet.
     cold: bool,
     /// Lookups kept back.
@@ -84,11 +82,18 @@ impl Effects<'_, '_> {
                     false => Prefetch::default(),
                 }
             };
+            // Who owns some of the destinations reads rows with gaps between them.
+            let gaps = self.part.owned.is_some();
             window.prefetch.clear();
             for table in effect.tables() {
-                window.prefetch.push(plan(table.buffer, table.scattered));
+                window
+                    .prefetch
+                    .push(plan(table.buffer, table.scattered || gaps));
             }
-            window.prefetch_out = plan(effect.buffer, effect.scattered);
+            window.prefetch_out = match effect.scattered {
+                true => plan(effect.buffer, true),
+                false => Prefetch::following(Caches::get(), self.run.memory.bytes(effect.buffer)),
+            };
             let plans = window.prefetch.iter().chain([&window.prefetch_out]);
             window.far = plans.map(|p| p.farthest()).max().unwrap_or(0);
             window.cold = true;
@@ -249,7 +254,8 @@ pub(crate) fn active(
     match (guard, owned) {
         (None, None) => return Ok(Some(true)),
         (Some(guard), None) => {
-            if guard.iter().take(n).all(|&g| g) {
+            // Without a branch, so that it is done in vectors.
+            if guard.iter().take(n).fold(true, |all, &g| all & g) {
                 return Ok(Some(true));
             }
             which.resize(n, 0);
@@ -319,7 +325,7 @@ impl Window {
     }
 
     /// Fetches rows into the second cache.
-    fn fetch(
+    pub fn fetch(
         &self,
         run: &Run<'_>,
         buffer: BufferNumber,
@@ -335,7 +341,8 @@ impl Window {
         run.memory.fetch_rows(buffer, offsets, bytes);
     }
 
-    fn index(&self, column: usize) -> &[i64] {
+    /// A column of offsets.
+    pub fn index(&self, column: usize) -> &[i64] {
         self.columns.get(column).map_or(&[], Column::as_index)
     }
 
@@ -450,194 +457,5 @@ impl Window {
                 done
             }
         }
-    }
-}
-
-/// Rows computed in tiles.
-struct Tiles<'a, 'b> {
-    run: &'a Run<'a>,
-    effect: &'a Effect,
-    window: &'a Window,
-    program: &'a RowProgram,
-    tiles: &'b mut [Column],
-    offsets: &'b mut Vec<i64>,
-}
-
-/// The rows `first..first + rows` of a window, the columns `column..column + size` of them.
-#[derive(Clone, Copy)]
-struct Tile {
-    first: usize,
-    rows: usize,
-    column: usize,
-    size: usize,
-    /// The row position of column 0.
-    begin: usize,
-}
-
-impl Tiles<'_, '_> {
-    fn all(
-        &mut self,
-        n: usize,
-        size: usize,
-        begin: usize,
-        op: CombineOp,
-        fold: bool,
-    ) -> Result<(), RunError> {
-        let rows = (TILE / size.max(1)).max(1);
-        let mut first = 0;
-        while first < n {
-            let rows = rows.min(n - first);
-            self.prefetch(first, rows, size);
-            let mut column = 0;
-            while column < size {
-                let tile = Tile {
-                    first,
-                    rows,
-                    column,
-                    size: (size - column).min(TILE),
-                    begin,
-                };
-                self.compute(tile)?;
-                self.combine(tile, op, fold)?;
-                column += tile.size;
-            }
-            first += rows;
-        }
-        Ok(())
-    }
-
-    /// Prefetches the rows that come after those of a tile.
-    fn prefetch(&self, first: usize, rows: usize, size: usize) {
-        let places = self.effect.tables().map(|table| (table.buffer, table.src));
-        let plans = places.zip(self.window.prefetch.iter().copied());
-        let out = ((self.effect.buffer, 0), self.window.prefetch_out);
-        for ((buffer, column), plan) in plans.chain([out]) {
-            if plan.l2 > 0 {
-                let ahead = first + plan.l2..first + plan.l2 + rows;
-                self.window.fetch(self.run, buffer, column, ahead, size);
-            }
-        }
-    }
-
-    /// Runs the steps on a tile.
-    fn compute(&mut self, tile: Tile) -> Result<(), RunError> {
-        let n = tile.rows * tile.size;
-        for (number, (step, _)) in self.program.steps.iter().enumerate() {
-            let Some(slot) = self.tiles.get_mut(number) else {
-                return Err(self.run.broken("a tile that does not exist"));
-            };
-            let mut out = std::mem::replace(slot, Column::none());
-            let done = self.step(step, tile, &mut out, n);
-            if let Some(slot) = self.tiles.get_mut(number) {
-                *slot = out;
-            }
-            done?;
-        }
-        Ok(())
-    }
-
-    fn step(
-        &mut self,
-        step: &RowStep,
-        tile: Tile,
-        out: &mut Column,
-        n: usize,
-    ) -> Result<(), RunError> {
-        match step {
-            RowStep::Load { table, stride } => self.load(table, *stride, tile, out, n),
-            RowStep::Spread { export } => {
-                if let Some(column) = self.window.columns.get(*export) {
-                    out.spread(column, tile.first, tile.rows, tile.size);
-                }
-                Ok(())
-            }
-            // Constants are operands as they are; only as a result they are rows.
-            RowStep::Constant(value) => {
-                out.fill(n, *value);
-                Ok(())
-            }
-            RowStep::Position { begin } => {
-                let first = begin.wrapping_add((tile.begin + tile.column) as i64);
-                if let Column::S64(out) = out {
-                    for row in out.chunks_exact_mut(tile.size).take(tile.rows) {
-                        for (d, out) in row.iter_mut().enumerate() {
-                            *out = first.wrapping_add(d as i64);
-                        }
-                    }
-                }
-                Ok(())
-            }
-            RowStep::Arith(arith) => {
-                let operands: Arith<Operands<'_>> =
-                    arith.try_map(|&step| match self.program.steps.get(step) {
-                        Some((RowStep::Constant(value), _)) => Ok(Operands::All(*value)),
-                        _ => self
-                            .tiles
-                            .get(step)
-                            .map(Operands::Each)
-                            .ok_or_else(|| self.run.broken("a tile that does not exist")),
-                    })?;
-                compute(self.run.options.isa, &operands, out, n)
-                    .map_err(|error| self.run.broken(error))
-            }
-        }
-    }
-
-    fn load(
-        &mut self,
-        table: &Table,
-        stride: i64,
-        tile: Tile,
-        out: &mut Column,
-        n: usize,
-    ) -> Result<(), RunError> {
-        let rows = tile.first..tile.first + tile.rows;
-        let mut offsets = self.window.index(table.src).get(rows).unwrap_or(&[]);
-        if tile.column > 0 {
-            let by = stride.wrapping_mul(tile.column as i64);
-            self.offsets.clear();
-            let shifted = offsets.iter().map(|&offset| match offset {
-                ..0 => offset,
-                _ => offset.wrapping_add(by),
-            });
-            self.offsets.extend(shifted);
-            offsets = self.offsets;
-        }
-        fn typed<T: Native>(fill: Option<Scalar>) -> Option<T> {
-            fill.and_then(T::from_scalar)
-        }
-        let memory = self.run.memory;
-        with_column!(out, |out| {
-            let out = out.get_mut(..n).unwrap_or(&mut []);
-            let fill = typed(table.fill);
-            memory.gather_rows(table.buffer, offsets, stride, tile.size, fill, out)
-        })
-        .map_err(|_| self.run.outside(table.buffer, table.span))
-    }
-
-    /// Combines the results of a tile into the buffer.
-    fn combine(&mut self, tile: Tile, op: CombineOp, fold: bool) -> Result<(), RunError> {
-        let rows = tile.first..tile.first + tile.rows;
-        let mut dst = self.window.index(0).get(rows).unwrap_or(&[]);
-        if tile.column > 0 && !fold {
-            self.offsets.clear();
-            let by = tile.column as i64;
-            self.offsets
-                .extend(dst.iter().map(|&offset| offset.wrapping_add(by)));
-            dst = self.offsets;
-        }
-        let (memory, buffer) = (self.run.memory, self.effect.buffer);
-        let Some(values) = self.tiles.get(self.program.result) else {
-            return Err(self.run.broken("a tile that does not exist"));
-        };
-        with_column!(values, |values| {
-            let values = values.get(..tile.rows * tile.size).unwrap_or(&[]);
-            if fold {
-                memory.scatter_folds(op, buffer, dst, values, tile.size)
-            } else {
-                memory.scatter_rows(op, buffer, dst, values, tile.size)
-            }
-        })
-        .map_err(|_| self.run.outside(buffer, self.effect.span))
     }
 }

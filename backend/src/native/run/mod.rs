@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decode`] | the access side: lookups decoded in blocks of columns |
 //! | [`effects`] | the execute side: windows of decoded lookups handed to kernels |
+//! | [`tiles`] | rows that no kernel covers, step by step |
 //! | [`split`] | who does which part |
 //! | [`loops`] | what does not run by columns: one value at a time |
 
@@ -11,6 +12,7 @@ pub(crate) mod decode;
 pub(crate) mod effects;
 pub(crate) mod loops;
 pub(crate) mod split;
+mod tiles;
 
 use std::sync::Mutex;
 
