@@ -2,20 +2,22 @@
 //!
 //! The facade's check holds each engine against the reference within a tolerance. Here more is asked for: the engines lower
 //! one program step by step without changing the order of its operations, so among each other they agree in every bit, and
-//! so does a machine whose queues hold one entry, on which the units wait for each other most. The exception is the native engine where
-//! it says that it reduces rows in an order of its own; the tolerance is all that holds it there.
+//! so do a machine whose queues hold one entry, on which the units wait for each other most, and one whose cores share
+//! outermost loops. The exception is the native engine where it says that it reduces rows in an order of its own; the
+//! tolerance is all that holds it there.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use hlo2dae::check::{Check, Sample, check as against_reference, sample};
-use hlo2dae::compile::{Compilation, Compiled};
+use hlo2dae::compile::{Compilation, Compiled, Ladder};
 use hlo2dae::engine::Engine;
+use hlo2dae_backend::Machine;
 use hlo2dae_backend::native::Plan;
 use hlo2dae_hlo::Literal;
 use hlo2dae_ir::core::Array;
 use hlo2dae_ir::passes::{MAX_LEVEL, Options};
 use hlo2dae_sim::{Config, Emulator, Schedule};
-use miette::Result;
+use miette::{Result, miette};
 
 /// How many regions ran; an error unless every engine gives what it has to.
 pub fn check(compilation: &Compilation, arguments: &[Literal]) -> Result<usize> {
@@ -70,12 +72,25 @@ fn check_agreement(compiled: &Compiled, sample: &Sample) -> Result<()> {
         let name = format!("emulator with queues of one entry at O{level}");
         answers.push((name, outputs));
     }
+    let several = Ladder {
+        machine: several_cores()?,
+        ..ladder.clone()
+    };
+    let several = several.at(MAX_LEVEL, &Options::default())?;
+    let outputs = Engine::Emulator.run(&several, &sample.inputs)?;
+    answers.push((format!("emulator of {}", several.machine.name), outputs));
     for pair in answers.windows(2) {
         if let [(one, a), (other, b)] = pair {
             miette::ensure!(a == b, "@{}: {one} and {other} differ", ladder.name());
         }
     }
     Ok(())
+}
+
+/// A machine whose cores share outermost loops.
+fn several_cores() -> Result<Machine> {
+    let text = Machine::built_in("tmu8").ok_or_else(|| miette!("there is no such machine"))?;
+    Ok(text.parse()?)
 }
 
 /// One place in every queue, turns of uneven length.
