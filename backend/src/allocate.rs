@@ -3,11 +3,13 @@
 //! * **Layers.** A unit without a parent is on layer 0, a child one layer further in. A nest deeper than the machine's
 //!   layers is split: its outermost units become loops of the host, which launches what is below at each of
 //!   their positions; the unit right below the host is on layer 0.
+//! * **Launches.** A unit on layer 0 and what it activates are one launch. Launches follow each other, so each has all lanes and
+//!   queue bytes for itself: a program of many nests takes no more than its largest.
 //! * **Lanes.** A unit that keeps `n` lookups in flight is there `n` times, and so is everything in it. Each of these shares
 //!   of the lanes takes a vector unit's elements side by side, as many to a lane as it has to. Siblings are
 //!   never active at one time: they may share lanes.
-//! * **Queues.** Every stream has a queue in each lane that its unit takes, of as many entries as fit into the lane with
-//!   the most bytes, all of them the same number. A row is striped over its share of the lanes.
+//! * **Queues.** Every stream has a queue in each lane that its unit takes, of as many entries as fit into the launch's lane with
+//!   the most bytes, in a launch all of them the same number. A row is striped over its share of the lanes.
 //! * **Chunks.** An operand lies in one chunk of the data queue.
 //! * **Cores.** A root's positions are dealt to no more cores than there are.
 
@@ -30,8 +32,7 @@ pub(crate) fn allocate(program: &mut Program, machine: &Machine) -> Result<(), V
     let mut allocator = Allocator {
         machine,
         shapes: shapes(program, machine),
-        loads: Loads::default(),
-        largest: None,
+        launches: Vec::new(),
         reasons: Vec::new(),
     };
     allocator.cores(program);
@@ -50,6 +51,8 @@ struct Shape {
     /// On the host.
     host: bool,
     layer: u32,
+    /// Number of the launch that it is part of, if it is not on the host.
+    launch: usize,
     /// How often it is there.
     copies: u32,
     /// Lanes of a vector unit, or 1.
@@ -69,13 +72,15 @@ fn shapes(program: &Program, machine: &Machine) -> PrimaryMap<UnitId, Shape> {
         }
     }
     let mut shapes: PrimaryMap<UnitId, Shape> = PrimaryMap::new();
+    let mut launches = 0;
     for unit in units {
         let parent = unit.parent.and_then(|parent| shapes.get(parent));
-        let (outer_copies, layer) = match parent {
-            Some(parent) if !parent.host => (parent.copies, parent.layer + 1),
-            Some(_) | None => (1, 0),
+        let (outer_copies, layer, launch) = match parent {
+            Some(parent) if !parent.host => (parent.copies, parent.layer + 1, parent.launch),
+            Some(_) | None => (1, 0, launches),
         };
         let host = height[unit.to.0] > machine.access_unit.layers;
+        launches += usize::from(layer == 0 && !host);
         let own = if host {
             1
         } else {
@@ -84,6 +89,7 @@ fn shapes(program: &Program, machine: &Machine) -> PrimaryMap<UnitId, Shape> {
         shapes.push(Shape {
             host,
             layer,
+            launch,
             copies: outer_copies.saturating_mul(own),
             vector: unit.vector.0.unwrap_or(1).max(1),
             span: program.units[unit.to.0].span,
@@ -113,12 +119,18 @@ impl Loads {
     }
 }
 
-struct Allocator<'a> {
-    machine: &'a Machine,
-    shapes: PrimaryMap<UnitId, Shape>,
+/// A unit on layer 0 and what it activates.
+#[derive(Default)]
+struct Launch {
     loads: Loads,
     /// The stream that takes most bytes of a lane, and how many.
     largest: Option<(u64, Slot)>,
+}
+
+struct Allocator<'a> {
+    machine: &'a Machine,
+    shapes: PrimaryMap<UnitId, Shape>,
+    launches: Vec<Launch>,
     reasons: Vec<Unsupported>,
 }
 
@@ -166,6 +178,9 @@ impl Allocator<'_> {
                 placed = None;
                 continue;
             }
+            let launches = self.launches.len().max(shape.launch + 1);
+            self.launches.resize_with(launches, Launch::default);
+            let loads = &self.launches[shape.launch].loads;
             if shape.copies > lanes {
                 placed = None;
                 if unit.hints.lanes.is_none() {
@@ -185,9 +200,9 @@ impl Allocator<'_> {
             let spread = shape.vector.min(share);
             let taken = shape.copies * spread;
             // The lanes with most room; the first ones if there is a choice. Beyond those in use, all are alike.
-            let candidates = (lanes - taken).min(self.loads.0.len() as u32);
+            let candidates = (lanes - taken).min(loads.0.len() as u32);
             let first_lane = (0..=candidates)
-                .min_by_key(|&first| self.loads.most(first, taken))
+                .min_by_key(|&first| loads.most(first, taken))
                 .unwrap_or(0);
             unit.placement = Placement::Layer {
                 layer: shape.layer,
@@ -196,6 +211,7 @@ impl Allocator<'_> {
                 entries: 0,
             };
             let place = Place {
+                launch: shape.launch,
                 first_lane,
                 taken,
                 spread,
@@ -210,6 +226,9 @@ impl Allocator<'_> {
     /// A stream's queue.
     fn queue(&mut self, program: &Program, slot: Slot, place: &Place) {
         let Some(data) = program.slots.get(slot) else {
+            return;
+        };
+        let Some(launch) = self.launches.get_mut(place.launch) else {
             return;
         };
         let one = Type::Scalar(data.ty.scalar()).bytes();
@@ -228,24 +247,26 @@ impl Allocator<'_> {
             }
         };
         let bytes = elements.saturating_mul(one);
-        self.loads.add(first, lanes, bytes);
-        if self.largest.is_none_or(|(largest, _)| bytes > largest) {
-            self.largest = Some((bytes, slot));
+        launch.loads.add(first, lanes, bytes);
+        if launch.largest.is_none_or(|(largest, _)| bytes > largest) {
+            launch.largest = Some((bytes, slot));
         }
     }
 
     /// The entries of all queues.
     fn fill(&mut self, program: &mut Program) {
         let unit = &self.machine.access_unit;
-        let most = self.loads.0.iter().copied().max().unwrap_or(0);
         let least = u64::from(unit.entries.max(1));
-        let entries = unit
-            .queue_bytes
-            .checked_div(most)
-            .unwrap_or(MOST_ENTRIES)
-            .min(MOST_ENTRIES);
-        if entries < least {
-            let largest = self.largest.and_then(|(bytes, slot)| {
+        let mut entries = Vec::with_capacity(self.launches.len());
+        for Launch { loads, largest } in &self.launches {
+            let most = loads.0.iter().copied().max().unwrap_or(0);
+            let fit = unit.queue_bytes.checked_div(most);
+            let fit = fit.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+            entries.push(fit as u32);
+            if fit >= least {
+                continue;
+            }
+            let largest = largest.and_then(|(bytes, slot)| {
                 let data = program.slots.get(slot)?;
                 Some((bytes.saturating_mul(least), data))
             });
@@ -266,8 +287,9 @@ impl Allocator<'_> {
         for instruction in &mut program.code {
             if let Instruction::Unit(unit) = instruction
                 && let Placement::Layer { entries: to, .. } = &mut unit.placement
+                && let Some(shape) = self.shapes.get(unit.to.0)
             {
-                *to = entries as u32;
+                *to = entries.get(shape.launch).copied().unwrap_or(0);
             }
         }
     }
@@ -297,6 +319,7 @@ impl Allocator<'_> {
 
 /// The lanes of a unit.
 struct Place {
+    launch: usize,
     first_lane: u32,
     /// Lanes that it takes.
     taken: u32,

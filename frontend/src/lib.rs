@@ -34,7 +34,7 @@ pub use classify::{Facts, Kind, Lookup, Mode, Operation, Pooling, Table};
 pub use error::FrontendError;
 pub use matches::{Match, Matches, Options, ValueRef};
 pub use miss::{Miss, MissReason};
-pub use outline::{CUSTOM_CALL_TARGET, outline};
+pub use outline::{CUSTOM_CALL_TARGET, Call, calls, outline};
 pub use traffic::{Bytes, Traffic};
 
 use hashbrown::HashSet;

@@ -3,7 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 
 /// Gives every name once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Names {
     taken: HashSet<String>,
     /// The last number tried behind a name.

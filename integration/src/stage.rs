@@ -187,7 +187,7 @@ fn round_trip(text: String) -> Result<String> {
 
 /// One paragraph for each candidate that is no region.
 fn misses(_: &Case, text: &str) -> Result<String> {
-    let misses = explain(&compiled(text)?, text).misses;
+    let misses = explain(&compiled(text)?, text)?.misses;
     let mut out = format!("{} missed\n", misses.len());
     for miss in &misses {
         let MissReport {
@@ -265,7 +265,7 @@ fn verify(case: &Case, text: &str) -> Result<String> {
         }
     }
     let mut out = format!("{} found\n", compilation.regions.len());
-    for region in explain(&compilation, text).regions {
+    for region in explain(&compilation, text)?.regions {
         let lines = lines.remove(&region.name).unwrap_or_default();
         write!(out, "\n{}{lines}", region.text()).into_diagnostic()?;
     }

@@ -64,12 +64,20 @@ struct Problem {
 
 impl Batch {
     /// Writes what XLA needs.
-    fn write(graphs: Vec<Graph>, folder: PathBuf, with_calls: bool) -> Result<Batch> {
+    fn write(
+        graphs: Vec<Graph>,
+        folder: PathBuf,
+        with_calls: bool,
+        is_batched: bool,
+    ) -> Result<Batch> {
         let text = module("random", &graphs);
         std::fs::create_dir_all(&folder).into_diagnostic()?;
         std::fs::write(folder.join("module.hlo"), &text).into_diagnostic()?;
         let place = || folder.display().to_string();
-        let compilation = compile(&text, &Options::default()).wrap_err_with(place)?;
+        // What the graphs of a module have in common is nothing: together, they are as many regions as fit into one call.
+        let mut options = Options::default();
+        options.outline.batch = is_batched;
+        let compilation = compile(&text, &options).wrap_err_with(place)?;
         let arguments: Vec<Literal> = graphs
             .iter()
             .map(Graph::arguments)
@@ -246,7 +254,8 @@ fn check(
     let batches = modules
         .map(|(at, graphs)| {
             let folder = folder.join(format!("{at:04}"));
-            Batch::write(graphs, folder, at.is_multiple_of(with_calls))
+            let is_batched = (at / with_calls).is_multiple_of(2);
+            Batch::write(graphs, folder, at.is_multiple_of(with_calls), is_batched)
         })
         .collect::<Result<Vec<_>>>()?;
     run_in_xla(folder, batches.len())?;

@@ -4,7 +4,7 @@
 //! program's text, calls [`Ladder::parse`].
 
 use hlo2dae_backend::{Artifact, Machine};
-use hlo2dae_frontend::{Match, Matches, Miss};
+use hlo2dae_frontend::{Call, Match, Matches, Miss};
 use hlo2dae_hlo::Module;
 use hlo2dae_ir::Program;
 use hlo2dae_ir::core::{Buffer, Ir, Role};
@@ -19,6 +19,8 @@ use crate::error::Error;
 pub struct Options {
     /// Limits of the search for regions.
     pub frontend: hlo2dae_frontend::Options,
+    /// Which regions share a call where the module is rewritten.
+    pub outline: hlo2dae_frontend::outline::Options,
     /// Optimisation level, at most [`passes::MAX_LEVEL`].
     pub level: u8,
     /// What the passes are told.
@@ -36,6 +38,8 @@ pub struct Compilation {
     pub regions: Vec<Compiled>,
     /// Candidates that stay with XLA, and why.
     pub misses: Vec<Miss>,
+    /// Which regions share a call.
+    pub outline: hlo2dae_frontend::outline::Options,
 }
 
 /// A region: where it stands in the HLO, and its stages.
@@ -88,22 +92,25 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
         module,
         regions,
         misses,
+        outline: options.outline,
     })
 }
 
 impl Compilation {
-    /// The module with every region replaced by a custom call that carries the region's text.
-    pub fn outlined(&self) -> Result<Module, Error> {
-        let regions: Vec<Match> = self
-            .regions
-            .iter()
-            .map(|compiled| compiled.found.clone())
-            .collect();
-        Ok(hlo2dae_frontend::outline(
+    /// The custom calls that the regions become; each names its regions by their places in [`Compilation::regions`].
+    pub fn calls(&self) -> Result<Vec<Call>, Error> {
+        let regions = self.regions.iter();
+        let regions: Vec<Match> = regions.map(|compiled| compiled.found.clone()).collect();
+        Ok(hlo2dae_frontend::calls(
             &self.module,
             &regions,
-            |found| found.region.to_string(),
+            &self.outline,
         )?)
+    }
+
+    /// The module with custom calls, which carry their programs' text, in the place of its regions.
+    pub fn outlined(&self) -> Result<Module, Error> {
+        Ok(hlo2dae_frontend::outline(&self.module, &self.calls()?)?)
     }
 }
 

@@ -9,6 +9,7 @@ use hlo2dae_hlo::{Module, SourceLine, Span};
 use serde::Serialize;
 
 use crate::compile::{Compilation, Compiled};
+use crate::error::Error;
 
 /// Regions and misses of a module.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +27,9 @@ pub struct Explanation {
 pub struct RegionReport {
     /// Name of the region.
     pub name: String,
+    /// Name of the program of the custom call that it is part of; none if that would have to wait for itself, so that the region stays with
+    /// XLA.
+    pub call: Option<String>,
     /// What it is.
     pub kind: &'static str,
     /// `computation/instruction` of each output.
@@ -153,25 +157,40 @@ impl Lines {
 }
 
 /// Gathers what there is to say about a compilation of `text`.
-pub fn explain(compilation: &Compilation, text: &str) -> Explanation {
+///
+/// # Errors
+///
+/// As of [`Compilation::calls`].
+pub fn explain(compilation: &Compilation, text: &str) -> Result<Explanation, Error> {
     let lines = Lines::new(text);
     let module = &compilation.module;
-    Explanation {
+    let calls = compilation.calls()?;
+    let call = |number: usize| {
+        let call = calls.iter().find(|call| call.members.contains(&number))?;
+        Some(call.region.name.clone())
+    };
+    Ok(Explanation {
         module: module.name.clone(),
         regions: compilation
             .regions
             .iter()
-            .map(|compiled| region_report(module, compiled, &lines))
+            .enumerate()
+            .map(|(number, compiled)| region_report(module, compiled, call(number), &lines))
             .collect(),
         misses: compilation
             .misses
             .iter()
             .map(|miss| miss_report(module, miss, &lines))
             .collect(),
-    }
+    })
 }
 
-fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionReport {
+fn region_report(
+    module: &Module,
+    compiled: &Compiled,
+    call: Option<String>,
+    lines: &Lines,
+) -> RegionReport {
     let found = &compiled.found;
     let paths = |values: &[ValueRef]| {
         values
@@ -181,6 +200,7 @@ fn region_report(module: &Module, compiled: &Compiled, lines: &Lines) -> RegionR
     };
     RegionReport {
         name: found.region.name.clone(),
+        call,
         kind: found.kind.name(),
         roots: paths(&found.outputs),
         instructions: paths(&found.instructions),
@@ -305,6 +325,13 @@ impl RegionReport {
         }
         if let Some(source) = &self.source {
             let _ = writeln!(out, "  source   {source}");
+        }
+        match &self.call {
+            Some(call) if *call != self.name => {
+                let _ = writeln!(out, "  call     @{call}, with others");
+            }
+            Some(_) => {}
+            None => out.push_str("  call     none: it would have to wait for itself\n"),
         }
         let names: Vec<&str> = self.instructions.iter().map(String::as_str).collect();
         let _ = writeln!(out, "  covers   {}", names.join(" "));

@@ -16,6 +16,7 @@ use crate::check::to_array;
 use crate::compile::{Compilation, Ladder, Options};
 use crate::engine::{Engine, emulate};
 use crate::error::Error;
+use crate::status::Status;
 
 /// What a run gave.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ impl Observer for CustomCalls<'_> {
         let ours = AttributeValue::Text(CUSTOM_CALL_TARGET.into());
         (instruction.attribute("custom_call_target") == Some(&ours)).then(|| {
             self.answer(instruction, operands)
-                .map_err(|error| error.to_string())
+                .map_err(|error| Status::of(error, "").message)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A computation with the calls inlined that regions reach into, and the order of what is left of it.
+//! A computation with the calls inlined that custom calls reach into, and the order of what is left of it.
 
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_hlo::{
@@ -7,9 +7,9 @@ use hlo2dae_hlo::{
 
 use crate::error::FrontendError;
 use crate::graph::{Effects, inlined};
-use crate::matches::{Match, ValueRef};
+use crate::matches::ValueRef;
 
-use super::CONTROL_PREDECESSORS;
+use super::{CONTROL_PREDECESSORS, Call, depends_on_itself};
 
 /// Index of an [`Item`].
 pub(super) type ItemId = usize;
@@ -19,9 +19,9 @@ pub(super) type ItemId = usize;
 pub(super) enum Item {
     /// An instruction of the original, with the calls through which it was inlined.
     Original(ValueRef),
-    /// The custom call of a region.
-    Region(usize),
-    /// One result of a region that has several.
+    /// A custom call, by its number.
+    Custom(usize),
+    /// One result of a custom call that has several.
     Result(usize, usize),
     /// One element of the tuple that a call gives.
     Element(ValueRef, usize),
@@ -31,11 +31,11 @@ pub(super) enum Item {
 pub(super) enum Order {
     /// The items that are needed, what is used before what uses it.
     Ordered(Vec<ItemId>),
-    /// This region would have to wait for itself.
+    /// This custom call would have to wait for itself.
     Circular(usize),
 }
 
-/// A computation with the calls inlined that regions reach into.
+/// A computation with the calls inlined that custom calls reach into.
 pub(super) struct Flat {
     /// Everything that may be in the computation, in no order.
     pub(super) items: Vec<Item>,
@@ -45,7 +45,7 @@ pub(super) struct Flat {
     waits: Vec<Vec<ValueRef>>,
     /// The item that holds a value of the original.
     values: HashMap<ValueRef, ItemId>,
-    /// The item of each region's custom call.
+    /// The item of each custom call.
     pub(super) calls: Vec<ItemId>,
     /// The custom call that computes an instruction of the original.
     covered: HashMap<ValueRef, ItemId>,
@@ -78,27 +78,31 @@ impl Flat {
         }
     }
 
-    /// The items of a computation, `regions` cut out.
-    pub(super) fn build(module: &Module, computation: ComputationId, regions: &[&Match]) -> Flat {
+    /// The items of a computation, with custom calls in the place of what they compute. Which of its calls are inlined depends on all
+    /// custom calls together, not on how many they are.
+    pub(super) fn build(module: &Module, computation: ComputationId, customs: &[&Call]) -> Flat {
         let mut flat = Flat::empty();
         let mut open: HashSet<&[InstructionId]> = HashSet::new();
-        for (number, region) in regions.iter().enumerate() {
-            let call = flat.push(Item::Region(number), region.inputs.clone());
+        for (number, custom) in customs.iter().enumerate() {
+            let call = flat.push(Item::Custom(number), custom.inputs.clone());
             flat.calls.push(call);
-            for (result, output) in region.outputs.iter().enumerate() {
-                let item = match region.outputs.len() {
+            for (result, output) in custom.outputs.iter().enumerate() {
+                let item = match custom.outputs.len() {
                     1 => call,
                     _ => flat.push(Item::Result(number, result), Vec::new()),
                 };
                 flat.values.insert(output.clone(), item);
             }
-            for value in &region.instructions {
+            for value in &custom.instructions {
                 open.extend(prefixes(&value.call_path));
                 flat.covered.insert(value.clone(), call);
                 flat.waits[call].extend(control_predecessors(module, value));
             }
         }
-        let inputs = regions.iter().flat_map(|region| &region.inputs);
+        let inputs = customs.iter().flat_map(|custom| &custom.inputs);
+        let mut inputs: Vec<&ValueRef> = inputs.collect();
+        inputs.sort_unstable();
+        inputs.dedup();
         let mut surfaced = Vec::new();
         for input in inputs {
             let outer = surface(module, input, &open);
@@ -248,7 +252,7 @@ impl Flat {
             .enumerate()
             .filter_map(|(item, kind)| match kind {
                 Item::Original(value) => effects.has(module, value.instruction).then_some(item),
-                Item::Region(_) | Item::Result(..) | Item::Element(..) => None,
+                Item::Custom(_) | Item::Result(..) | Item::Element(..) => None,
             });
         let parameters = computation.parameters.iter().filter_map(here);
         let needed = parameters.chain(kept).chain(here(&computation.root));
@@ -273,19 +277,13 @@ impl Flat {
                                 State::New => stack.push(used),
                                 State::Open => {
                                     let open = stack.iter().filter(|&&i| state[i] == State::Open);
-                                    let region = open.rev().find_map(|&i| match self.items[i] {
-                                        Item::Region(region) | Item::Result(region, _) => {
-                                            Some(region)
-                                        }
+                                    let custom = open.rev().find_map(|&i| match self.items[i] {
+                                        Item::Custom(call) | Item::Result(call, _) => Some(call),
                                         Item::Original(_) | Item::Element(..) => None,
                                     });
-                                    return region.map(Order::Circular).ok_or_else(|| {
-                                        FrontendError::malformed(
-                                            module,
-                                            computation.root,
-                                            "an instruction depends on its own result",
-                                        )
-                                    });
+                                    return custom
+                                        .map(Order::Circular)
+                                        .ok_or_else(|| depends_on_itself(module, computation));
                                 }
                                 State::Done => {}
                             }
@@ -297,10 +295,11 @@ impl Flat {
         Ok(Order::Ordered(order))
     }
 
-    fn used(&self, item: ItemId) -> Vec<ItemId> {
+    /// The items that an item uses or has to wait for.
+    pub(super) fn used(&self, item: ItemId) -> Vec<ItemId> {
         let mut used = match self.items[item] {
-            Item::Result(region, _) => vec![self.calls[region]],
-            Item::Original(_) | Item::Region(_) | Item::Element(..) => self.uses[item]
+            Item::Result(call, _) => vec![self.calls[call]],
+            Item::Original(_) | Item::Custom(_) | Item::Element(..) => self.uses[item]
                 .iter()
                 .rev()
                 .filter_map(|value| self.item(value))

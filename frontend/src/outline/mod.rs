@@ -1,4 +1,4 @@
-//! Regions cut out of the module: each becomes one custom call that carries its program.
+//! Regions cut out of the module: they become custom calls that carry their programs.
 //!
 //! Before:
 //! ```text
@@ -10,6 +10,8 @@
 //! ROOT bags = f32[2,4] custom-call(table, ids, segments), custom_call_target="hlo2dae",
 //!   api_version=API_VERSION_TYPED_FFI, backend_config={program = "region @embedding_bag ..."}
 //! ```
+//!
+//! Regions that nothing keeps apart share a call (`batch`).
 //!
 //! A region may reach into called computations: those calls are inlined where they stand, all others stay. A call whose
 //! result a region takes as a whole, or as an element of a tuple, is not reached into. What is left over of a fusion stays in
@@ -24,7 +26,9 @@
 //! partitions, the schedule's flag: what is left is in an order that runs) stays as it is. Metadata, sharding and attributes for other
 //! compilers that stand on an instruction whose value a region gives stand on what gives the value now.
 
+mod batch;
 mod body;
+mod call;
 mod flat;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
@@ -38,7 +42,9 @@ use self::body::{Body, attribute, escape, free_name, row_major};
 use self::flat::{Flat, Item, ItemId, Order};
 use crate::error::FrontendError;
 use crate::graph::Effects;
-use crate::matches::{Match, ValueRef};
+use crate::matches::ValueRef;
+
+pub use self::call::{Call, Options, calls};
 
 /// Name under which the custom call is registered.
 pub const CUSTOM_CALL_TARGET: &str = "hlo2dae";
@@ -49,37 +55,31 @@ const CONTROL_PREDECESSORS: &str = "control-predecessors";
 /// What is said about a value, whatever gives it.
 const ABOUT_THE_VALUE: [&str; 4] = ["sharding", "frontend_attributes", "origin", "metadata"];
 
-/// Replaces every region of `regions` by a custom call that carries the text `program` gives for it.
+/// Puts each of `calls` in the place of what it computes.
 ///
 /// # Errors
 ///
-/// Our bug: an instruction that depends on itself.
-pub fn outline(
-    module: &Module,
-    regions: &[Match],
-    program: impl Fn(&Match) -> String,
-) -> Result<Module, FrontendError> {
+/// Your input: an instruction, or one of the calls, that depends on itself.
+pub fn outline(module: &Module, calls: &[Call]) -> Result<Module, FrontendError> {
     let effects = Effects::of(module);
     let mut rewritten = Rewritten::new(module);
     for (id, computation) in &module.computations {
-        let mut inside: Vec<&Match> = regions
-            .iter()
-            .filter(|region| region.computation == id)
-            .collect();
-        let (flat, order) = loop {
-            let flat = Flat::build(module, id, &inside);
-            match flat.order(module, computation, &effects)? {
-                Order::Ordered(order) => break (flat, order),
-                Order::Circular(region) => inside.remove(region),
-            };
-        };
-        let inside: Vec<(&Match, String)> = inside
-            .into_iter()
-            .map(|region| (region, program(region)))
-            .collect();
-        rewritten.computation(id, &flat, &order, &inside);
+        let inside: Vec<&Call> = calls.iter().filter(|call| call.computation == id).collect();
+        let flat = Flat::build(module, id, &inside);
+        match flat.order(module, computation, &effects)? {
+            Order::Ordered(order) => rewritten.computation(id, &flat, &order, &inside),
+            Order::Circular(_) => return Err(depends_on_itself(module, computation)),
+        }
     }
     Ok(rewritten.finish())
+}
+
+fn depends_on_itself(module: &Module, computation: &Computation) -> FrontendError {
+    FrontendError::malformed(
+        module,
+        computation.root,
+        "an instruction depends on its own result",
+    )
 }
 
 /// The module as it grows.
@@ -110,13 +110,7 @@ impl<'m> Rewritten<'m> {
         }
     }
 
-    fn computation(
-        &mut self,
-        id: ComputationId,
-        flat: &Flat,
-        order: &[ItemId],
-        regions: &[(&Match, String)],
-    ) {
+    fn computation(&mut self, id: ComputationId, flat: &Flat, order: &[ItemId], calls: &[&Call]) {
         let original = &self.original.computations[id];
         let mut wrappers: HashMap<ItemId, ComputationId> = HashMap::new();
         for &item in order {
@@ -142,9 +136,9 @@ impl<'m> Rewritten<'m> {
                     }
                     body.push(&mut self.module, instruction)
                 }
-                Item::Region(number) => self.custom_call(&regions[*number], item, flat, &mut body),
+                Item::Custom(number) => self.custom_call(calls[*number], item, flat, &mut body),
                 Item::Result(number, result) => {
-                    self.result(regions[*number].0, *result, flat.calls[*number], &mut body)
+                    self.result(calls[*number], *result, flat.calls[*number], &mut body)
                 }
                 Item::Element(tuple, index) => self.element(tuple, *index, flat, &mut body),
             };
@@ -288,18 +282,18 @@ impl<'m> Rewritten<'m> {
 
     fn custom_call(
         &mut self,
-        (region, program): &(&Match, String),
+        call: &Call,
         item: ItemId,
         flat: &Flat,
         body: &mut Body,
     ) -> InstructionId {
-        let mut operands = Vec::with_capacity(region.inputs.len());
-        for value in &region.inputs {
+        let mut operands = Vec::with_capacity(call.inputs.len());
+        for value in &call.inputs {
             if let Some(&operand) = flat.item(value).and_then(|item| body.placed.get(&item)) {
                 operands.push(body.with_layout(&mut self.module, operand, row_major));
             }
         }
-        let shapes: Vec<Shape> = region
+        let shapes: Vec<Shape> = call
             .outputs
             .iter()
             .map(|value| row_major(&self.original.instructions[value.instruction].shape))
@@ -312,7 +306,7 @@ impl<'m> Rewritten<'m> {
             [shape] => shape.clone(),
             _ => Shape::Tuple(shapes),
         };
-        let config = format!("{{program = \"{}\"}}", escape(program));
+        let config = format!("{{program = \"{}\"}}", escape(&call.region.to_string()));
         let mut attributes = vec![attribute(
             "custom_call_target",
             AttributeValue::Text(CUSTOM_CALL_TARGET.into()),
@@ -331,7 +325,7 @@ impl<'m> Rewritten<'m> {
             AttributeValue::Word("API_VERSION_TYPED_FFI"),
         ));
         attributes.extend(control_predecessors(item, flat, body));
-        match region.outputs.as_slice() {
+        match call.outputs.as_slice() {
             [output] => attributes.extend(self.about(output)),
             outputs => attributes.extend(self.about_all(outputs)),
         }
@@ -339,33 +333,33 @@ impl<'m> Rewritten<'m> {
             "backend_config",
             AttributeValue::Text(config.into()),
         ));
-        let call = body.instruction(
-            &region.region.name,
+        let instruction = body.instruction(
+            &call.region.name,
             shape,
             Opcode::CustomCall,
             operands,
             attributes,
         );
-        let call = body.push(&mut self.module, call);
-        match region.outputs.as_slice() {
-            [output] => self.restored(call, output, body),
-            _ => call,
+        let placed = body.push(&mut self.module, instruction);
+        match call.outputs.as_slice() {
+            [output] => self.restored(placed, output, body),
+            _ => placed,
         }
     }
 
     /// The result of a call that has several.
     fn result(
         &mut self,
-        region: &Match,
+        call: &Call,
         result: usize,
-        call: ItemId,
+        item: ItemId,
         body: &mut Body,
     ) -> InstructionId {
-        let output = &region.outputs[result];
+        let output = &call.outputs[result];
         let original = &self.original.instructions[output.instruction];
         let mut attributes = vec![attribute("index", AttributeValue::Integer(result as i64))];
         attributes.extend(self.about(output));
-        let operands = body.placed.get(&call).copied().into_iter().collect();
+        let operands = body.placed.get(&item).copied().into_iter().collect();
         let element = body.instruction(
             &original.name,
             row_major(&original.shape),

@@ -299,9 +299,10 @@ impl Builder {
         let Some(precision) = precision.combined(operation, element, count + 1) else {
             return;
         };
-        // XLA leaves the start out where there is nothing to reduce.
+        // XLA leaves the start out where there is nothing to reduce, and takes it once for every 32 elements of many.
+        let is_once = count <= 32 || !matches!(operation, "add" | "multiply" | "xor");
         let start = match self.below(3) {
-            0 if value.is_exact() && count > 1 => self.leaf(element, &[]),
+            0 if value.is_exact() && count > 1 && is_once => self.leaf(element, &[]),
             _ => match operation {
                 "add" | "or" | "xor" => self.zeros(element, &[]),
                 "multiply" if is_complex(element) => self.splat(element, &[], "(1, 0)"),

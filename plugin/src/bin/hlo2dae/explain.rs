@@ -22,7 +22,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.model)?;
     let compilation = about(&arguments.model, &text, compile(&text, &Options::default()))?;
-    let explanation = report::explain(&compilation, &text);
+    let explanation = report::explain(&compilation, &text)?;
     match arguments.format {
         Format::Text => write(None, &explanation.text())?,
         Format::Json => write_json(&explanation)?,

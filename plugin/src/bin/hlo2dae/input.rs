@@ -9,6 +9,7 @@ use clap::Args;
 use hlo2dae::compile::{Compilation, Options, compile};
 use hlo2dae::{Error, inputs, npz};
 use hlo2dae_backend::Machine;
+use hlo2dae_frontend::outline;
 use hlo2dae_hlo::{Literal, Shape};
 use hlo2dae_ir::passes::{self, MAX_LEVEL};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -174,6 +175,9 @@ pub struct Level {
     pub passes: PassOptions,
     #[command(flatten)]
     pub machine: MachineName,
+    /// Give every region a custom call of its own in a rewritten module, rather than one call to those that are ready together.
+    #[arg(long)]
+    no_batch_tables: bool,
 }
 
 /// The machine that programs are compiled for.
@@ -245,6 +249,10 @@ impl Level {
             level: self.level,
             passes: self.passes.get(),
             machine: self.machine.get()?,
+            outline: outline::Options {
+                batch: !self.no_batch_tables,
+                ..outline::Options::default()
+            },
             ..Options::default()
         })
     }

@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let text = read(&arguments.model)?;
     let options = arguments.level.options()?;
     let compilation = about(&arguments.model, &text, compile(&text, &options))?;
-    let explanation = explain(&compilation, &text);
+    let explanation = explain(&compilation, &text)?;
     let samples = sample(&compilation, &arguments.values.arguments(&compilation)?)?;
     let checks = check_all(&compilation, &samples, &options.passes);
     let mut streams = Vec::new();
