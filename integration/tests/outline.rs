@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hlo2dae::compile::{Compilation, Options, compile};
+use hlo2dae::compile::{Compilation, Ladder, Options, compile};
 use hlo2dae::engine::Engine;
 use hlo2dae::run;
 use hlo2dae_backend::Machine;
@@ -106,16 +106,24 @@ fn the_bags_of_a_recommendation_model_are_one_call() -> Result<()> {
         let arguments = exchange::arguments(&apart.module)?;
         let expected = run::run(&apart, Some(Engine::Region), &options, &arguments)?;
         let together = compile(&text, &Options::default())?;
-        // A machine runs one nest after the other, so that one with few resources takes as many as any.
-        let small: Machine = Machine::built_in("small").unwrap_or_default().parse()?;
-        for (level, machine) in [(0, small), (MAX_LEVEL, Machine::default())] {
+        for (engine, level) in [(Engine::Scf, 0), (Engine::Dlc, MAX_LEVEL)] {
             let options = Options {
                 level,
-                machine,
                 ..Options::default()
             };
-            let found = run::run(&together, Some(Engine::Emulator), &options, &arguments)?;
-            assert!(found == expected, "{name} at O{level}");
+            let found = run::run(&together, Some(engine), &options, &arguments)?;
+            assert!(found == expected, "{name}, {engine} at O{level}");
+        }
+        // A machine runs one nest after the other, so that one with few resources takes as many as any.
+        let machine: Machine = Machine::built_in("small").unwrap_or_default().parse()?;
+        for call in together.calls()? {
+            let options = Options {
+                machine: machine.clone(),
+                ..Options::default()
+            };
+            Ladder::lower(call.region.into())?
+                .with(&options)?
+                .artifact()?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! program's text, calls [`Ladder::parse`].
 
 use hlo2dae_backend::{Artifact, Machine};
-use hlo2dae_frontend::{Call, Match, Matches, Miss};
+use hlo2dae_frontend::{Call, Match, Matches, Miss, outline};
 use hlo2dae_hlo::Module;
 use hlo2dae_ir::Program;
 use hlo2dae_ir::core::{Buffer, Ir, Role};
@@ -20,7 +20,7 @@ pub struct Options {
     /// Limits of the search for regions.
     pub frontend: hlo2dae_frontend::Options,
     /// Which regions share a call where the module is rewritten.
-    pub outline: hlo2dae_frontend::outline::Options,
+    pub outline: outline::Options,
     /// Optimisation level, at most [`passes::MAX_LEVEL`].
     pub level: u8,
     /// What the passes are told.
@@ -39,7 +39,7 @@ pub struct Compilation {
     /// Candidates that stay with XLA, and why.
     pub misses: Vec<Miss>,
     /// Which regions share a call.
-    pub outline: hlo2dae_frontend::outline::Options,
+    pub outline: outline::Options,
 }
 
 /// A region: where it stands in the HLO, and its stages.
@@ -99,18 +99,28 @@ pub fn compile(text: &str, options: &Options) -> Result<Compilation, Error> {
 impl Compilation {
     /// The custom calls that the regions become; each names its regions by their places in [`Compilation::regions`].
     pub fn calls(&self) -> Result<Vec<Call>, Error> {
+        self.calls_by(&self.outline)
+    }
+
+    fn calls_by(&self, options: &outline::Options) -> Result<Vec<Call>, Error> {
         let regions = self.regions.iter();
         let regions: Vec<Match> = regions.map(|compiled| compiled.found.clone()).collect();
-        Ok(hlo2dae_frontend::calls(
-            &self.module,
-            &regions,
-            &self.outline,
-        )?)
+        Ok(hlo2dae_frontend::calls(&self.module, &regions, options)?)
     }
 
     /// The module with custom calls, which carry their programs' text, in the place of its regions.
     pub fn outlined(&self) -> Result<Module, Error> {
         Ok(hlo2dae_frontend::outline(&self.module, &self.calls()?)?)
+    }
+
+    /// The same with a call of its own for every region.
+    pub fn outlined_apart(&self) -> Result<Module, Error> {
+        let options = outline::Options {
+            batch: false,
+            ..self.outline
+        };
+        let calls = self.calls_by(&options)?;
+        Ok(hlo2dae_frontend::outline(&self.module, &calls)?)
     }
 }
 

@@ -68,7 +68,14 @@ pub fn run_counted(
                 programs: HashMap::new(),
                 counts: Vec::new(),
             };
-            let result = evaluate(&compilation.outlined()?, arguments, &limits, &mut calls)?;
+            let module = match engine {
+                // What it counts is told of each region.
+                Engine::Emulator => compilation.outlined_apart()?,
+                Engine::Region | Engine::Scf | Engine::Slc | Engine::Dlc | Engine::Native => {
+                    compilation.outlined()?
+                }
+            };
+            let result = evaluate(&module, arguments, &limits, &mut calls)?;
             counts = calls.counts;
             result
         }
