@@ -370,6 +370,10 @@ pub(super) fn asynchronous(site: &Site<'_>) -> Inferred<Outcome> {
             || "((operands), output, state ...)".to_owned(),
             || shape.to_string(),
         )?;
+        // A start may leave the last parameters to its updates.
+        let (parameters, _) = site.signature("calls")?;
+        let passed = parameters.get(..site.operands.len());
+        passes(site, 0, "calls", passed.unwrap_or(&parameters))?;
     }
     Ok(Outcome::Stated)
 }
