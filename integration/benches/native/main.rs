@@ -98,7 +98,11 @@ fn main() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
         std::fs::create_dir_all(&folder).unwrap();
         let table: String = rows.iter().map(Row::line).collect();
-        let text = format!("{head}\n{}{table}", Row::HEAD);
+        let given = arguments.iter().filter(|argument| *argument != "--bench");
+        let given: Vec<&str> = given.map(String::as_str).collect();
+        let command = "cargo bench -p hlo2dae-integration --bench native --";
+        let command = format!("{command} {}", given.join(" "));
+        let text = format!("`{command}`: {head}\n{}{table}", Row::HEAD);
         std::fs::write(folder.join(format!("{name}.md")), text).unwrap();
         let csv: String = rows.iter().map(Row::csv).collect();
         let csv = format!("# {head}{}{csv}", Row::CSV);
