@@ -25,11 +25,17 @@ const DISTANCES: [(usize, usize); 10] = [
     (96, 4),
 ];
 
+/// Sets of lookups that take turns.
+pub const SETS: usize = 5;
+
 /// One part of a class's work, ready to be measured.
 pub struct Limit {
     work: Work,
     table: Bytes,
+    /// Some times as many rows as are looked up: no cache holds what was looked up the time before.
     order: Vec<u32>,
+    lookups: usize,
+    next: usize,
     /// Rows in order: what is read, or written.
     rows: Bytes,
     /// For each distance.
@@ -51,7 +57,11 @@ impl Limit {
         Limit {
             work,
             table: Bytes::ones(table),
-            order: (0..lookups).map(|_| random.u32(0..below as u32)).collect(),
+            order: (0..SETS * lookups)
+                .map(|_| random.u32(0..below as u32))
+                .collect(),
+            lookups,
+            next: 0,
             rows: Bytes::ones(rows),
             times: vec![Times::default(); DISTANCES.len()],
         }
@@ -100,12 +110,21 @@ impl Limit {
         let prefetch = Prefetch { l2, l1 };
         let pool = Threads::new(Some(threads));
         let isa = Isa::best();
-        let Limit { table, rows, .. } = self;
+        self.next = (self.next + 1) % SETS;
+        let Limit {
+            table,
+            rows,
+            lookups,
+            next,
+            ..
+        } = self;
+        let order = part(&self.order, SETS, *next, 1);
+        let order = order.get(..*lookups).unwrap_or(&[]);
         let size = |row: usize| (row / 4).max(1);
         match self.work {
             Work::Load { row, .. } => timed(|| {
                 pool.run(threads, &|task| {
-                    let order = part(&self.order, threads, task, 1);
+                    let order = part(order, threads, task, 1);
                     black_box(limit::random(isa, table.f32(), order, size(row), prefetch));
                 });
             }),
@@ -115,7 +134,7 @@ impl Limit {
                 let parts = parts_mut(rows.f32_mut(), threads, size(row));
                 timed(|| {
                     pool.run(threads, &|task| {
-                        let order = part(&self.order, threads, task, 1);
+                        let order = part(order, threads, task, 1);
                         if let Some(Ok(mut out)) = parts.get(task).map(|out| out.lock()) {
                             limit::copy(
                                 isa,
@@ -133,7 +152,7 @@ impl Limit {
             Work::Add { row, .. } => {
                 // Each thread has rows of its own: a part of the table, and lookups into it.
                 let each = (table.f32().len() / size(row) / threads).max(1) as u32;
-                let order: Vec<u32> = self.order.iter().map(|row| row % each).collect();
+                let order: Vec<u32> = order.iter().map(|row| row % each).collect();
                 let parts = parts_mut(table.f32_mut(), threads, size(row));
                 timed(|| {
                     pool.run(threads, &|task| {

@@ -6,7 +6,7 @@
 //!
 //! A class is a small HLO module at one size; its regions are found and lowered as those of any other module, and run one after the other. The
 //! limit is measured in the same rounds, beside the class: the same number of rows of the same size out of a table of
-//! the same size, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
+//! the same size, other rows every time, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
 //!
 //! `--distances` shows what the limit takes with every prefetch plan, `--quick` measures for a tenth of the time, `--scaling` the curves
 //! instead of the classes, and `--write` puts the table, and the same as CSV, into `integration/benches/results`. A filter is a part of a name.
@@ -185,7 +185,7 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
         return Vec::new();
     }
     let mut random = fastrand::Rng::with_seed(1);
-    let mut arrays: HashMap<(String, usize), Bytes> = HashMap::new();
+    let mut arrays: HashMap<(String, usize), Vec<Bytes>> = HashMap::new();
     let regions: Vec<Prepared> = found
         .regions
         .iter()
@@ -197,7 +197,7 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
             for buffer in &inputs {
                 arrays
                     .entry(key(buffer))
-                    .or_insert_with(|| input(&mut random, class, buffer));
+                    .or_insert_with(|| sets(&mut random, class, buffer));
             }
             let outputs = buffers().filter(|b| matches!(b.role, Role::Output(_)));
             Prepared {
@@ -210,7 +210,7 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
             }
         })
         .collect();
-    for array in arrays.values() {
+    for array in arrays.values().flatten() {
         pages::collapse(array.get());
     }
     let mut limits: Vec<Limit> = class
@@ -236,9 +236,9 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
                     kept = results(&regions);
                 } else {
                     // What the limit has pushed out of the caches comes back.
-                    run(&regions, &arrays, &mut kept, pool);
+                    run(&regions, &arrays, rounds + 1, &mut kept, pool);
                 }
-                ours.push(timed(|| run(&regions, &arrays, &mut kept, pool)));
+                ours.push(timed(|| run(&regions, &arrays, rounds, &mut kept, pool)));
                 for limit in &mut limits {
                     limit.measure(threads);
                 }
@@ -269,7 +269,8 @@ fn results(regions: &[Prepared]) -> Vec<Vec<Bytes>> {
 
 fn run(
     regions: &[Prepared],
-    arrays: &HashMap<(String, usize), Bytes>,
+    arrays: &HashMap<(String, usize), Vec<Bytes>>,
+    round: usize,
     results: &mut [Vec<Bytes>],
     pool: &dyn Pool,
 ) {
@@ -277,7 +278,10 @@ fn run(
         let inputs: Vec<&[u8]> = region
             .inputs
             .iter()
-            .map(|key| key.as_ref().map_or(&[][..], |key| arrays[key].get()))
+            .map(|key| {
+                key.as_ref()
+                    .map_or(&[][..], |key| arrays[key][round % arrays[key].len()].get())
+            })
             .collect();
         let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Bytes::get_mut).collect();
         let options = Options::default();
@@ -292,6 +296,19 @@ fn run(
 fn key(buffer: &Buffer) -> (String, usize) {
     let bytes = Array::byte_size(buffer.element, &buffer.dims).unwrap();
     (buffer.name.clone(), bytes)
+}
+
+/// The arrays of an input, which take turns: several of ids in no order, so that no cache holds what was looked up the time before.
+fn sets(random: &mut fastrand::Rng, class: &Class, buffer: &Buffer) -> Vec<Bytes> {
+    let ids = class
+        .ids
+        .iter()
+        .find(|(name, _)| buffer.name.starts_with(name));
+    let sets = match ids {
+        Some((_, Ids::Below(_))) => limits::SETS,
+        Some((_, Ids::Sorted(_))) | None => 1,
+    };
+    (0..sets).map(|_| input(random, class, buffer)).collect()
 }
 
 /// Random bytes of an input.
