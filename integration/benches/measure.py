@@ -23,17 +23,20 @@ def allow(threads: int) -> None:
 
 
 def interleaved(functions: dict, seconds: float, most: int) -> dict[str, list[float]]:
-    """Milliseconds of every call of every function, called in turn until time or count is up, after one call to warm up."""
+    """Milliseconds of calls of every function, which take turns until time or count is up.
+
+    In its turn a function is called twice, and the second call is timed: it finds the caches as the function leaves them, and not as
+    its neighbour does.
+    """
     times = {name: [] for name in functions}
-    for function in functions.values():
-        function()
     end = time.perf_counter() + seconds
     while len(next(iter(times.values()))) < most:
         for name, function in functions.items():
+            # The memory of a result is given back before the next one is asked for.
+            function()
             start = time.perf_counter()
             result = function()
             times[name].append(1e3 * (time.perf_counter() - start))
-            # The memory of a result is given back before the next one is asked for.
             del result
         if time.perf_counter() > end and len(times[name]) >= 3:
             break

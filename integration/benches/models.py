@@ -83,7 +83,7 @@ def sgd(loss, parameters, *batch):
 def layers(random, *widths):
     """Weights and biases of a perceptron."""
     return [
-        (random.standard_normal((wide, next_)).astype(np.float32) / np.sqrt(wide), np.zeros(next_, np.float32))
+        (random.standard_normal((wide, next_)).astype(np.float32) / np.float32(np.sqrt(wide)), np.zeros(next_, np.float32))
         for wide, next_ in zip(widths, widths[1:])
     ]
 
@@ -232,7 +232,7 @@ def graph_arrays(attention: bool):
     _, receivers, senders = rows.graph(NODES, DEGREE)
     widths = (FEATURES, FEATURES, CLASSES)
     parameters = [
-        {"dense": random.standard_normal((wide, next_)).astype(np.float32) / np.sqrt(wide)}
+        {"dense": random.standard_normal((wide, next_)).astype(np.float32) / np.float32(np.sqrt(wide))}
         | ({"left": random.random(next_, np.float32), "right": random.random(next_, np.float32)} if attention else {})
         for wide, next_ in zip(widths, widths[1:])
     ]

@@ -101,13 +101,16 @@ def test_arguments_are_trees_static_values_and_keys():
     equal(found["rows"], TABLE[found["ids"]])
 
 
-def test_a_donated_table_is_updated():
+def test_a_donated_table_is_updated_where_it_lies():
     update = hlo2dae.jax.jit(lambda table, ids: table.at[ids].add(1.0, mode="drop"), donate_argnums=0)
     expected = TABLE.copy()
     np.add.at(expected, IDS, 1.0)
     table = jnp.array(TABLE)
-    equal(update(table, IDS), expected)
+    place = table.unsafe_buffer_pointer()
+    updated = update(table, IDS)
+    equal(updated, expected)
     assert table.is_deleted()
+    assert updated.unsafe_buffer_pointer() == place
 
 
 def test_a_result_that_is_an_argument_does_not_pass_through_the_module():

@@ -80,6 +80,19 @@ def test_a_training_step_assigns_to_its_variables():
     equal(train(hlo2dae.tf.function, TABLE, dense), train(functools.partial(tf.function, jit_compile=True), TABLE, dense), 1e-4)
 
 
+def test_a_function_may_give_nothing():
+    table = tf.Variable(TABLE)
+
+    @hlo2dae.tf.function
+    def update(ids):
+        table.scatter_add(tf.IndexedSlices(tf.ones(ids.shape + (8,)), ids))
+
+    assert update(tf.constant(IDS)) is None
+    expected = TABLE.copy()
+    np.add.at(expected, IDS, 1.0)
+    equal(table.numpy(), expected)
+
+
 def test_gradients_flow_to_variables():
     table, dense = tf.Variable(TABLE), tf.Variable(np.ones((8, 3), np.float32))
 

@@ -81,7 +81,7 @@ pub struct Described<'a> {
 
 /// The memory of one run, checked.
 pub struct Bound<'a> {
-    /// One for each input of the program, in order.
+    /// One for each input of the program, in order; empty for an input that stands in an output.
     pub inputs: Vec<&'a [u8]>,
     /// One for each output of the program, in order.
     pub outputs: Vec<&'a mut [u8]>,
@@ -104,20 +104,31 @@ pub unsafe fn bind<'a>(
 }
 
 /// As [`bind`], but an input may share memory with outputs, as when XLA puts a result in the place of an argument that nothing
-/// else needs. Such an input is read before anything is written, into `copies`.
+/// else needs. Such an input is read before anything is written, into `copies`; unless `in_place`, one for each output, says that
+/// the program may find it in the output whose memory it is.
 ///
 /// # Safety
 /// As for [`bind`], but that nobody else touches the memory of an output means: nobody but this call.
 pub unsafe fn bind_in_place<'a>(
     signature: &Signature,
+    in_place: &[Option<usize>],
     inputs: &[Described<'_>],
     outputs: &[Described<'_>],
     copies: &'a mut Vec<Vec<u64>>,
 ) -> Result<Bound<'a>, BoundaryError> {
     let mut inputs = Checked::all("input", &signature.inputs, inputs)?;
     let outputs = Checked::all("output", &signature.outputs, outputs)?;
-    for input in &mut inputs {
-        if outputs.iter().any(|output| output.meets(input)) {
+    for (position, input) in inputs.iter_mut().enumerate() {
+        let mut met = (0..)
+            .zip(&outputs)
+            .filter(|(_, output)| output.meets(input));
+        let Some((first, output)) = met.next() else {
+            continue;
+        };
+        let same = output.data == input.data && output.bytes == input.bytes;
+        if same && met.next().is_none() && in_place.get(first) == Some(&Some(position)) {
+            input.stands = true;
+        } else {
             // Words, since they are aligned for every element type.
             let mut copy = vec![0u64; input.bytes.div_ceil(size_of::<u64>())];
             let place = copy.as_mut_ptr().cast::<u8>();
@@ -139,6 +150,7 @@ unsafe fn bound<'a>(inputs: &[Checked], outputs: &[Checked]) -> Result<Bound<'a>
         inputs: inputs
             .iter()
             .map(|array| match array.bytes {
+                _ if array.stands => &[][..],
                 0 => &[][..],
                 // SAFETY: non-null and of a representable size by `Checked`, not overlapping any output;
                 // the rest is the caller's promise.
@@ -161,6 +173,8 @@ struct Checked {
     name: String,
     data: *mut u8,
     bytes: usize,
+    /// It is an input and stands in an output.
+    stands: bool,
 }
 
 impl Checked {
@@ -241,6 +255,7 @@ impl Checked {
             name,
             data: array.data,
             bytes,
+            stands: false,
         })
     }
 }
@@ -253,7 +268,8 @@ fn shape(element: ElementType, dims: &[i64]) -> String {
 /// An output may share memory with no other array; inputs may share with each other.
 fn refuse_overlaps(inputs: &[Checked], outputs: &[Checked]) -> Result<(), BoundaryError> {
     for (position, output) in outputs.iter().enumerate() {
-        let mut others = inputs.iter().chain(outputs.iter().take(position));
+        let inputs = inputs.iter().filter(|input| !input.stands);
+        let mut others = inputs.chain(outputs.iter().take(position));
         if let Some(other) = others.find(|other| output.meets(other)) {
             return Err(BoundaryError::Overlap {
                 output: output.name.clone(),
@@ -348,11 +364,49 @@ mod tests {
         };
         let mut copies = Vec::new();
         // SAFETY: both arrays lie in the block, and nothing else touches it.
-        let bound = unsafe { bind_in_place(&signature, &[array(0)], &[array(1)], &mut copies) };
+        let bound = unsafe {
+            bind_in_place(
+                &signature,
+                &[Some(0)],
+                &[array(0)],
+                &[array(1)],
+                &mut copies,
+            )
+        };
         let mut bound = bound.unwrap();
         bound.outputs[0].fill(0);
         let kept: Vec<u8> = [1u16, 2, 3].iter().flat_map(|x| x.to_ne_bytes()).collect();
         assert_eq!(bound.inputs[0], kept);
+    }
+
+    #[test]
+    fn an_output_takes_over_the_memory_of_its_own_input_only() {
+        let mut block: [u16; 3] = [1, 2, 3];
+        let array = Described {
+            element: element::to_number(ElementType::U16),
+            dims: &[3],
+            data: block.as_mut_ptr().cast(),
+            bytes: None,
+        };
+        let signature = Signature {
+            inputs: vec![port("x", ElementType::U16, &[3])],
+            outputs: vec![port("y", ElementType::U16, &[3])],
+        };
+        for (in_place, copied) in [(Some(0), 0), (None, 1), (Some(1), 1)] {
+            let mut copies = Vec::new();
+            // SAFETY: the array lies in the block, and nothing else touches it.
+            let bound = unsafe {
+                bind_in_place(
+                    &signature,
+                    &[in_place],
+                    std::slice::from_ref(&array),
+                    std::slice::from_ref(&array),
+                    &mut copies,
+                )
+            };
+            assert_eq!(bound.unwrap().inputs[0].is_empty(), copied == 0);
+            assert_eq!(copies.len(), copied);
+        }
     }
 
     proptest! {
@@ -381,7 +435,7 @@ mod tests {
             prop_assert_eq!(bound.is_ok(), apart);
             let mut copies = Vec::new();
             // SAFETY: as above.
-            let in_place = unsafe { bind_in_place(&signature, &arrays[..2], &arrays[2..], &mut copies) };
+            let in_place = unsafe { bind_in_place(&signature, &[], &arrays[..2], &arrays[2..], &mut copies) };
             prop_assert_eq!(in_place.is_ok(), !meet(3, 2));
             if let Ok(bound) = bound {
                 let lengths: Vec<u64> = bound.inputs.iter().map(|array| array.len() as u64).chain(bound.outputs.iter().map(|array| array.len() as u64)).collect();

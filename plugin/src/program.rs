@@ -116,6 +116,14 @@ impl Program {
         Ok(self.plan.get_or_init(|| plan))
     }
 
+    /// For each output, the input that may be left empty in [`Program::run`] where it stands in that output already.
+    pub fn in_place(&self, engine: Engine) -> Result<Vec<Option<usize>>, Status> {
+        match engine {
+            Engine::Native => Ok(self.plan()?.in_place()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Runs the program; the memory is that of the signature, byte for byte. Only the native engine uses the threads, and writes
     /// the outputs as it goes; after a failure they hold anything.
     pub fn run(
@@ -193,6 +201,11 @@ impl Call {
             program.plan()?;
         }
         Ok(Call { program, engine })
+    }
+
+    /// As [`Program::in_place`].
+    pub fn in_place(&self) -> Result<Vec<Option<usize>>, Status> {
+        self.program.in_place(self.engine)
     }
 
     /// Runs the program on the given memory.

@@ -40,7 +40,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use cranelift_entity::EntityRef;
-use hlo2dae_ir::core::{Init, Ir, Role};
+use hlo2dae_ir::core::{BufferId, Init, Ir, Role, in_place};
 use hlo2dae_ir::dlc;
 
 pub use error::{PlanError, RunError};
@@ -140,6 +140,13 @@ impl Plan {
             let _ = writeln!(text, "{:depth$}{line}", "", depth = 2 * depth);
         });
         text
+    }
+
+    /// For each output, the input that may be left empty in [`Plan::run`] where it stands in that output already.
+    pub fn in_place(&self) -> Vec<Option<usize>> {
+        let roles = self.source.buffers.iter().map(|buffer| &buffer.role);
+        let read = |buffer: BufferId| self.source.loads.get(buffer.index()) != Some(&0);
+        in_place(roles, read)
     }
 
     /// Whether an input, by its number, is nothing but what outputs start with.

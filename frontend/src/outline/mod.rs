@@ -22,6 +22,9 @@
 //! instruction that it computes had to wait for, and is waited for in its place; what stood in an inlined call waits for what the call had to wait for. A region that could then only wait for
 //! itself is not cut out.
 //!
+//! An output that starts as an array which the region does not read otherwise takes that array's place: the call says so, and XLA copies the
+//! array before if somebody else still needs it.
+//!
 //! The call takes and gives row-major arrays: a value of another layout passes through a `copy`. The header (aliases, donors,
 //! partitions, the schedule's flag: what is left is in an order that runs) stays as it is. Metadata, sharding and attributes for other
 //! compilers that stand on an instruction whose value a region gives stand on what gives the value now.
@@ -318,6 +321,27 @@ impl<'m> Rewritten<'m> {
             attributes.push(attribute(
                 "operand_layout_constraints",
                 AttributeValue::Shapes(constraints),
+            ));
+        }
+        let single = region.outputs.len() == 1;
+        let aliases: Vec<String> = region
+            .region
+            .in_place()
+            .into_iter()
+            .enumerate()
+            .filter_map(|(output, input)| {
+                let index = if single {
+                    String::new()
+                } else {
+                    output.to_string()
+                };
+                Some(format!("{{{index}}}: ({}, {{}})", input?))
+            })
+            .collect();
+        if !aliases.is_empty() {
+            attributes.push(attribute(
+                "output_to_operand_aliasing",
+                AttributeValue::Raw(format!("{{{}}}", aliases.join(", ")).into()),
             ));
         }
         attributes.push(attribute(

@@ -28,7 +28,7 @@ pub mod value;
 pub use access::{Access, Bound, Lanes};
 pub use arith::Operand;
 pub use array::{Array, ArrayError, Native};
-pub use buffer::{Buffer, BufferId, Init, Role};
+pub use buffer::{Buffer, BufferId, Init, Role, in_place};
 pub use code::{Code, Value};
 pub use compute::Compute;
 pub use datum::Datum;

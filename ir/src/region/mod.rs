@@ -64,7 +64,7 @@ pub mod verify;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar, Span};
+use crate::core::{Arith, Buffer, BufferId, CombineOp, Scalar, Span, in_place};
 
 pub use crate::core::ValueData;
 
@@ -91,6 +91,24 @@ pub struct Nest {
     pub values: PrimaryMap<Value, ValueData>,
     /// The statements, each value defined before it is used.
     pub body: Vec<Statement>,
+}
+
+impl Region {
+    /// For each output, the input whose memory it may take over, as [`core::in_place`] says.
+    ///
+    /// [`core::in_place`]: crate::core::in_place
+    pub fn in_place(&self) -> Vec<Option<usize>> {
+        let statements = self.nests.iter().flat_map(|nest| &nest.body);
+        let read: Vec<BufferId> = statements
+            .filter_map(|statement| match statement {
+                Statement::Let(_, Expr::Read { buffer, .. }) => Some(*buffer),
+                Statement::Let(..) | Statement::Axis(..) | Statement::Combine { .. } => None,
+            })
+            .collect();
+        in_place(self.buffers.values().map(|buffer| &buffer.role), |id| {
+            read.contains(&id)
+        })
+    }
 }
 
 /// One line of a nest.

@@ -58,7 +58,9 @@ unsafe extern "C" fn execute<H: Hosted>(frame: *mut abi::CallFrame) -> *mut abi:
             let call = state::get(H::host(), api, frame)?;
             let (arguments, results) = (frame.arguments()?, frame.results()?);
             let (signature, mut copies) = (call.program.signature(), Vec::new());
-            let mut bound = foreign::bind_in_place(signature, &arguments, &results, &mut copies)?;
+            let in_place = call.in_place()?;
+            let mut bound =
+                foreign::bind_in_place(signature, &in_place, &arguments, &results, &mut copies)?;
             let threads = XlaThreads::new(api, frame);
             call.run(&bound.inputs, &mut bound.outputs, &threads)
         })

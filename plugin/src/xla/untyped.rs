@@ -79,7 +79,9 @@ unsafe fn run(
     let outputs = describe(&signature.outputs, outputs.iter().copied());
     let mut copies = Vec::new();
     // SAFETY: the caller's promise.
-    let mut bound = unsafe { foreign::bind_in_place(signature, &inputs, &outputs, &mut copies) }?;
+    let mut bound = unsafe {
+        foreign::bind_in_place(signature, &call.in_place()?, &inputs, &outputs, &mut copies)
+    }?;
     // This interface gives no way to XLA's own threads.
     call.run(&bound.inputs, &mut bound.outputs, &Threads::default())
 }

@@ -195,7 +195,9 @@ def _run(function, tensors, known):
     count = len(results) - len(traced.assigned)
     for variable, value in zip(traced.assigned, results[count:]):
         variable.assign(value)
-    return tf.nest.pack_sequence_as(traced.structure, results[:count], expand_composites=True)
+    leaves = tf.nest.flatten(traced.structure, expand_composites=True)
+    leaves = _merged([isinstance(leaf, tf.Tensor) for leaf in leaves], results[:count], leaves)
+    return tf.nest.pack_sequence_as(traced.structure, leaves, expand_composites=True)
 
 
 def _gradient(function, traced, arguments, cotangents):
