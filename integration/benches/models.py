@@ -41,7 +41,9 @@ def step(name: str, title: str, framework: str, **kwargs):
     """Makes a step of a function that builds it."""
 
     def add(build):
-        STEPS.append(Step(name, title, framework, functools.partial(build, **kwargs)))
+        # The lowest of several decorators comes first.
+        place = next((place for place, each in enumerate(STEPS) if each.build.func is build), len(STEPS))
+        STEPS.insert(place, Step(name, title, framework, functools.partial(build, **kwargs)))
         return build
 
     return add

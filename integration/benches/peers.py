@@ -43,11 +43,12 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             for line in child.stdout:
                 row = json.loads(line)
-                results["rows"].setdefault(row["name"], {})["title"] = row["title"]
+                results["rows"].setdefault(row["name"], {}).update(title=row["title"], order=row["order"])
                 results["rows"][row["name"]][threads] = row["times"]
                 print(f"{threads} threads, {row['title']}: {json.dumps(row['times'])}", flush=True)
         if child.returncode:
             raise SystemExit(f"the process for {threads} threads failed")
+    results["rows"] = dict(sorted(results["rows"].items(), key=lambda item: item[1]["order"]))
     results["machine"] = measure.machine()
     results["versions"] = measure.versions("tensorflow", "tensorflow-cpu", "jax", "torch", "scipy", "numpy")
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -69,7 +70,7 @@ def measured(options) -> None:
         compare(row, functions)
         times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 400)))
         found = {name: measure.median(each) for name, each in times.items()}
-        print(json.dumps({"name": row.name, "title": row.title, "times": found}), flush=True)
+        print(json.dumps({"name": row.name, "title": row.title, "order": rows.ROWS.index(row), "times": found}), flush=True)
 
 
 def compare(row, functions) -> None:
@@ -100,7 +101,7 @@ RATIOS = {
 
 def report(results, folder: Path) -> None:
     """Writes the table as CSV and Markdown, and the plot."""
-    threads = sorted({key for row in results["rows"].values() for key in row if key != "title"}, key=int)
+    threads = sorted({key for row in results["rows"].values() for key in row if key.isdigit()}, key=int)
     with (folder / "peers.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "threads", "implementation", "milliseconds"])

@@ -50,7 +50,9 @@ def row(name: str, title: str, *args, **kwargs):
     """Makes a row of a function that gives the implementations."""
 
     def add(build):
-        ROWS.append(Row(name, title, functools.partial(build, *args, **kwargs)))
+        # The lowest of several decorators comes first.
+        place = next((place for place, each in enumerate(ROWS) if each.build.func is build), len(ROWS))
+        ROWS.insert(place, Row(name, title, functools.partial(build, *args, **kwargs)))
         return build
 
     return add

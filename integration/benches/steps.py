@@ -40,10 +40,11 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             for line in child.stdout:
                 step = json.loads(line)
-                results["steps"].setdefault(step.pop("name"), {})[threads] = step
+                results["steps"].setdefault(step["name"], {}).update({"title": step["title"], "order": step["order"], threads: step})
                 print(f"{threads} threads, {line.strip()}", flush=True)
         if child.returncode:
             raise SystemExit(f"the process for {threads} threads failed")
+    results["steps"] = dict(sorted(results["steps"].items(), key=lambda item: item[1]["order"]))
     results["machine"] = measure.machine()
     path.write_text(json.dumps(results, indent=1) + "\n")
     report(results, options.output)
@@ -66,7 +67,7 @@ def measured(options) -> None:
                 raise SystemExit(f"{step.name}: other numbers with hlo2dae than without, off by {error:.2e}")
         functions = {"hlo2dae": ours.run, "XLA": theirs.run}
         times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 200)))
-        found = {"name": step.name, "title": step.title} | {name: measure.median(each) for name, each in times.items()}
+        found = {"name": step.name, "title": step.title, "order": models.STEPS.index(step)} | {name: measure.median(each) for name, each in times.items()}
         if step.framework == "JAX":
             found["share"] = profiled(ours.run)
         print(json.dumps(found), flush=True)
@@ -110,10 +111,11 @@ def report(results, folder: Path) -> None:
     lines = [f"Measured on {machine['date']}: {machine['processors']} processors, {machine['cpu']}. Written by `integration/benches/steps.py`.", ""]
     lines += ["| step | threads | with hlo2dae, ms | XLA alone, ms | times as fast | where the time goes |", "|---|---|---|---|---|---|"]
     for step in results["steps"].values():
-        for threads, times in sorted(step.items(), key=lambda item: int(item[0])):
+        for threads in sorted((key for key in step if key.isdigit()), key=int):
+            times = step[threads]
             share = ", ".join(f"{kind} {part:.0%}" for kind, part in times.get("share", {}).items())
             ratio = times["XLA"] / times["hlo2dae"]
-            lines.append(f"| {times['title']} | {threads} | {times['hlo2dae']:.3g} | {times['XLA']:.3g} | {ratio:.3g} | {share} |")
+            lines.append(f"| {step['title']} | {threads} | {times['hlo2dae']:.3g} | {times['XLA']:.3g} | {ratio:.3g} | {share} |")
     (folder / "steps.md").write_text("\n".join(lines) + "\n")
 
 

@@ -67,6 +67,18 @@ def test_hlo_text_is_compiled_to_regions_that_run():
     np.testing.assert_array_equal(rows.reshape(6, 8), table[ids[:, 0].clip(0, 49)])
 
 
+@pytest.mark.parametrize("make", ["jax.numpy.array", "tensorflow.constant", "numpy.array"])
+def test_large_pages_are_those_of_the_array_itself(make):
+    package = make.split(".")[0]
+    code = f"""
+import numpy, {make.rsplit(".", 1)[0]}, {package}, hlo2dae
+array = {make}(numpy.arange(1 << 21, dtype=numpy.int32))
+assert numpy.asarray(array).ctypes.data == numpy.asarray(array).ctypes.data
+print(hlo2dae.huge_pages(array) in (True, False), bool((numpy.asarray(array) == numpy.arange(1 << 21)).all()))
+"""
+    assert python(code).endswith("True True\n")
+
+
 def test_a_region_survives_its_module():
     region = bag()
     gc.collect()

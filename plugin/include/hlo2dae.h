@@ -155,6 +155,11 @@ hlo2dae_error *hlo2dae_run(const hlo2dae_module *module, size_t region, hlo2dae_
                            const hlo2dae_array *inputs, size_t input_count,
                            const hlo2dae_array *outputs, size_t output_count);
 
+/* Rebuilds memory in large pages, in place, which halves the time of random rows in a large table; nobody who uses the memory notices.
+ * It takes about a second for a gigabyte. 1 if the system did so; 0 if it cannot (it needs Linux 6.1, and 2 MiB of memory
+ * at least), and then nothing has changed. `data` may be NULL when `size` is 0. */
+int32_t hlo2dae_huge_pages(const void *data, size_t size);
+
 /* --- Custom calls of XLA ------------------------------------------------------------------------ */
 
 /* Registers the custom calls "hlo2dae" (typed) and "hlo2dae_untyped" with the TensorFlow that the

@@ -13,6 +13,7 @@ use crate::fence::fence;
 use crate::foreign::{self, Described, check_pointer};
 use crate::module::Module;
 use hlo2dae_backend::native::Threads;
+use hlo2dae_backend::native::kernels::pages;
 
 use crate::program::{Port, Program, engine_named};
 use crate::status::{BoundaryError, Status};
@@ -429,6 +430,17 @@ pub unsafe extern "C" fn hlo2dae_run(
             region.run(engine, &bound.inputs, &mut bound.outputs, &threads)
         }
     })
+}
+
+/// Rebuilds memory in large pages, in place; 1 if the system did.
+///
+/// # Safety
+/// `data` is readable memory of `size` bytes, and stays so during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hlo2dae_huge_pages(data: *const u8, size: usize) -> i32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { foreign::slice("the memory", data, size) };
+    memory.is_ok_and(pages::collapse).into()
 }
 
 /// # Safety

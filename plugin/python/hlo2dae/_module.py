@@ -181,6 +181,18 @@ class Module:
         return f"<hlo2dae.Module of {len(self.regions)} regions>"
 
 
+def huge_pages(array) -> bool:
+    """Rebuilds the memory of an array in large pages, in place: random rows of a large table come about twice as fast.
+
+    ``array`` is of numpy, JAX or TensorFlow, on the CPU (of a ``tf.Variable``, its ``read_value()``). Nobody who uses it notices. It takes about a
+    second for a gigabyte. Gives whether the system did so; it needs Linux 6.1.
+    """
+    view = np.asarray(array)
+    if not view.flags.c_contiguous:
+        raise InvalidArgument("the array is not contiguous")
+    return bool(LIBRARY.hlo2dae_huge_pages(view.ctypes.data, view.nbytes))
+
+
 def compile(text: str) -> Module:
     """Compiles HLO text, or the text of a region or of one of the lower programs."""
     return Module(text)
