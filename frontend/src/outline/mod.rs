@@ -323,27 +323,7 @@ impl<'m> Rewritten<'m> {
                 AttributeValue::Shapes(constraints),
             ));
         }
-        let single = region.outputs.len() == 1;
-        let aliases: Vec<String> = region
-            .region
-            .in_place()
-            .into_iter()
-            .enumerate()
-            .filter_map(|(output, input)| {
-                let index = if single {
-                    String::new()
-                } else {
-                    output.to_string()
-                };
-                Some(format!("{{{index}}}: ({}, {{}})", input?))
-            })
-            .collect();
-        if !aliases.is_empty() {
-            attributes.push(attribute(
-                "output_to_operand_aliasing",
-                AttributeValue::Raw(format!("{{{}}}", aliases.join(", ")).into()),
-            ));
-        }
+        attributes.extend(aliases(call));
         attributes.push(attribute(
             "api_version",
             AttributeValue::Word("API_VERSION_TYPED_FFI"),
@@ -516,4 +496,25 @@ fn distinct(operands: &[InstructionId]) -> Vec<InstructionId> {
         }
     }
     seen
+}
+
+/// Which results of a call take the place of which operands.
+fn aliases(call: &Call) -> Option<Attribute> {
+    let aliases: Vec<String> = (0..)
+        .zip(call.region.in_place())
+        .filter_map(|(output, input): (usize, _)| {
+            let index = match call.outputs.len() {
+                1 => String::new(),
+                _ => output.to_string(),
+            };
+            Some(format!("{{{index}}}: ({}, {{}})", input?))
+        })
+        .collect();
+    let text = format!("{{{}}}", aliases.join(", "));
+    (!aliases.is_empty()).then(|| {
+        attribute(
+            "output_to_operand_aliasing",
+            AttributeValue::Raw(text.into()),
+        )
+    })
 }
