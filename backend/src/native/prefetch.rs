@@ -25,8 +25,8 @@ impl Prefetch {
         if table <= caches.l2 / 2 || touched <= caches.l1 {
             return Prefetch::default();
         }
-        // What the last cache holds comes soon enough for the first.
-        if touched <= caches.last / 2 && row <= 1024 {
+        // What the last cache holds for sure, shared as it is, comes soon enough for the first.
+        if touched <= caches.last / 8 && row <= 1024 {
             return Prefetch { l2: 0, l1: 12 };
         }
         match row {
