@@ -1,7 +1,8 @@
 """Whole models with their regions cut out, in XLA: do they compute what they did before?
 
-``rewritten.py MODELS NAME.hlo`` runs one text of the folder MODELS as it is and with every region replaced by a call of the library,
-both by XLA and on the arguments that MODELS/corpus.py makes, and prints what it is about to run and then what came of it.
+``rewritten.py MODELS`` reads names from its input, NAME.hlo on each line. It runs each text of the folder MODELS as it is and with every region
+replaced by a call of the library, both by XLA and on the arguments that MODELS/corpus.py makes, and prints what it is about to run and then,
+behind ``= ``, what came of it.
 A module that TensorFlow printed, before any optimiser saw it, runs with its calls twice more: as StableHLO, and inside of TensorFlow.
 """
 
@@ -127,4 +128,5 @@ def run(models: Path, name: str) -> str:
 
 
 if __name__ == "__main__":
-    print(run(Path(sys.argv[1]), sys.argv[2]))
+    for line in sys.stdin:
+        print("=", run(Path(sys.argv[1]), line.strip()), flush=True)

@@ -30,4 +30,5 @@ pub mod stage;
 pub mod survey;
 pub mod texts;
 pub mod truth;
+pub mod worker;
 pub mod workspace;

@@ -1,7 +1,7 @@
 //! Whole models with their regions cut out, run by XLA, against the same models as they are.
 //!
-//! With HLO2DAE_CORPUS set, every text of its folder `models` is run, unoptimised and optimised, by `python/rewritten.py`, each in
-//! a process of its own since XLA may end it. What came of each is compared with `rewritten.txt`. A module that this XLA itself refuses is listed
+//! With HLO2DAE_CORPUS set, every text of its folder `models` is run, unoptimised and optimised, by `python/rewritten.py`. A process
+//! runs many texts; XLA may end it, which is what came of the text then, and another one goes on. What came of each is compared with `rewritten.txt`. A module that this XLA itself refuses is listed
 //! with its reason. Without the variable there is nothing to run: the cases are run by `python/test_rewritten.py`.
 #![allow(
     clippy::print_stdout,
@@ -10,9 +10,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use hlo2dae_integration::worker::{Answer, Worker};
 use hlo2dae_integration::{golden, harness, python, workspace};
 use libtest_mimic::{Arguments, Trial};
 use miette::{IntoDiagnostic, Result, miette};
@@ -66,12 +67,19 @@ fn trials(lines: &Lines) -> Result<Vec<Trial>> {
         return Err(miette!("the corpus has no models"));
     }
     let scratch = Path::new(SCRATCH);
-    let interpreter = Arc::new(python::environment(scratch.parent().unwrap_or(scratch))?);
-    let library = Arc::new(workspace::library()?);
+    let interpreter = python::environment(scratch.parent().unwrap_or(scratch))?;
+    let models = Path::new(&corpus).join("models");
+    let script = Arc::new(Script {
+        interpreter,
+        library: workspace::library()?,
+        models,
+        idle: Mutex::default(),
+    });
     let trial = |path: PathBuf| {
-        let (lines, interpreter, library) = (lines.clone(), interpreter.clone(), library.clone());
-        Trial::test(workspace::file_name(&path), move || {
-            harness::outcome(match run(&path, &interpreter, &library) {
+        let (lines, script) = (lines.clone(), script.clone());
+        let name = workspace::file_name(&path);
+        Trial::test(name.clone(), move || {
+            harness::outcome(match script.run(&name) {
                 Ok(line) => {
                     if let Ok(mut lines) = lines.lock() {
                         lines.push(line);
@@ -85,43 +93,66 @@ fn trials(lines: &Lines) -> Result<Vec<Trial>> {
     Ok(texts.into_iter().map(trial).collect())
 }
 
-/// The line for one text.
-fn run(path: &Path, interpreter: &Path, library: &Path) -> Result<String> {
-    let root = workspace::root();
-    let name = workspace::file_name(path);
-    let models = path
-        .parent()
-        .ok_or_else(|| miette!("{name} is in no folder"))?;
-    let packages = [root.join("plugin/python"), root.join("integration/python")];
-    let output = python::run(
-        Command::new(interpreter)
-            .arg(root.join("integration/python/rewritten.py"))
-            .arg(models)
-            .arg(&name)
-            .env(
-                "PYTHONPATH",
-                std::env::join_paths(packages).into_diagnostic()?,
-            )
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("HLO2DAE_LIBRARY", library),
-        LIMIT,
-    )?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let last = printed.lines().last().unwrap_or_default();
-    let result = match python::expect_success(&output, "rewritten.py fails") {
-        Ok(()) => last.to_owned(),
-        Err(error) if last != BEFORE => return Err(error),
-        Err(error) => {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let reason = errors
-                .lines()
-                .find_map(|line| line.split_once("Check failed: "));
-            let (_, reason) = reason.ok_or(error)?;
-            format!("XLA ends itself over the module: {reason}")
-        }
-    };
-    if result.contains("DIFFERENT") {
-        return Err(miette!("{result}"));
+/// The script that runs texts.
+struct Script {
+    interpreter: PathBuf,
+    library: PathBuf,
+    models: PathBuf,
+    /// Processes that wait for a text.
+    idle: Mutex<Vec<Worker>>,
+}
+
+impl Script {
+    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
+        let lock = self.idle.lock();
+        lock.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-    Ok(format!("{name}: {result}"))
+
+    fn start(&self) -> Result<Worker> {
+        let root = workspace::root();
+        let packages = [root.join("plugin/python"), root.join("integration/python")];
+        Worker::start(
+            Command::new(&self.interpreter)
+                .arg(root.join("integration/python/rewritten.py"))
+                .arg(&self.models)
+                .env(
+                    "PYTHONPATH",
+                    std::env::join_paths(packages).into_diagnostic()?,
+                )
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env("HLO2DAE_LIBRARY", &self.library),
+        )
+    }
+
+    /// The line for one text.
+    fn run(&self, name: &str) -> Result<String> {
+        let idle = self.idle().pop();
+        let mut worker = idle.map_or_else(|| self.start(), Ok)?;
+        let result = match worker.ask(name, LIMIT)? {
+            Answer::Line(result) => {
+                self.idle().push(worker);
+                result
+            }
+            Answer::Ended {
+                status,
+                last,
+                errors,
+            } => {
+                let reasons = errors.lines().rev();
+                let mut reasons = reasons.filter_map(|line| line.split_once("Check failed: "));
+                match reasons.next().filter(|_| last == BEFORE) {
+                    Some((_, reason)) => format!("XLA ends itself over the module: {reason}"),
+                    None => {
+                        return Err(miette!(
+                            "rewritten.py ended: {status}, after `{last}`\n{errors}"
+                        ));
+                    }
+                }
+            }
+        };
+        if result.contains("DIFFERENT") {
+            return Err(miette!("{result}"));
+        }
+        Ok(format!("{name}: {result}"))
+    }
 }
