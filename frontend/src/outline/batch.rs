@@ -18,6 +18,8 @@
 //! from one member to another, since that other one would be on a later step: whatever is batched, no call waits for
 //! itself. And no member waits long for what only another one takes.
 //!
+//! A result that takes the place of an argument keeps to itself: another member that reads the argument would have it copied first.
+//!
 //! An array that several members take is passed once. `docs/cost.md` says when a call of several is worth it; [`Options`] has the bounds.
 
 use hashbrown::{HashMap, HashSet};
@@ -62,23 +64,23 @@ impl<'a> Batcher<'a> {
             return calls;
         }
         let steps = self.steps(flat, order);
-        let mut groups: Vec<(Size, Vec<Call>)> = Vec::new();
+        let mut groups: Vec<(Group, Vec<Call>)> = Vec::new();
         // Of each step, the group that has room.
         let mut open: HashMap<usize, usize> = HashMap::new();
         for (call, item) in calls.into_iter().zip(&flat.calls) {
-            let size = Size::of(&call.region);
-            let step = steps.get(item).filter(|_| size.fits(self.options));
+            let alone = Group::of(&call);
+            let step = steps.get(item).filter(|_| alone.size.fits(self.options));
             let joined = step
                 .and_then(|step| groups.get_mut(*open.get(step)?))
-                .filter(|(sum, _)| sum.with(size).fits(self.options));
+                .filter(|(group, _)| group.takes(&alone, self.options));
             match joined {
-                Some((sum, members)) => {
-                    *sum = sum.with(size);
+                Some((group, members)) => {
+                    group.add(alone);
                     members.push(call);
                 }
                 None => {
                     open.extend(step.map(|&step| (step, groups.len())));
-                    groups.push((size, vec![call]));
+                    groups.push((alone, vec![call]));
                 }
             }
         }
@@ -123,6 +125,40 @@ impl<'a> Batcher<'a> {
             after.insert(item, step + usize::from(is_slow));
         }
         steps
+    }
+}
+
+/// What decides who joins a call.
+struct Group {
+    size: Size,
+    /// All arguments.
+    arguments: HashSet<ValueRef>,
+    /// Those whose place a result takes.
+    updated: HashSet<ValueRef>,
+}
+
+impl Group {
+    fn of(call: &Call) -> Group {
+        let places = call.region.in_place().into_iter().flatten();
+        Group {
+            size: Size::of(&call.region),
+            arguments: call.inputs.iter().cloned().collect(),
+            updated: places
+                .filter_map(|place| call.inputs.get(place).cloned())
+                .collect(),
+        }
+    }
+
+    fn takes(&self, other: &Group, options: &Options) -> bool {
+        self.size.with(other.size).fits(options)
+            && self.updated.is_disjoint(&other.arguments)
+            && self.arguments.is_disjoint(&other.updated)
+    }
+
+    fn add(&mut self, other: Group) {
+        self.size = self.size.with(other.size);
+        self.arguments.extend(other.arguments);
+        self.updated.extend(other.updated);
     }
 }
 
