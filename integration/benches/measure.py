@@ -1,12 +1,40 @@
 """Interleaved times, and the machine that they were taken on."""
 
+import argparse
 import datetime
+import json
 import os
 import platform
 import re
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+
+def parser(description: str, chosen: str, what: str, seconds: float) -> argparse.ArgumentParser:
+    """The options of a bench: `--CHOSEN` names those of its works, each of which is a `what`, that are measured."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument(f"--{chosen}", default="", help=f"names of {what}s, or how they begin, separated by commas")
+    options.add_argument("--threads", default="1,2", help="numbers of threads")
+    options.add_argument("--seconds", type=float, default=seconds, help=f"time for a {what}")
+    options.add_argument("--quick", action="store_true", help=f"three rounds for each {what}")
+    options.add_argument("--output", type=Path, default=Path("target/peers"), help="folder of the results")
+    options.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    return options
+
+
+def processes(threads: str) -> Iterator[tuple[str, dict]]:
+    """Runs this bench once for each number of threads, with `--measure`: every line that it prints, read as JSON."""
+    for number in threads.split(","):
+        command = [sys.executable, *sys.argv, "--measure", number]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            for line in child.stdout:
+                yield number, json.loads(line)
+        if child.returncode:
+            raise SystemExit(f"the process for {number} threads failed")
 
 
 def allow(threads: int) -> None:

@@ -8,11 +8,8 @@ peers.csv, peers.md and peers.svg; rows that were measured before and are not me
 be installed, or found by PYTHONPATH and HLO2DAE_LIBRARY; the other packages are those of requirements.txt.
 """
 
-import argparse
 import csv
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,13 +20,7 @@ TOLERANCE = {"bag-bf16": 3e-2}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Embedding work in hlo2dae beside its peers.")
-    parser.add_argument("--rows", default="", help="names of rows, or how they begin, separated by commas")
-    parser.add_argument("--threads", default="1,2", help="numbers of threads")
-    parser.add_argument("--seconds", type=float, default=4.0, help="time for a row")
-    parser.add_argument("--quick", action="store_true", help="three rounds for each row")
-    parser.add_argument("--output", type=Path, default=Path("target/peers"), help="folder of the results")
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    parser = measure.parser("Embedding work in hlo2dae beside its peers.", "rows", "row", 4.0)
     options = parser.parse_args()
     if options.measure:
         measure.allow(options.measure)
@@ -38,16 +29,10 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "peers.json"
     results = json.loads(path.read_text()) if path.exists() else {"rows": {}}
-    for threads in options.threads.split(","):
-        command = [sys.executable, __file__, *sys.argv[1:], "--measure", threads]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            for line in child.stdout:
-                row = json.loads(line)
-                results["rows"].setdefault(row["name"], {}).update(title=row["title"], order=row["order"])
-                results["rows"][row["name"]][threads] = row["times"]
-                print(f"{threads} threads, {row['title']}: {json.dumps(row['times'])}", flush=True)
-        if child.returncode:
-            raise SystemExit(f"the process for {threads} threads failed")
+    for threads, row in measure.processes(options.threads):
+        results["rows"].setdefault(row["name"], {}).update(title=row["title"], order=row["order"])
+        results["rows"][row["name"]][threads] = row["times"]
+        print(f"{threads} threads, {row['title']}: {json.dumps(row['times'])}", flush=True)
     results["rows"] = dict(sorted(results["rows"].items(), key=lambda item: item[1]["order"]))
     results["machine"] = measure.machine()
     results["versions"] = measure.versions("tensorflow", "tensorflow-cpu", "jax", "torch", "scipy", "numpy")

@@ -7,12 +7,9 @@ The results are compared first. In JAX, XLA's profile then says what share of a 
 steps.md; what was measured before and is not measured now is kept.
 """
 
-import argparse
 import collections
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,13 +17,7 @@ import measure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Whole steps of models with and without hlo2dae.")
-    parser.add_argument("--models", default="", help="names of steps, or how they begin, separated by commas")
-    parser.add_argument("--threads", default="1,2", help="numbers of threads")
-    parser.add_argument("--seconds", type=float, default=6.0, help="time for a step")
-    parser.add_argument("--quick", action="store_true", help="three rounds for each step")
-    parser.add_argument("--output", type=Path, default=Path("target/peers"), help="folder of the results")
-    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    parser = measure.parser("Whole steps of models with and without hlo2dae.", "models", "step", 6.0)
     options = parser.parse_args()
     if options.measure:
         measure.allow(options.measure)
@@ -35,15 +26,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "steps.json"
     results = json.loads(path.read_text()) if path.exists() else {"steps": {}}
-    for threads in options.threads.split(","):
-        command = [sys.executable, __file__, *sys.argv[1:], "--measure", threads]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            for line in child.stdout:
-                step = json.loads(line)
-                results["steps"].setdefault(step["name"], {}).update({"title": step["title"], "order": step["order"], threads: step})
-                print(f"{threads} threads, {line.strip()}", flush=True)
-        if child.returncode:
-            raise SystemExit(f"the process for {threads} threads failed")
+    for threads, step in measure.processes(options.threads):
+        results["steps"].setdefault(step["name"], {}).update({"title": step["title"], "order": step["order"], threads: step})
+        print(f"{threads} threads, {json.dumps(step)}", flush=True)
     results["steps"] = dict(sorted(results["steps"].items(), key=lambda item: item[1]["order"]))
     results["machine"] = measure.machine()
     path.write_text(json.dumps(results, indent=1) + "\n")
