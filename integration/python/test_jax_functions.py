@@ -10,12 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-TABLE = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
-IDS = np.random.default_rng(1).integers(0, 50, (6, 4)).astype(np.int32)
-WEIGHTS = np.random.default_rng(2).random((6, 4), np.float32)
-SEGMENTS = np.sort(np.random.default_rng(3).integers(0, 7, 24)).astype(np.int32)
-OFFSETS = np.array([0, 3, 3, 10, 24], np.int32)
+from bags import FORMS, IDS, MISTAKES, SEGMENTS, SPARSE, TABLE, WEIGHTS
 
 
 def bag(table, ids, weights):
@@ -162,54 +157,44 @@ TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("combiner", ["sum", "mean", "max"])
-@pytest.mark.parametrize("form", ["fixed", "segments", "offsets"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_bag_is_what_its_definition_says(form, combiner, dtype):
     table, ids = TABLE.astype(dtype), IDS.ravel().copy()
     ids[[2, 5]] = [-1, 50]
-    segments, count, places, options = {
-        "fixed": (np.repeat(np.arange(6), 4), 6, ids.reshape(6, 4), {}),
-        "segments": (SEGMENTS, 8, ids, {"segment_ids": SEGMENTS, "num_bags": 8, "sorted": True}),
-        "offsets": (np.searchsorted(OFFSETS, np.arange(24), side="right") - 1, 5, ids, {"offsets": OFFSETS}),
-    }[form]
+    shape, segments, count, options = FORMS[form]
     weights = np.ones(24, np.float32) if combiner == "max" else WEIGHTS.ravel()
-    given = {} if combiner == "max" else {"weights": weights.reshape(places.shape)}
-    found = hlo2dae.jax.embedding_bag(table, places, combiner=combiner, **options, **given)
+    given = {} if combiner == "max" else {"weights": weights.reshape(shape)}
+    found = hlo2dae.jax.embedding_bag(table, ids.reshape(shape), combiner=combiner, sorted=True, **options, **given)
     assert found.dtype == table.dtype
     expected = reference(table, ids, segments, count, weights.astype(dtype).astype(np.float64), combiner)
     equal(np.asarray(found, np.float64), expected, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("combiner", ["sum", "mean"])
-@pytest.mark.parametrize("form", ["fixed", "segments", "offsets"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_bag_has_the_gradients_of_xla(form, combiner):
-    ids, options = {
-        "fixed": (IDS, {}),
-        "segments": (IDS.ravel(), {"segment_ids": SEGMENTS, "num_bags": 8}),
-        "offsets": (IDS.ravel(), {"offsets": OFFSETS}),
-    }[form]
+    shape, segments, count, options = FORMS[form]
 
-    def value(table, weights, op):
-        return loss(lambda: op(table, ids, weights=weights, combiner=combiner, **options))
+    def ours(table, weights):
+        return hlo2dae.jax.embedding_bag(table, IDS.reshape(shape), weights=weights, combiner=combiner, **options)
 
-    def plain(table, ids, *, weights, combiner, segment_ids=None, num_bags=6, offsets=None):
-        if offsets is not None:
-            segment_ids, num_bags = np.searchsorted(offsets, np.arange(24), side="right") - 1, 5
-        if segment_ids is None:
-            ids, weights, segment_ids = ids.ravel(), weights.ravel(), np.repeat(np.arange(6), 4)
-        total = jax.ops.segment_sum(table[ids] * weights[:, None], segment_ids, num_bags)
-        size = jax.ops.segment_sum(weights, segment_ids, num_bags)
+    def plain(table, weights):
+        total = jax.ops.segment_sum(table[IDS.ravel()] * weights.reshape(-1, 1), segments, count)
+        size = jax.ops.segment_sum(weights.ravel(), segments, count)
         return total if combiner == "sum" else total / jnp.where(size == 0, 1, size)[:, None]
 
-    weights = WEIGHTS.reshape(ids.shape)
-    ours = jax.grad(functools.partial(value, op=hlo2dae.jax.embedding_bag), (0, 1))
-    equal(ours(TABLE, weights), jax.grad(functools.partial(value, op=plain), (0, 1))(TABLE, weights), 1e-4)
+    weights = WEIGHTS.reshape(shape)
+    ours = jax.grad(functools.partial(loss, ours), (0, 1))
+    equal(ours(TABLE, weights), jax.grad(functools.partial(loss, plain), (0, 1))(TABLE, weights), 1e-4)
     assert calls(ours, TABLE, weights) >= 2
 
 
-def dense(rows, columns, values):
-    matrix = np.zeros((8, 50), np.float32)
-    np.add.at(matrix, (rows, columns), values)
-    return matrix
+def spmm(places, values, x):
+    return hlo2dae.jax.spmm(values, IDS.ravel(), x, sorted=True, **places)
+
+
+def plain_spmm(values, x):
+    return jnp.zeros((8, 50)).at[SEGMENTS, IDS.ravel()].add(values) @ x
 
 
 #: An operation of its differentiable arguments, the arguments, and the same in plain words.
@@ -225,16 +210,9 @@ OPS = {
         (TABLE, TABLE[:4]),
         lambda table, rows: jnp.asarray(table).at[IDS[0]].add(rows),
     ),
-    "spmm of rows": (
-        lambda values, x: hlo2dae.jax.spmm(values, IDS.ravel(), x, rows=SEGMENTS, num_rows=8, sorted=True),
-        (WEIGHTS.ravel(), TABLE),
-        lambda values, x: jnp.zeros((8, 50)).at[SEGMENTS, IDS.ravel()].add(values) @ x,
-    ),
-    "spmm of indptr": (
-        lambda values, x: hlo2dae.jax.spmm(values, IDS.ravel(), x, indptr=np.searchsorted(SEGMENTS, np.arange(9)).astype(np.int32)),
-        (WEIGHTS.ravel(), TABLE),
-        lambda values, x: jnp.zeros((8, 50)).at[SEGMENTS, IDS.ravel()].add(values) @ x,
-    ),
+    **{
+        f"spmm of {form}": (functools.partial(spmm, places), (WEIGHTS.ravel(), TABLE), plain_spmm) for form, places in SPARSE.items()
+    },
 }
 
 
@@ -258,18 +236,8 @@ def test_an_index_outside_of_the_table_is_what_the_mode_says():
 
 @pytest.mark.parametrize(
     ("attempt", "message"),
-    [
-        (lambda: hlo2dae.jax.gather(TABLE, WEIGHTS), "wrong element type of indices: expected integers, found float32"),
-        (lambda: hlo2dae.jax.gather(TABLE, IDS, mode="wrap"), "unknown mode 'wrap': expected one of clip, fill, promise_in_bounds"),
-        (lambda: hlo2dae.jax.embedding_bag(TABLE, IDS, combiner="prod"), "unknown combiner 'prod'"),
-        (lambda: hlo2dae.jax.embedding_bag(TABLE, IDS.ravel()), "wrong rank of indices: expected a matrix"),
-        (lambda: hlo2dae.jax.embedding_bag(TABLE, IDS, weights=WEIGHTS[0]), r"wrong shape of weights: expected that of the indices, \(6, 4\)"),
-        (lambda: hlo2dae.jax.embedding_bag(TABLE, IDS.ravel(), segment_ids=SEGMENTS), "segment_ids need num_bags"),
-        (lambda: hlo2dae.jax.embedding_bag(TABLE, IDS, weights=WEIGHTS, combiner="max"), "a maximum takes no weights"),
-        (lambda: hlo2dae.jax.scatter_add(TABLE, IDS[0], TABLE), r"wrong shape of updates: expected \(4, 8\), found \(50, 8\)"),
-        (lambda: hlo2dae.jax.spmm(WEIGHTS.ravel(), IDS.ravel(), TABLE), "either rows"),
-    ],
+    [*MISTAKES, (lambda ops: ops.gather(TABLE, IDS, mode="wrap"), "unknown mode 'wrap': expected one of clip, fill, promise_in_bounds")],
 )
 def test_a_mistake_is_refused_with_a_reason(attempt, message):
     with pytest.raises(hlo2dae.InvalidArgument, match=message):
-        attempt()
+        attempt(hlo2dae.jax)

@@ -8,12 +8,7 @@ import hlo2dae.tf
 import numpy as np
 import pytest
 import tensorflow as tf
-
-TABLE = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
-IDS = np.random.default_rng(1).integers(0, 50, (6, 4)).astype(np.int32)
-WEIGHTS = np.random.default_rng(2).random((6, 4), np.float32)
-SEGMENTS = np.sort(np.random.default_rng(3).integers(0, 7, 24)).astype(np.int32)
-OFFSETS = np.array([0, 3, 3, 10, 24], np.int32)
+from bags import FORMS, IDS, MISTAKES, SEGMENTS, SPARSE, TABLE, WEIGHTS
 
 
 def bag(table, ids, weights):
@@ -142,24 +137,18 @@ def test_explain_names_the_regions():
     assert {port.shape for port in region.inputs} == {(50, 8), (6, 4)}
 
 
-FORMS = {
-    "fixed": (IDS, WEIGHTS, np.repeat(np.arange(6), 4), 6, {}),
-    "segments": (IDS.ravel(), WEIGHTS.ravel(), SEGMENTS, 8, {"segment_ids": SEGMENTS, "num_bags": 8}),
-    "offsets": (IDS.ravel(), WEIGHTS.ravel(), np.searchsorted(OFFSETS, np.arange(24), side="right") - 1, 5, {"offsets": OFFSETS}),
-}
-
-
 @pytest.mark.parametrize("combiner", ["sum", "mean", "max"])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_bag_has_the_values_and_gradients_of_tensorflow(form, combiner):
-    ids, weights, segments, count, options = FORMS[form]
+    shape, segments, count, options = FORMS[form]
+    weights = WEIGHTS.reshape(shape)
 
     def ours(table, weights):
         given = {} if combiner == "max" else {"weights": weights}
-        return hlo2dae.tf.embedding_bag(table, ids, combiner=combiner, **options, **given)
+        return hlo2dae.tf.embedding_bag(table, IDS.reshape(shape), combiner=combiner, **options, **given)
 
     def plain(table, weights):
-        rows, weights = tf.gather(table, ids.ravel()), tf.reshape(weights, [-1])
+        rows, weights = tf.gather(table, IDS.ravel()), tf.reshape(weights, [-1])
         if combiner == "max":
             largest = tf.math.unsorted_segment_max(rows, segments, count)
             return tf.where(largest < -1e30, 0.0, largest)
@@ -181,6 +170,14 @@ def test_a_sparse_lookup_is_that_of_tensorflow(combiner):
         equal(ours, tf.nn.embedding_lookup_sparse(TABLE, ids, given, combiner=combiner))
 
 
+def spmm(places, values, x):
+    return hlo2dae.tf.spmm(values, IDS.ravel(), x, **places)
+
+
+def plain_spmm(values, x):
+    return tf.scatter_nd(np.stack([SEGMENTS, IDS.ravel()], 1), values, (8, 50)) @ x
+
+
 #: An operation of its differentiable arguments, the arguments, and the same in plain words.
 OPS = {
     "gather": (lambda table: hlo2dae.tf.gather(table, IDS), (TABLE,), lambda table: tf.gather(table, IDS)),
@@ -194,16 +191,9 @@ OPS = {
         (TABLE, TABLE[:4]),
         lambda table, rows: tf.tensor_scatter_nd_add(table, IDS[0][:, None], rows),
     ),
-    "spmm of rows": (
-        lambda values, x: hlo2dae.tf.spmm(values, IDS.ravel(), x, rows=SEGMENTS, num_rows=8),
-        (WEIGHTS.ravel(), TABLE),
-        lambda values, x: tf.scatter_nd(np.stack([SEGMENTS, IDS.ravel()], 1), values, (8, 50)) @ x,
-    ),
-    "spmm of indptr": (
-        lambda values, x: hlo2dae.tf.spmm(values, IDS.ravel(), x, indptr=np.searchsorted(SEGMENTS, np.arange(9)).astype(np.int32)),
-        (WEIGHTS.ravel(), TABLE),
-        lambda values, x: tf.scatter_nd(np.stack([SEGMENTS, IDS.ravel()], 1), values, (8, 50)) @ x,
-    ),
+    **{
+        f"spmm of {form}": (functools.partial(spmm, places), (WEIGHTS.ravel(), TABLE), plain_spmm) for form, places in SPARSE.items()
+    },
 }
 
 
@@ -216,16 +206,7 @@ def test_an_operation_has_the_values_and_gradients_of_tensorflow(name):
     assert calls(op, *arrays) == 1
 
 
-@pytest.mark.parametrize(
-    ("attempt", "message"),
-    [
-        (lambda: hlo2dae.tf.gather(TABLE, WEIGHTS), "wrong element type of indices: expected integers, found float32"),
-        (lambda: hlo2dae.tf.embedding_bag(TABLE, IDS, combiner="prod"), "unknown combiner 'prod'"),
-        (lambda: hlo2dae.tf.embedding_bag(TABLE, IDS.ravel()), "wrong rank of indices: expected a matrix"),
-        (lambda: hlo2dae.tf.embedding_bag(TABLE, IDS, weights=WEIGHTS, combiner="max"), "a maximum takes no weights"),
-        (lambda: hlo2dae.tf.spmm(WEIGHTS.ravel(), IDS.ravel(), TABLE), "either rows"),
-    ],
-)
+@pytest.mark.parametrize(("attempt", "message"), MISTAKES)
 def test_a_mistake_is_refused_with_a_reason(attempt, message):
     with pytest.raises(hlo2dae.InvalidArgument, match=message):
-        attempt()
+        attempt(hlo2dae.tf)

@@ -5,12 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from .._errors import InvalidArgument
+from .._checks import check_bags, check_indices, check_name, check_sparse, check_updates
 from ._function import jit
 
 __all__ = ["embedding_bag", "gather", "scatter_add", "segment_sum", "spmm"]
 
-_COMBINERS = ("sum", "mean", "max")
 _MODES = ("clip", "fill", "promise_in_bounds")
 
 
@@ -35,8 +34,8 @@ def gather(table, indices, *, mode="clip"):
     ``mode`` says what an index outside of the table gives: the nearest row (``clip``), NaN or the least integer (``fill``), or that there is none
     (``promise_in_bounds``).
     """
-    _check_indices("indices", indices)
-    _check_name("mode", mode, _MODES)
+    check_indices("indices", indices)
+    check_name("mode", mode, _MODES)
     return jnp.take(table, indices, axis=0, mode=mode)
 
 
@@ -52,34 +51,19 @@ def embedding_bag(
     ``weights``, one for each index, scale the rows. ``combiner`` is ``sum``, ``mean`` (of weighted rows: by the sum of the weights) or
     ``max``. An empty bag gives zeros. ``mode`` as for `gather`.
     """
-    _check_indices("indices", indices)
-    _check_name("combiner", combiner, _COMBINERS)
-    _check_name("mode", mode, _MODES)
-    if weights is not None and weights.shape != indices.shape:
-        raise InvalidArgument(f"wrong shape of weights: expected that of the indices, {indices.shape}, found {weights.shape}")
-    if weights is not None and combiner == "max":
-        raise InvalidArgument("a maximum takes no weights: expected combiner sum or mean")
+    check_bags(indices, weights, segment_ids, offsets, num_bags, combiner)
+    check_name("mode", mode, _MODES)
     if offsets is not None:
-        if segment_ids is not None or num_bags is not None:
-            raise InvalidArgument("bags are given by offsets, or by segment_ids and num_bags: found both")
-        _check_indices("offsets", offsets, rank=1)
         num_bags, sorted = offsets.shape[0], True
         segment_ids = _segments(offsets, indices.shape[0])
     rows = jnp.take(table, indices, axis=0, mode=mode)
     if weights is not None:
         rows = rows * weights[..., None].astype(rows.dtype)
     if segment_ids is None:
-        if indices.ndim != 2:
-            raise InvalidArgument(f"wrong rank of indices: expected a matrix, or segment_ids or offsets, found {indices.shape}")
         if combiner == "max":
             return rows.max(axis=1)
         total = rows.sum(axis=1)
         return total if combiner == "sum" else _divided(total, _ones(weights, indices, rows).sum(axis=1))
-    _check_indices("segment_ids", segment_ids, rank=1)
-    if num_bags is None:
-        raise InvalidArgument("segment_ids need num_bags")
-    if segment_ids.shape != indices.shape:
-        raise InvalidArgument(f"wrong shape of segment_ids: expected that of the indices, {indices.shape}, found {segment_ids.shape}")
     reduce = functools.partial(jax.ops.segment_sum, segment_ids=segment_ids, num_segments=num_bags, indices_are_sorted=sorted)
     if combiner == "sum":
         return reduce(rows)
@@ -93,17 +77,14 @@ def embedding_bag(
 @_op("num_segments", "sorted")
 def segment_sum(data, segment_ids, *, num_segments, sorted=False):
     """The sum of the rows of each segment; ``sorted`` if ``segment_ids`` never fall. A row of no segment is left out."""
-    _check_indices("segment_ids", segment_ids, rank=1)
+    check_indices("segment_ids", segment_ids, rank=1)
     return jax.ops.segment_sum(data, segment_ids, num_segments, indices_are_sorted=sorted)
 
 
 @_op()
 def scatter_add(operand, indices, updates):
     """``operand`` with ``updates`` added to its rows ``indices``. An update of no row is left out."""
-    _check_indices("indices", indices)
-    expected = indices.shape + operand.shape[1:]
-    if updates.shape != expected:
-        raise InvalidArgument(f"wrong shape of updates: expected {expected}, found {updates.shape}")
+    check_updates(operand, indices, updates)
     return operand.at[indices].add(updates, mode="drop")
 
 
@@ -115,15 +96,10 @@ def spmm(values, columns, dense, *, rows=None, indptr=None, num_rows=None, sorte
     (CSR: where each row begins, and where the last ends). A row or column outside of the matrices is a mistake that is not
     noticed.
     """
-    _check_indices("columns", columns, rank=1)
-    if (rows is None) == (indptr is None):
-        raise InvalidArgument("a sparse matrix has either rows (COO) or indptr (CSR)")
+    check_sparse(columns, rows, indptr, num_rows)
     if indptr is not None:
-        _check_indices("indptr", indptr, rank=1)
         num_rows, sorted = indptr.shape[0] - 1, True
         rows = _segments(indptr[:-1], columns.shape[0])
-    if num_rows is None:
-        raise InvalidArgument("rows need num_rows")
     products = values[:, None] * jnp.take(dense, columns, axis=0, mode="clip")
     return jax.ops.segment_sum(products, rows, num_rows, indices_are_sorted=sorted)
 
@@ -140,15 +116,3 @@ def _ones(weights, indices, rows):
 def _divided(total, size):
     """Sums by their sizes; nothing by nothing is zero."""
     return total / jnp.where(size == 0, jnp.ones_like(size), size)[:, None]
-
-
-def _check_name(what: str, name: str, names) -> None:
-    if name not in names:
-        raise InvalidArgument(f"unknown {what} {name!r}: expected one of {', '.join(names)}")
-
-
-def _check_indices(what: str, array, rank: int | None = None) -> None:
-    if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise InvalidArgument(f"wrong element type of {what}: expected integers, found {array.dtype.name}")
-    if rank is not None and array.ndim != rank:
-        raise InvalidArgument(f"wrong rank of {what}: expected {rank}, found {array.ndim}")

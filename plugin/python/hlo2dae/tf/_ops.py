@@ -4,18 +4,17 @@ import functools
 
 import tensorflow as tf
 
+from .._checks import check_bags, check_indices, check_sparse, check_updates
 from .._errors import InvalidArgument
 from ._function import function
 
 __all__ = ["embedding_bag", "embedding_lookup_sparse", "gather", "scatter_add", "segment_sum", "spmm"]
 
-_COMBINERS = ("sum", "mean", "max")
-
 
 @function
 def gather(table, indices):
     """The rows ``table[indices]``. An index outside of the table gives the nearest row."""
-    _check_indices("indices", indices)
+    check_indices("indices", indices)
     return tf.gather(table, indices)
 
 
@@ -29,17 +28,8 @@ def embedding_bag(table, indices, *, weights=None, segment_ids=None, offsets=Non
     ``weights``, one for each index, scale the rows. ``combiner`` is ``sum``, ``mean`` (of weighted rows: by the sum of the weights) or
     ``max``. An empty bag gives zeros.
     """
-    _check_indices("indices", indices)
-    if combiner not in _COMBINERS:
-        raise InvalidArgument(f"unknown combiner {combiner!r}: expected one of {', '.join(_COMBINERS)}")
-    if weights is not None and weights.shape != indices.shape:
-        raise InvalidArgument(f"wrong shape of weights: expected that of the indices, {indices.shape}, found {weights.shape}")
-    if weights is not None and combiner == "max":
-        raise InvalidArgument("a maximum takes no weights: expected combiner sum or mean")
+    check_bags(indices, weights, segment_ids, offsets, num_bags, combiner)
     if offsets is not None:
-        if segment_ids is not None or num_bags is not None:
-            raise InvalidArgument("bags are given by offsets, or by segment_ids and num_bags: found both")
-        _check_indices("offsets", offsets, rank=1)
         num_bags = offsets.shape[0]
         segment_ids = _segments(offsets, indices.shape[0])
     rows = tf.gather(table, indices)
@@ -47,17 +37,10 @@ def embedding_bag(table, indices, *, weights=None, segment_ids=None, offsets=Non
     if weights is not None:
         rows *= sizes[..., tf.newaxis]
     if segment_ids is None:
-        if indices.shape.rank != 2:
-            raise InvalidArgument(f"wrong rank of indices: expected a matrix, or segment_ids or offsets, found {indices.shape}")
         if combiner == "max":
             return tf.reduce_max(rows, axis=1)
         total = tf.reduce_sum(rows, axis=1)
         return total if combiner == "sum" else tf.math.divide_no_nan(total, tf.reduce_sum(sizes, axis=1, keepdims=True))
-    _check_indices("segment_ids", segment_ids, rank=1)
-    if num_bags is None:
-        raise InvalidArgument("segment_ids need num_bags")
-    if segment_ids.shape != indices.shape:
-        raise InvalidArgument(f"wrong shape of segment_ids: expected that of the indices, {indices.shape}, found {segment_ids.shape}")
     reduce = functools.partial(tf.math.unsorted_segment_sum, segment_ids=segment_ids, num_segments=num_bags)
     if combiner == "sum":
         return reduce(rows)
@@ -87,17 +70,14 @@ def embedding_lookup_sparse(params, sp_ids, sp_weights=None, *, combiner="mean")
 @function
 def segment_sum(data, segment_ids, *, num_segments):
     """The sum of the rows of each segment. A row of no segment is left out."""
-    _check_indices("segment_ids", segment_ids, rank=1)
+    check_indices("segment_ids", segment_ids, rank=1)
     return tf.math.unsorted_segment_sum(data, segment_ids, num_segments)
 
 
 @function
 def scatter_add(operand, indices, updates):
     """``operand`` with ``updates`` added to its rows ``indices``. An update of no row is left out."""
-    _check_indices("indices", indices)
-    expected = indices.shape + operand.shape[1:]
-    if updates.shape != expected:
-        raise InvalidArgument(f"wrong shape of updates: expected {expected}, found {updates.shape}")
+    check_updates(operand, indices, updates)
     return tf.tensor_scatter_nd_add(operand, indices[..., tf.newaxis], updates)
 
 
@@ -108,15 +88,10 @@ def spmm(values, columns, dense, *, rows=None, indptr=None, num_rows=None):
     The places of the ``values`` are ``columns`` and either ``rows`` (COO, of ``num_rows`` rows) or ``indptr`` (CSR: where each row begins,
     and where the last ends). A row or column outside of the matrices is a mistake that is not noticed.
     """
-    _check_indices("columns", columns, rank=1)
-    if (rows is None) == (indptr is None):
-        raise InvalidArgument("a sparse matrix has either rows (COO) or indptr (CSR)")
+    check_sparse(columns, rows, indptr, num_rows)
     if indptr is not None:
-        _check_indices("indptr", indptr, rank=1)
         num_rows = indptr.shape[0] - 1
         rows = _segments(indptr[:-1], columns.shape[0])
-    if num_rows is None:
-        raise InvalidArgument("rows need num_rows")
     products = values[:, tf.newaxis] * tf.gather(dense, columns)
     return tf.math.unsorted_segment_sum(products, rows, num_rows)
 
@@ -124,10 +99,3 @@ def spmm(values, columns, dense, *, rows=None, indptr=None, num_rows=None):
 def _segments(offsets, size: int):
     """The segment of each of ``size`` places, of segments that begin at the offsets."""
     return tf.searchsorted(offsets, tf.range(size, dtype=offsets.dtype), side="right") - 1
-
-
-def _check_indices(what: str, tensor, rank: int | None = None) -> None:
-    if not tensor.dtype.is_integer:
-        raise InvalidArgument(f"wrong element type of {what}: expected integers, found {tensor.dtype.name}")
-    if rank is not None and tensor.shape.rank != rank:
-        raise InvalidArgument(f"wrong rank of {what}: expected {rank}, found {tensor.shape.rank}")
