@@ -15,6 +15,7 @@
 
 use half::{bf16, f16};
 
+use super::exp::exp;
 use super::op::{Arith, BinaryOp, CombineOp, CompareOp, UnaryOp};
 use super::scalar::Scalar;
 use super::types::{ElementType, ScalarType};
@@ -98,7 +99,7 @@ integers! {
 }
 
 macro_rules! floats {
-    ($($t:ident $erf:path,)*) => {$(
+    ($($t:ident $exp:path, $erf:path;)*) => {$(
         impl Operand for $t {
             #[inline(always)]
             fn unary(op: UnaryOp, a: $t) -> Option<$t> {
@@ -113,11 +114,11 @@ macro_rules! floats {
                     UnaryOp::Sqrt => a.sqrt(),
                     UnaryOp::Rsqrt => a.sqrt().recip(),
                     UnaryOp::Cbrt => a.cbrt(),
-                    UnaryOp::Exp => a.exp(),
+                    UnaryOp::Exp => $exp(a),
                     UnaryOp::Expm1 => a.exp_m1(),
                     UnaryOp::Log => a.ln(),
                     UnaryOp::Log1p => a.ln_1p(),
-                    UnaryOp::Logistic => (1.0 + (-a).exp()).recip(),
+                    UnaryOp::Logistic => (1.0 + $exp(-a)).recip(),
                     UnaryOp::Tanh => a.tanh(),
                     UnaryOp::Erf => $erf(a),
                     UnaryOp::Sin => a.sin(),
@@ -158,8 +159,8 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 libm::erff,
-    f64 libm::erf,
+    f32 exp, libm::erff;
+    f64 f64::exp, libm::erf;
 }
 
 macro_rules! halves {

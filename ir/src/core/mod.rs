@@ -13,6 +13,7 @@ pub mod code;
 pub mod compute;
 pub mod datum;
 pub mod diag;
+pub mod exp;
 pub mod hints;
 pub mod memory;
 pub mod op;

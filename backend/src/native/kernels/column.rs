@@ -4,14 +4,16 @@
 
 use half::{bf16, f16};
 use hlo2dae_ir::core::{
-    Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError, UnaryOp,
+    Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError,
 };
 
 use super::element::Element;
 use crate::native::machine::Isa;
 use convert::convert;
+use unary::unary;
 
 mod convert;
+mod unary;
 
 /// Values of a block of lookups: what a byte can count.
 pub(crate) const BLOCK: usize = 256;
@@ -250,7 +252,7 @@ pub(crate) fn compute(
             out.fill(n, *value);
             Ok(())
         }
-        Arith::Unary(op, a) => unary(*op, a, out, n),
+        Arith::Unary(op, a) => unary(isa, *op, a, out, n),
         Arith::Binary(op, a, b) => {
             let wrong = || TypeError::Binary {
                 op: op.name(),
@@ -476,67 +478,4 @@ fn compare(
     }
     on!(i64 i32 u32 f32 bool i8 i16 u8 u16 u64 f16 bf16 f64);
     Err(wrong())
-}
-
-fn unary(op: UnaryOp, a: &Operands<'_>, out: &mut Column, n: usize) -> Result<(), TypeError> {
-    let wrong = || TypeError::Unary {
-        op: op.name(),
-        operand: ty(a),
-    };
-    if op == UnaryOp::IsFinite {
-        let Column::Bool(out) = out else {
-            return Err(wrong());
-        };
-        for (k, out) in out.iter_mut().take(n).enumerate() {
-            let value = match a {
-                Operands::All(value) => Some(*value),
-                Operands::Each(column) => column.get(k),
-            };
-            *out = matches!(
-                value.map(|value| op.apply(value)),
-                Some(Ok(Scalar::Bool(true)))
-            );
-        }
-        return Ok(());
-    }
-    fn map<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
-        fn each<T: Element>(a: Of<'_, T>, out: &mut [T], f: impl Fn(T) -> T) {
-            match a {
-                Of::Each(a) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)),
-                Of::All(a) => out.fill(f(a)),
-            }
-        }
-        let apply = |op: UnaryOp, a: T| T::unary(op, a).unwrap_or(a);
-        match op {
-            UnaryOp::Neg => each(a, out, |a| apply(UnaryOp::Neg, a)),
-            UnaryOp::Abs => each(a, out, |a| apply(UnaryOp::Abs, a)),
-            UnaryOp::Sqrt => each(a, out, |a| apply(UnaryOp::Sqrt, a)),
-            UnaryOp::Not => each(a, out, |a| apply(UnaryOp::Not, a)),
-            UnaryOp::Exp => each(a, out, |a| apply(UnaryOp::Exp, a)),
-            UnaryOp::Sign
-            | UnaryOp::Ceil
-            | UnaryOp::Floor
-            | UnaryOp::RoundNearestEven
-            | UnaryOp::RoundNearestAfz
-            | UnaryOp::Rsqrt
-            | UnaryOp::Cbrt
-            | UnaryOp::Expm1
-            | UnaryOp::Log
-            | UnaryOp::Log1p
-            | UnaryOp::Logistic
-            | UnaryOp::Tanh
-            | UnaryOp::Erf
-            | UnaryOp::Sin
-            | UnaryOp::Cos
-            | UnaryOp::Tan
-            | UnaryOp::Popcnt
-            | UnaryOp::Clz
-            | UnaryOp::IsFinite => each(a, out, |a| apply(op, a)),
-        }
-    }
-    with_column!(out, |out| {
-        let a = of(a, n).ok_or_else(wrong)?;
-        map(op, a, out.get_mut(..n).ok_or_else(wrong)?);
-    });
-    Ok(())
 }
