@@ -86,7 +86,8 @@ impl Plan {
     /// Verifies a program and plans it.
     pub fn new(program: &dlc::Program) -> Result<Plan, PlanError> {
         program.verify()?;
-        let source = Source::new(program)?;
+        let mut source = Source::new(program)?;
+        plan::share::share(&mut source);
         let mut nests = 0;
         let nodes = plan::nodes(&source, &source.roots, &mut nests);
         Ok(Plan {

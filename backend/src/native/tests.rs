@@ -13,6 +13,7 @@ use pools::{Backwards, Simultaneous};
 mod groups;
 mod in_place;
 mod pools;
+mod share;
 
 fn program(text: &str) -> dlc::Program {
     let region: Region = text

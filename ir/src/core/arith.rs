@@ -15,7 +15,7 @@
 
 use half::{bf16, f16};
 
-use super::exp::exp;
+use super::exp;
 use super::op::{Arith, BinaryOp, CombineOp, CompareOp, UnaryOp};
 use super::scalar::Scalar;
 use super::types::{ElementType, ScalarType};
@@ -99,7 +99,7 @@ integers! {
 }
 
 macro_rules! floats {
-    ($($t:ident $exp:path, $erf:path;)*) => {$(
+    ($($t:ident $exp:path, $expm1:path, $tanh:path, $erf:path;)*) => {$(
         impl Operand for $t {
             #[inline(always)]
             fn unary(op: UnaryOp, a: $t) -> Option<$t> {
@@ -115,11 +115,11 @@ macro_rules! floats {
                     UnaryOp::Rsqrt => a.sqrt().recip(),
                     UnaryOp::Cbrt => a.cbrt(),
                     UnaryOp::Exp => $exp(a),
-                    UnaryOp::Expm1 => a.exp_m1(),
+                    UnaryOp::Expm1 => $expm1(a),
                     UnaryOp::Log => a.ln(),
                     UnaryOp::Log1p => a.ln_1p(),
                     UnaryOp::Logistic => (1.0 + $exp(-a)).recip(),
-                    UnaryOp::Tanh => a.tanh(),
+                    UnaryOp::Tanh => $tanh(a),
                     UnaryOp::Erf => $erf(a),
                     UnaryOp::Sin => a.sin(),
                     UnaryOp::Cos => a.cos(),
@@ -159,8 +159,8 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 exp, libm::erff;
-    f64 f64::exp, libm::erf;
+    f32 exp::exp, exp::expm1, exp::tanh, libm::erff;
+    f64 f64::exp, f64::exp_m1, f64::tanh, libm::erf;
 }
 
 macro_rules! halves {

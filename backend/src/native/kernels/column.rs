@@ -3,9 +3,7 @@
 //! A column is a block of lookups, or a tile of rows; the operations are the same. The loops are compiled for each [`Isa`].
 
 use half::{bf16, f16};
-use hlo2dae_ir::core::{
-    Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError,
-};
+use hlo2dae_ir::core::{Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType, TypeError};
 
 use super::element::Element;
 use crate::native::machine::Isa;

@@ -202,20 +202,22 @@ impl<'a> Memory<'a> {
             return Ok(());
         }
         let raw = self.typed::<T>(self.write(buffer, low, high, 1)?)?;
-        let at = |offset: i64| raw.data.wrapping_add(offset as usize * size_of::<T>());
-        let pairs = offsets.iter().zip(values);
-        // SAFETY (both): between the smallest and the largest offset, which lie in the buffer.
+        let pairs = offsets.iter().copied().zip(values.iter().copied());
+        // SAFETY (all): between the smallest and the largest offset, which lie in the buffer.
         match op.binary() {
-            None => pairs.for_each(|(&offset, &value)| unsafe { T::write(at(offset), value) }),
-            Some(BinaryOp::Add) => pairs.for_each(|(&offset, &value)| unsafe {
-                T::write(
-                    at(offset),
-                    T::apply(BinaryOp::Add, T::read(at(offset)), value),
-                );
+            None if are_consecutive(offsets) => unsafe {
+                let values = values.get(..offsets.len()).ok_or(Outside)?;
+                T::write_many(raw.data.add(low as usize * size_of::<T>()), values);
+            },
+            None => pairs.for_each(|(offset, value)| unsafe {
+                T::write(raw.data.add(offset as usize * size_of::<T>()), value);
             }),
-            Some(op) => pairs.for_each(|(&offset, &value)| unsafe {
-                T::write(at(offset), T::apply(op, T::read(at(offset)), value));
-            }),
+            Some(BinaryOp::Add) => unsafe {
+                combine(raw, pairs, |a, b| T::apply(BinaryOp::Add, a, b));
+            },
+            Some(BinaryOp::Max) => unsafe { combine(raw, pairs, T::largest) },
+            Some(BinaryOp::Min) => unsafe { combine(raw, pairs, T::smallest) },
+            Some(op) => unsafe { combine(raw, pairs, |a, b| T::apply(op, a, b)) },
         }
         Ok(())
     }
@@ -409,6 +411,33 @@ impl Raw {
     /// Element type.
     pub(super) fn element(&self) -> ElementType {
         self.element
+    }
+}
+
+/// `buffer[offset] = op(buffer[offset], value)`, in order. What one lookup leaves the next takes from a register if it is for the
+/// same element: it need not wait for the store.
+///
+/// # Safety
+/// Offsets lie in the buffer, which is writable and has this element type.
+#[inline(always)]
+unsafe fn combine<T: Element>(
+    raw: Raw,
+    pairs: impl Iterator<Item = (i64, T)>,
+    op: impl Fn(T, T) -> T,
+) {
+    let mut last = None;
+    let mut sum = T::default();
+    for (offset, value) in pairs {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at = raw.data.add(offset as usize * size_of::<T>());
+            if last != Some(offset) {
+                sum = T::read(at);
+                last = Some(offset);
+            }
+            sum = op(sum, value);
+            T::write(at, sum);
+        }
     }
 }
 

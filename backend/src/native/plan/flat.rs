@@ -81,15 +81,7 @@ pub(crate) struct Chain {
 
 /// The chain that starts at a unit, scheduled, if it can run by columns.
 pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
-    let mut units = vec![unit];
-    let mut last = unit;
-    while let [child] = last.children.as_slice() {
-        units.push(child);
-        last = child;
-    }
-    if !last.children.is_empty() {
-        return None;
-    }
+    let units = chain(unit)?;
     let rows = units
         .iter()
         .rev()
@@ -108,6 +100,17 @@ pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
         let chain = Builder::new(source, &units, rows, elements).build()?;
         schedule(source, chain)
     })
+}
+
+/// The units from the outermost to the innermost, if each has one inside.
+pub(crate) fn chain(unit: &Unit) -> Option<Vec<&Unit>> {
+    let mut units = vec![unit];
+    let mut last = unit;
+    while let [child] = last.children.as_slice() {
+        units.push(child);
+        last = child;
+    }
+    last.children.is_empty().then_some(units)
 }
 
 /// Positions of a dense unit of step 1.
@@ -455,7 +458,7 @@ fn constant(bound: Bound) -> Option<i64> {
 }
 
 /// The buffers that code writes.
-fn stores(code: &[Instruction], written: &mut Vec<BufferNumber>) {
+pub(crate) fn stores(code: &[Instruction], written: &mut Vec<BufferNumber>) {
     for instruction in code {
         match instruction {
             Instruction::Let(..) => {}

@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`source`] | DLC as one tree of units and code |
+//! | [`share`] | what several nests compute, computed once |
 //! | [`graph`] | values, their levels and ranges |
 //! | [`flat`] | a chain of units as lookups, rows and combines |
 //! | [`effect`] | the kernel of each combine |
@@ -12,6 +13,7 @@ pub(crate) mod effect;
 pub(crate) mod flat;
 pub(crate) mod graph;
 pub(crate) mod schedule;
+pub(crate) mod share;
 pub(crate) mod source;
 
 use effect::Kernel;

@@ -88,8 +88,8 @@ pub(crate) struct Flat {
     pub effects: Vec<Effect>,
     /// Elements of a row; 1 without rows.
     pub row: usize,
-    /// Whether different positions of the outermost level write different elements.
-    pub outer: bool,
+    /// The effects that may write one element at different positions of the outermost level.
+    pub shared: Vec<usize>,
     /// Whether lookups whose destinations differ write different elements.
     pub apart: bool,
     /// Whether all effects are on rows, so that the row can be divided.
@@ -295,6 +295,9 @@ impl Scheduler {
             .combines
             .iter()
             .all(|c| self.is_apart(source, c, row));
+        let combines = self.chain.combines.iter().enumerate();
+        let shared = combines.filter(|(_, combine)| !self.is_outer(combine));
+        let shared = shared.map(|(number, _)| number).collect();
         let places = effects.iter().flat_map(|effect| {
             effect
                 .exports
@@ -315,7 +318,7 @@ impl Scheduler {
             bounds,
             levels: done,
             row,
-            outer: self.chain.combines.iter().all(|c| self.is_outer(c)),
+            shared,
             apart,
             columns: apart && self.chain.combines.iter().all(strided),
             bytes: effects.iter().map(|effect| effect.bytes(source)).sum(),

@@ -5,7 +5,8 @@
 //!
 //! 1. small nests stay whole ([`super::super::Options::grain`]), and run beside others that have nothing to do with them;
 //! 2. where the outermost position says what is written (bags, gathers), its positions are divided, by what is inside of them;
-//! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes;
+//! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes: those
+//!    of the effects that are not divided by the outermost position anyway, if they have the same;
 //! 4. otherwise destinations are divided: a thread does the lookups whose rows are its own, by a sample of them evenly;
 //! 5. rows that are wide enough are divided when there are too few bags.
 
@@ -18,6 +19,7 @@ use super::decode::{Block, Consumer, Decoder, Scratch};
 use super::effects::{Effects, active};
 use crate::native::error::RunError;
 use crate::native::kernels::column::Column;
+use crate::native::plan::effect::Effect;
 use crate::native::plan::schedule::{Flat, Place};
 
 /// A part of a nest.
@@ -119,7 +121,7 @@ pub(crate) fn parts(
         return Ok(Vec::new());
     }
     let wide = flat.columns && flat.row as u64 >= 32 * threads;
-    if flat.outer {
+    if flat.shared.is_empty() {
         if count < threads && wide {
             return Ok(columns(&whole, flat.row, threads));
         }
@@ -285,7 +287,7 @@ fn sorted(
 ) -> Result<Option<Vec<Part>>, RunError> {
     struct Look<'a, 'b> {
         run: &'a Run<'a>,
-        flat: &'a Flat,
+        effect: &'a Effect,
         uniforms: &'a [Scalar],
         which: &'b mut Vec<u32>,
         seen: Seen,
@@ -295,9 +297,7 @@ fn sorted(
         fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
             let first = self.position;
             self.position += n as u64;
-            let Some(effect) = self.flat.effects.first() else {
-                return Ok(());
-            };
+            let effect = self.effect;
             let all = active(
                 self.run,
                 effect,
@@ -333,7 +333,12 @@ fn sorted(
             Ok(())
         }
     }
-    if flat.levels.len() != 1 || flat.effects.len() != 1 {
+    let mut shared = flat.shared.iter().filter_map(|&n| flat.effects.get(n));
+    let Some(effect) = shared.next() else {
+        return Ok(None);
+    };
+    let place = |effect: &Effect| effect.exports.first().map(|&(dst, _)| (dst, effect.guard));
+    if flat.levels.len() != 1 || !shared.all(|other| place(other) == place(effect)) {
         return Ok(None);
     }
     let look = |first: u64, last: u64| -> Result<Seen, RunError> {
@@ -341,7 +346,7 @@ fn sorted(
             scratch.blocks.resize_with(1, Block::default);
             let mut look = Look {
                 run,
-                flat,
+                effect,
                 uniforms,
                 which: &mut scratch.which,
                 seen: Seen::default(),

@@ -1,6 +1,6 @@
 //! Operations of one operand on columns.
 //!
-//! Each is what the evaluators compute, in a loop of its own: those that are arithmetic alone (the exponential of `f32` is) become
+//! Each is what the evaluators compute, in a loop of its own: those that are arithmetic alone (the exponential of `f32` and what is made of it are) become
 //! vector instructions, the others call a function for each value.
 
 use hlo2dae_ir::core::{Scalar, TypeError, UnaryOp};
@@ -68,10 +68,8 @@ fn map_body<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
             match op {
                 $(UnaryOp::$few => apply(UnaryOp::$few, a, out),)*
                 UnaryOp::Cbrt
-                | UnaryOp::Expm1
                 | UnaryOp::Log
                 | UnaryOp::Log1p
-                | UnaryOp::Tanh
                 | UnaryOp::Erf
                 | UnaryOp::Sin
                 | UnaryOp::Cos
@@ -82,7 +80,7 @@ fn map_body<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
             }
         };
     }
-    each! { Abs Neg Not Sign Ceil Floor RoundNearestEven RoundNearestAfz Sqrt Rsqrt Exp Logistic }
+    each! { Abs Neg Not Sign Ceil Floor RoundNearestEven RoundNearestAfz Sqrt Rsqrt Exp Expm1 Logistic Tanh }
 }
 
 #[inline(always)]
@@ -105,7 +103,9 @@ mod tests {
     /// Every 997th pattern of bits of `f32`, and those around the special ones.
     fn patterns() -> Vec<f32> {
         let special = [0u32, 0x7f80_0000, 0x8000_0000, 0xff80_0000, 0x7fff_ffff];
-        let near = special.iter().flat_map(|&s| (-3..=3).map(move |d| s.wrapping_add_signed(d)));
+        let near = special
+            .iter()
+            .flat_map(|&s| (-3..=3).map(move |d| s.wrapping_add_signed(d)));
         let sample = (0..=u32::MAX).step_by(997);
         sample.chain(near).map(f32::from_bits).collect()
     }
@@ -115,7 +115,7 @@ mod tests {
         let values = patterns();
         for &op in UnaryOp::ALL {
             let n = match op {
-                UnaryOp::Exp | UnaryOp::Logistic | UnaryOp::Sqrt => values.len(),
+                UnaryOp::Exp | UnaryOp::Expm1 | UnaryOp::Logistic | UnaryOp::Tanh => values.len(),
                 _ => 10_000,
             };
             // From the end, where the special ones are.
