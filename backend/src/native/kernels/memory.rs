@@ -467,6 +467,28 @@ fn span_of(offsets: &[i64]) -> (i64, i64) {
         })
 }
 
+/// Whether no offset is less than that before.
+pub(crate) fn never_decrease(offsets: &[i64]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::best() == Isa::Avx512 {
+        #[target_feature(enable = "avx512f,avx512vl")]
+        fn avx512(offsets: &[i64]) -> bool {
+            never_decrease_of(offsets)
+        }
+        // SAFETY: the CPU has it.
+        return unsafe { avx512(offsets) };
+    }
+    never_decrease_of(offsets)
+}
+
+#[inline(always)]
+fn never_decrease_of(offsets: &[i64]) -> bool {
+    // Without a branch, so that it is done in vectors.
+    let next = offsets.get(1..).unwrap_or(&[]);
+    let pairs = offsets.iter().zip(next);
+    pairs.fold(true, |ok, (before, after)| ok & (before <= after))
+}
+
 /// Whether each offset is one more than that before.
 #[inline]
 fn are_consecutive(offsets: &[i64]) -> bool {

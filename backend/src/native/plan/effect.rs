@@ -452,9 +452,15 @@ fn fold(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> Option
             }
         }
     };
+    let mut filled = None;
     let mut row = |val: Val| {
         let (table, stride) = exports.table(val)?;
-        let fits = stride == 1 && table.fill.is_none() && table.buffer != combine.buffer;
+        // There is one row to fill with.
+        let fill = match table.fill {
+            None => true,
+            Some(fill) => *filled.get_or_insert(fill) == fill,
+        };
+        let fits = stride == 1 && fill && table.buffer != combine.buffer;
         (fits && is_f32(table.buffer)).then_some(table)
     };
     let first = row(first)?;

@@ -2,7 +2,7 @@
 //!
 //! Nests over the same lookups often need the same value of each: in message passing the score of an edge goes into the maximum
 //! of its segment, into the sum of exponentials, and into the weights of rows. The first nest that computes it keeps it in a temporary, one element for each
-//! lookup, in order; later nests read it there.
+//! lookup, in order; later nests read it there. A value that a nest stores for each lookup anyway is read where it is.
 //!
 //! # Law
 //!
@@ -13,6 +13,7 @@
 //! * the units that its positions belong to, all units around rows, are the same: dense, from 0 on, of constant extents;
 //! * the earlier nest does its loads for every lookup, under no guard. What it computes more than before is arithmetic, which never fails.
 //!
+//! A buffer that a nest stores a value into for every lookup, under no guard, and that nothing else writes, keeps it as a temporary does.
 //! Then what is read is to the bit what would be computed, and whatever is outside of a buffer was found outside by the earlier nest.
 //!
 //! It is done where it pays, [`WORTH`], and where both nests run by columns before and after.
@@ -78,7 +79,9 @@ struct Nest {
     sinks: Vec<Id>,
     /// Loads that are done for each lookup.
     always: HashSet<Id>,
-    /// What it reads from temporaries.
+    /// What it stores for each lookup, in order.
+    stored: Vec<(Id, BufferNumber)>,
+    /// What it reads where it was kept.
     kept: HashMap<Id, BufferNumber>,
 }
 
@@ -91,10 +94,15 @@ pub(crate) fn share(source: &mut Source) {
     let mut versions = vec![0; source.buffers.len()];
     let mut nests: Vec<Nest> = Vec::new();
     let mut kept: HashMap<Id, BufferNumber> = HashMap::new();
+    let mut all = Vec::new();
+    source.roots.iter().for_each(|unit| stores(unit, &mut all));
+    let once = |buffer: BufferNumber| all.iter().filter(|&&b| b == buffer).count() == 1;
     for root in 0..source.roots.len() {
         let mut written = Vec::new();
         if let Some(unit) = source.roots.get(root) {
             stores(unit, &mut written);
+            written.sort_unstable();
+            written.dedup();
         }
         let found = values.nest(source, root, &versions, &written);
         for buffer in written {
@@ -124,6 +132,10 @@ pub(crate) fn share(source: &mut Source) {
                 kept.insert(id, temporary);
                 nest.kept.insert(id, temporary);
             }
+        }
+        let stored = nest.stored.iter().filter(|(_, buffer)| once(*buffer));
+        for &(id, buffer) in stored {
+            kept.entry(id).or_insert(buffer);
         }
         nests.push(nest);
     }
@@ -203,6 +215,7 @@ impl Values {
             registers: HashMap::new(),
             sinks: Vec::new(),
             always: HashSet::new(),
+            stored: Vec::new(),
             kept: HashMap::new(),
         };
         let mut reader = Reader {
@@ -431,6 +444,21 @@ impl Reader<'_> {
         ty.unwrap_or(ScalarType::Index)
     }
 
+    /// Whether a buffer has one element for each lookup, and indices are the positions.
+    fn is_in_order(&self, buffer: BufferNumber, indices: &[Reg]) -> bool {
+        let dims = self.source.buffers.get(buffer).map(|data| &data.dims);
+        let position = |n: usize, reg: &Reg| {
+            let id = self.nest.registers.get(reg);
+            let value = id.and_then(|&id| self.values.values.get(id));
+            value.is_some_and(|value| match &value.expr {
+                Expr::Position(extents) => extents.len() == n + 1,
+                Expr::Arith(_) | Expr::Load { .. } | Expr::Unique => false,
+            })
+        };
+        dims == Some(&self.nest.extents)
+            && indices.iter().enumerate().all(|(n, reg)| position(n, reg))
+    }
+
     /// `always`: for each lookup, under no guard.
     fn define(&mut self, reg: Reg, op: &Op, span: Span, position: &Expr, always: bool) {
         let expr = match op {
@@ -459,11 +487,15 @@ impl Reader<'_> {
                     self.define(*reg, op, *span, &Expr::Unique, always);
                 }
                 Instruction::Store {
-                    buffer: _,
+                    buffer,
                     indices,
                     value,
                     span: _,
                 } => {
+                    if always && self.is_in_order(*buffer, indices) {
+                        let id = self.id(*value);
+                        self.nest.stored.push((id, *buffer));
+                    }
                     for &reg in indices.iter().chain([value]) {
                         let id = self.id(reg);
                         self.nest.sinks.push(id);
@@ -619,7 +651,7 @@ fn unit_at(mut unit: &mut Unit, depth: usize) -> Option<&mut Unit> {
     Some(unit)
 }
 
-/// The buffers that a unit and what is inside of it write, each once. Recursion is as deep as units nest, which the verifier bounds.
+/// The buffers that a unit and what is inside of it write, once for each store. Recursion is as deep as units nest, which the verifier bounds.
 fn stores(unit: &Unit, written: &mut Vec<BufferNumber>) {
     for event in Event::ALL {
         super::flat::stores(unit.on(event), written);
@@ -627,6 +659,4 @@ fn stores(unit: &Unit, written: &mut Vec<BufferNumber>) {
     for child in &unit.children {
         stores(child, written);
     }
-    written.sort_unstable();
-    written.dedup();
 }

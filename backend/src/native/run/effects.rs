@@ -99,10 +99,11 @@ impl Effects<'_, '_> {
             window.cold = true;
             window.fill.clear();
             match &effect.kernel {
-                Kernel::Accumulate { table, .. } | Kernel::Copy { table } => {
-                    if let Some(fill) = table.fill {
+                Kernel::Accumulate { .. } | Kernel::Copy { .. } | Kernel::Fold { .. } => {
+                    let filled = effect.tables().find_map(|t| Some((t.buffer, t.fill?)));
+                    if let Some((table, fill)) = filled {
                         let bytes = fill.bits().to_le_bytes();
-                        let element = self.run.source.buffers.get(table.buffer);
+                        let element = self.run.source.buffers.get(table);
                         let width = element.map_or(0, |data| data.element.bytes());
                         let bytes = bytes.get(..width).unwrap_or(&[]);
                         for _ in 0..size {
@@ -122,7 +123,7 @@ impl Effects<'_, '_> {
                         window.tiles = tiles.collect();
                     }
                 }
-                Kernel::Scalars { .. } | Kernel::Fold { .. } => {}
+                Kernel::Scalars { .. } => {}
             }
         }
     }
@@ -409,6 +410,11 @@ impl Window {
                 let operand = |number: usize, table: &Table| Operand {
                     table: table.buffer,
                     src: self.index(table.src),
+                    fill: if table.fill.is_some() {
+                        &self.fill
+                    } else {
+                        &[]
+                    },
                     prefetch: plans.get(number).copied().unwrap_or_default(),
                 };
                 let [second, third] = others;

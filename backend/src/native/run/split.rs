@@ -19,6 +19,7 @@ use super::decode::{Block, Consumer, Decoder, Scratch};
 use super::effects::{Effects, active};
 use crate::native::error::RunError;
 use crate::native::kernels::column::Column;
+use crate::native::kernels::memory::never_decrease;
 use crate::native::plan::effect::Effect;
 use crate::native::plan::schedule::{Flat, Place};
 
@@ -277,6 +278,21 @@ struct Seen {
     decreasing: bool,
 }
 
+impl Seen {
+    /// Goes on with the next destinations; `number` is the position of each.
+    fn add(&mut self, dst: &[i64], number: impl Fn(usize) -> u64) {
+        let (Some(&first), Some(&last)) = (dst.first(), dst.last()) else {
+            return;
+        };
+        let (begin, before) = self.ends.unwrap_or((first, first));
+        self.decreasing |= first < before || !never_decrease(dst);
+        self.ends = Some((begin, last));
+        if self.change.is_none() {
+            self.change = dst.iter().position(|&at| at != begin).map(number);
+        }
+    }
+}
+
 /// Parts that begin where the destination changes, if destinations never decrease.
 fn sorted(
     run: &Run<'_>,
@@ -290,6 +306,7 @@ fn sorted(
         effect: &'a Effect,
         uniforms: &'a [Scalar],
         which: &'b mut Vec<u32>,
+        kept: Vec<i64>,
         seen: Seen,
         position: u64,
     }
@@ -312,22 +329,17 @@ fn sorted(
                 return Ok(());
             };
             let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
-            let kept = if all { n } else { self.which.len() };
-            for kept in 0..kept {
-                let k = match all {
-                    true => kept,
-                    false => self.which.get(kept).map_or(0, |&k| k as usize),
-                };
-                let at = dst.get(k).copied().unwrap_or(0);
-                match &mut self.seen.ends {
-                    None => self.seen.ends = Some((at, at)),
-                    Some((begin, last)) => {
-                        self.seen.decreasing |= at < *last;
-                        if at != *begin && self.seen.change.is_none() {
-                            self.seen.change = Some(first + k as u64);
-                        }
-                        *last = at;
-                    }
+            match all {
+                true => self
+                    .seen
+                    .add(dst.get(..n).unwrap_or(&[]), |k| first + k as u64),
+                false => {
+                    let which = &*self.which;
+                    let done = which.iter().filter_map(|&k| dst.get(k as usize));
+                    self.kept.clear();
+                    self.kept.extend(done);
+                    let number = |k: usize| which.get(k).map_or(0, |&k| first + u64::from(k));
+                    self.seen.add(&self.kept, number);
                 }
             }
             Ok(())
@@ -349,6 +361,7 @@ fn sorted(
                 effect,
                 uniforms,
                 which: &mut scratch.which,
+                kept: Vec::new(),
                 seen: Seen::default(),
                 position: first,
             };

@@ -14,6 +14,7 @@ fn attention(
     (edges, heads, size): (u64, u64, u64),
     (sorted, mode): (&str, &str),
     score: &[&str],
+    stored: &str,
     between: &str,
 ) -> String {
     let score = format!(
@@ -45,9 +46,10 @@ fn attention(
   output %es: f32[20,{heads}] = %start
   temp %largest: f32[20,{heads}] = -inf
   temp %sum: f32[20,{heads}] = 0.0
+  output %scores: f32[{edges},{heads}] = 0.0
   output %out: f32[20,{heads},{size}] = 0.0
   nest (%k = {edges}, %h = {heads}) {{
-{score}    combine max %largest[%row, %h], %s
+{score}{stored}    combine max %largest[%row, %h], %s
   }}
 {between}
   nest (%k = {edges}, %h = {heads}) {{
@@ -64,6 +66,9 @@ fn attention(
 "
     )
 }
+
+/// What keeps scores anyway.
+const STORES: &str = "    combine replace %scores[%k, %h], %s\n";
 
 /// A nest that writes what scores are made of.
 const WRITES: &str = "  nest (%n = 20) {
@@ -97,10 +102,11 @@ proptest! {
             Just(vec!["%t = sub %a, %b", "%u = logistic %t", "%s = mul %u, %slope"]),
             Just(vec!["%s = div %a, %slope"]),
         ],
+        stored in prop::sample::select(&["", STORES][..]),
         between in prop::sample::select(&["", WRITES][..]),
         seed: u64,
     ) {
-        let text = attention((edges, heads, size), (sorted, mode), &score, between);
+        let text = attention((edges, heads, size), (sorted, mode), &score, stored, between);
         check(&text, seed, 22, false)?;
     }
 }
@@ -108,20 +114,27 @@ proptest! {
 #[test]
 fn scores_and_exponentials_are_kept() {
     let sizes = (100, 1, 8);
-    assert_eq!(kept(&attention(sizes, ("", "drop"), &LEAKY, "")), 2);
+    assert_eq!(kept(&attention(sizes, ("", "drop"), &LEAKY, "", "")), 2);
+    // Scores are where they are stored.
+    assert_eq!(kept(&attention(sizes, ("", "drop"), &LEAKY, STORES, "")), 1);
 }
 
 #[test]
 fn a_value_is_not_kept_beyond_a_nest_that_writes_what_it_is_made_of() {
     let sizes = (100, 1, 8);
     // Scores differ from those before; exponentials are the same in the two last nests.
-    assert_eq!(kept(&attention(sizes, ("", "drop"), &LEAKY, WRITES)), 1);
+    for stored in ["", STORES] {
+        assert_eq!(
+            kept(&attention(sizes, ("", "drop"), &LEAKY, stored, WRITES)),
+            1
+        );
+    }
 }
 
 #[test]
 fn an_index_outside_is_an_error_though_the_value_is_kept() {
     let text =
-        attention((100, 1, 8), ("", "drop"), &LEAKY, "").replace("wrap 20, clamp", "promise");
+        attention((100, 1, 8), ("", "drop"), &LEAKY, "", "").replace("wrap 20, clamp", "promise");
     assert_eq!(kept(&text), 2);
     check(&text, 1, 22, false).unwrap();
     let program = program(&text);
