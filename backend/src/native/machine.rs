@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// What every CPU of the architecture has (SSE2, NEON): loops that the compiler vectorises.
     Portable,
-    /// AVX2 with F16C.
+    /// AVX2 with what every CPU that has it has too: F16C, FMA, BMI1 and BMI2.
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
@@ -34,6 +34,9 @@ impl Isa {
             Isa::Avx2 => {
                 std::arch::is_x86_feature_detected!("avx2")
                     && std::arch::is_x86_feature_detected!("f16c")
+                    && std::arch::is_x86_feature_detected!("fma")
+                    && std::arch::is_x86_feature_detected!("bmi1")
+                    && std::arch::is_x86_feature_detected!("bmi2")
             }
             Isa::Avx512 => {
                 Isa::Avx2.is_available()
@@ -51,13 +54,15 @@ impl Isa {
         self == Isa::Portable
     }
 
+    /// Those that this CPU has.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        Isa::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
     /// The widest that this CPU has.
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let available = Isa::ALL.into_iter().rev().find(|isa| isa.is_available());
-            available.unwrap_or(Isa::Portable)
-        })
+        *BEST.get_or_init(|| Isa::available().last().unwrap_or(Isa::Portable))
     }
 }
 

@@ -57,7 +57,7 @@ use run::decode::Scratch;
 /// What a run may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The vector instructions that are used.
+    /// The vector instructions that are used, as far as the CPU has them.
     pub isa: Isa,
     /// Bytes that a thread must have to do, so that waking it pays.
     pub grain: usize,
@@ -232,11 +232,15 @@ impl Plan {
             };
             (data.element, bytes)
         }));
+        let options = Options {
+            isa: options.isa.min(Isa::best()),
+            ..*options
+        };
         let run = Run {
             source: &self.source,
             memory: &memory,
             pool,
-            options,
+            options: &options,
             scratch: &self.scratch,
         };
         for (buffer, data) in self.source.buffers.iter().enumerate() {

@@ -7,12 +7,14 @@ use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use hlo2dae_ir::region::Region;
 use proptest::prelude::*;
 
+use super::kernels::testing::Placed;
 use super::*;
 use pools::{Backwards, Simultaneous};
 
 mod groups;
 mod in_place;
 mod pools;
+mod rows;
 mod share;
 
 fn program(text: &str) -> dlc::Program {
@@ -59,7 +61,7 @@ fn inputs(program: &dlc::Program, seed: u64, below: i64) -> Vec<Array> {
         .collect()
 }
 
-/// The outputs of a run whose arrays all start `shift` bytes behind where they were allocated.
+/// The outputs of a run whose arrays start `shift` bytes and multiples of it behind cache lines, and end where their allocations end.
 fn run(
     plan: &Plan,
     program: &dlc::Program,
@@ -68,25 +70,25 @@ fn run(
     pool: &dyn Pool,
     options: &Options,
 ) -> Result<Vec<Vec<u8>>, RunError> {
-    let placed: Vec<Vec<u8>> = inputs
-        .iter()
-        .map(|array| [vec![0; shift], array.data.clone()].concat())
-        .collect();
-    let inputs: Vec<&[u8]> = placed.iter().map(|bytes| &bytes[shift..]).collect();
-    let mut results: Vec<Vec<u8>> = program
+    let place = |(number, bytes): (usize, &[u8])| Placed::new((number + 1) * shift % 64, bytes);
+    let placed = inputs.iter().map(|array| array.data.as_slice());
+    let placed: Vec<Placed> = placed.enumerate().map(place).collect();
+    let inputs: Vec<&[u8]> = placed.iter().map(Placed::bytes).collect();
+    let mut results: Vec<Placed> = program
         .buffers
         .values()
         .filter(|buffer| matches!(buffer.role, Role::Output(_)))
-        .map(|buffer| vec![0xa5; shift + Array::byte_size(buffer.element, &buffer.dims).unwrap()])
+        .map(|buffer| vec![0xa5; Array::byte_size(buffer.element, &buffer.dims).unwrap()])
+        .enumerate()
+        .map(|(number, bytes)| place((number, &bytes)))
         .collect();
-    let mut outputs: Vec<&mut [u8]> = results
-        .iter_mut()
-        .map(|bytes| &mut bytes[shift..])
-        .collect();
-    plan.run(&inputs, &mut outputs, pool, options)?;
+    let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Placed::bytes_mut).collect();
+    let done = plan.run(&inputs, &mut outputs, pool, options);
+    assert!(results.iter_mut().all(Placed::is_intact));
+    done?;
     Ok(results
-        .into_iter()
-        .map(|bytes| bytes[shift..].to_vec())
+        .iter()
+        .map(|placed| placed.bytes().to_vec())
         .collect())
 }
 
@@ -114,22 +116,32 @@ fn same(ty: ScalarType, expected: Scalar, found: Scalar, folded: bool) -> bool {
 /// Holds every way to run a program against the evaluator.
 fn check(text: &str, seed: u64, below: i64, folded: bool) -> Result<(), TestCaseError> {
     let program = program(text);
-    let plan = Plan::new(&program).unwrap();
     let inputs = inputs(&program, seed, below);
-    let expected = program.evaluate(&inputs, &Limits::default());
+    check_arrays(&program, &inputs, folded, text)
+}
+
+/// The same on these arrays.
+fn check_arrays(
+    program: &dlc::Program,
+    inputs: &[Array],
+    folded: bool,
+    text: &str,
+) -> Result<(), TestCaseError> {
+    let plan = Plan::new(program).unwrap();
+    let expected = program.evaluate(inputs, &Limits::default());
     let mut first: Option<Vec<Vec<u8>>> = None;
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+    for isa in Isa::available() {
         let pools: [(&dyn Pool, usize, usize); 5] = [
             (&Simultaneous(1), 1, 0),
             (&Simultaneous(2), 1, 1),
-            (&Simultaneous(5), 1, 3),
+            (&Simultaneous(5), 1, 13),
             (&Simultaneous(3), 64, 8),
-            (&Backwards(3), 1, 0),
+            (&Backwards(3), 1, 31),
         ];
         for (pool, grain, shift) in pools {
             let threads = pool.threads();
             let options = Options { isa, grain };
-            let found = run(&plan, &program, &inputs, shift, pool, &options);
+            let found = run(&plan, program, inputs, shift, pool, &options);
             let (expected, found) = match (&expected, found) {
                 (Ok(expected), Ok(found)) => (expected, found),
                 (Err(_), Err(RunError::OutOfBounds { .. })) => continue,

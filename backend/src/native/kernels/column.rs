@@ -11,6 +11,8 @@ use convert::convert;
 use unary::unary;
 
 mod convert;
+#[cfg(test)]
+mod tests;
 mod unary;
 
 /// Values of a block of lookups: what a byte can count.

@@ -185,79 +185,89 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::memory::Bytes;
+    use super::super::testing::*;
     use super::*;
 
     proptest! {
         #[test]
         fn every_version_copies_the_rows(
-            size in 1usize..300,
-            rows in prop::collection::vec(-1i64..20, 0..40),
-            shift in 0usize..8,
+            element in prop::sample::select(ElementType::ALL),
+            size in sizes(),
+            rows in prop::collection::vec((-1i64..6, 0i64..8), 0..40),
+            shifts in [shifts(), shifts(), shifts()],
             stream: bool,
             l2 in 0usize..50,
+            seed: u64,
         ) {
-            let mut random = fastrand::Rng::with_seed(size as u64);
-            let table: Vec<u8> = (0..20 * size + shift).map(|_| random.u8(..)).collect();
-            let fill = vec![7u8; size];
-            let dst: Vec<i64> = (0..rows.len()).map(|k| ((rows.len() - 1 - k) * size) as i64).collect();
-            let src: Vec<i64> = rows.iter().map(|&row| row * size as i64).collect();
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-                let mut out = vec![0u8; rows.len() * size + shift];
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (table, table_bytes) = values(&mut random, element, 6 * size);
+            let (fill, fill_bytes) = values(&mut random, element, size);
+            let (mut expected, start) = values(&mut random, element, 8 * size);
+            for &(from, to) in &rows {
+                let row = match from {
+                    ..0 => &fill[..],
+                    _ => &table[from as usize * size..][..size],
+                };
+                expected[to as usize * size..][..size].copy_from_slice(row);
+            }
+            let (src, dst): (Vec<i64>, Vec<i64>) =
+                rows.iter().map(|(from, to)| (from * size as i64, to * size as i64)).unzip();
+            let table = Placed::new(shifts[0], &table_bytes);
+            let fill = Placed::new(shifts[1], &fill_bytes);
+            for isa in Isa::available() {
+                let mut out = Placed::new(shifts[2], &start);
                 let memory = Memory::new([
-                    (ElementType::U8, Bytes::Read(&table[shift..])),
-                    (ElementType::U8, Bytes::Write(&mut out[shift..])),
+                    (element, Bytes::Read(table.bytes())),
+                    (element, Bytes::Write(out.bytes_mut())),
                 ].into_iter());
                 copy(isa, &memory, &Copies {
-                    table: 0, src: &src, fill: &fill, out: 1, dst: &dst, size, stream,
+                    table: 0, src: &src, fill: fill.bytes(), out: 1, dst: &dst, size, stream,
                     prefetch: Prefetch { l2, l1: l2 / 4 },
                 }).unwrap();
-                for (k, &row) in rows.iter().enumerate() {
-                    let at = (rows.len() - 1 - k) * size + shift;
-                    let expected = match row {
-                        -1 => &fill[..],
-                        row => &table[shift + row as usize * size..][..size],
-                    };
-                    prop_assert_eq!(&out[at..at + size], expected);
-                }
+                drop(memory);
+                let differs = difference(&expected, &elements(out.bytes(), element));
+                prop_assert!(differs.is_none(), "{isa:?} {element}: {differs:?}");
+                prop_assert!(out.is_intact());
             }
         }
-    }
 
-    #[test]
-    fn rows_outside_are_refused() {
-        let table = [1u8; 16];
-        let mut out = [0u8; 16];
-        let memory = Memory::new(
-            [
-                (ElementType::U8, Bytes::Read(&table)),
-                (ElementType::U8, Bytes::Write(&mut out)),
-            ]
-            .into_iter(),
-        );
-        let run = |src: i64, dst: i64, fill: &[u8]| {
-            let copies = Copies {
-                table: 0,
-                src: &[src],
-                fill,
-                out: 1,
-                dst: &[dst],
-                size: 8,
-                stream: false,
-                prefetch: Prefetch::default(),
-            };
-            copy(Isa::Portable, &memory, &copies)
-        };
-        assert_eq!(run(8, 8, &[]), Ok(()));
-        assert_eq!(run(-8, 0, &[0; 8]), Ok(()));
-        for (src, dst) in [
-            (9, 0),
-            (-1, 0),
-            (0, 9),
-            (0, -1),
-            (i64::MAX, 0),
-            (0, i64::MIN),
-        ] {
-            assert_eq!(run(src, dst, &[]), Err(Outside), "{src} {dst}");
+        #[test]
+        fn rows_outside_are_refused_and_no_others(
+            element in prop::sample::select(ElementType::ALL),
+            (size, rows, src, dst) in rows_about(),
+            filled: bool,
+            stream: bool,
+        ) {
+            let bytes = vec![0; rows * size * element.bytes()];
+            let (table, mut out) = (Placed::new(0, &bytes), Placed::new(0, &bytes));
+            let fill = vec![0; if filled { size * element.bytes() } else { 0 }];
+            let is_row = |&at: &i64| lies_inside(at, size, rows * size);
+            let inside = src.iter().all(|at| is_row(at) || (filled && *at < 0)) && dst.iter().all(is_row);
+            for isa in Isa::available() {
+                let memory = Memory::new([
+                    (element, Bytes::Read(table.bytes())),
+                    (element, Bytes::Write(out.bytes_mut())),
+                    (ElementType::U8, Bytes::Read(&[])),
+                ].into_iter());
+                let copies = Copies {
+                    table: 0, src: &src, fill: &fill, out: 1, dst: &dst, size, stream,
+                    prefetch: Prefetch { l2: 3, l1: 1 },
+                };
+                let expected = if inside { Ok(()) } else { Err(Outside) };
+                prop_assert_eq!(copy(isa, &memory, &copies), expected);
+                // Columns that are too short, buffers that are none, are not to be written, or are the table.
+                if let Some(n) = src.len().checked_sub(1) {
+                    let wrong = [
+                        Copies { src: &src[..n], ..copies },
+                        Copies { table: 3, ..copies },
+                        Copies { out: 2, ..copies },
+                        Copies { table: 1, ..copies },
+                    ];
+                    for copies in wrong {
+                        prop_assert_eq!(copy(isa, &memory, &copies), Err(Outside));
+                    }
+                }
+            }
         }
     }
 }

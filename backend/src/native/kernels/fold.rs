@@ -299,9 +299,11 @@ choices! { choose_avx2, one_avx2, Avx2, #[target_feature(enable = "avx2,f16c,bmi
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use hlo2dae_ir::core::{Native, Scalar};
     use proptest::prelude::*;
 
     use super::super::memory::Bytes;
+    use super::super::testing::*;
     use super::*;
 
     /// The definition, one element at a time.
@@ -322,31 +324,34 @@ mod tests {
     proptest! {
         #[test]
         fn every_version_does_what_is_defined_to_the_bit(
-            size in prop_oneof![1usize..40, Just(64), Just(100), Just(128), Just(300)],
-            picks in prop::collection::vec((-1i64..9, -1i64..9, -1i64..9, 0i64..4), 0..20),
+            size in sizes(),
+            picks in prop::collection::vec((-1i64..6, -1i64..6, -1i64..6, 0i64..4), 0..20),
             meets in prop::collection::vec(prop::sample::select(&Meet::ALL[..]), 0..3),
             last in prop::sample::select(&[Last::Nothing, Last::Abs, Last::Square][..]),
-            shift in 0usize..4,
+            shifts in [shifts(), shifts(), shifts()],
             l2 in 0usize..20,
+            seed: u64,
         ) {
-            let mut random = fastrand::Rng::with_seed(size as u64);
-            let table: Vec<f32> = (0..9 * size).map(|_| random.f32() - 0.5).collect();
-            let bytes = table.iter().flat_map(|v| v.to_le_bytes());
-            let placed: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes).collect();
-            let at = |row: i64| if row < 0 { -1 } else { row * size as i64 };
-            let fill: Vec<u8> = (0..size).flat_map(|_| 0.75f32.to_le_bytes()).collect();
+            let mut random = fastrand::Rng::with_seed(seed);
+            let float = |v: Scalar| f32::from_scalar(v).unwrap();
+            let (table, bytes) = values(&mut random, ElementType::F32, 6 * size);
+            let table: Vec<f32> = table.into_iter().map(float).collect();
+            let (start, out_bytes) = values(&mut random, ElementType::F32, 4);
+            let mut expected: Vec<f32> = start.into_iter().map(float).collect();
+            let (fill, fill_bytes) = values(&mut random, ElementType::F32, size);
+            let fill: Vec<f32> = fill.into_iter().map(float).collect();
+            let at = |row: i64| row * size as i64;
             let src = [
                 picks.iter().map(|p| at(p.0)).collect::<Vec<_>>(),
                 picks.iter().map(|p| at(p.1)).collect(),
                 picks.iter().map(|p| at(p.2)).collect(),
             ];
             let dst: Vec<i64> = picks.iter().map(|p| p.3).collect();
-            let mut expected = [0.25f32; 4];
             for (k, &dst) in dst.iter().enumerate() {
                 let terms: Vec<f32> = (0..size).map(|d| {
                     let load = |n: usize| match usize::try_from(src[n][k]) {
                         Ok(start) => table[start + d],
-                        Err(_) => 0.75,
+                        Err(_) => fill[d],
                     };
                     let v = meets.iter().enumerate().fold(load(0), |v, (n, meet)| match meet {
                         Meet::Add => v + load(n + 1),
@@ -361,14 +366,17 @@ mod tests {
                 }).collect();
                 expected[dst as usize] = defined(&terms, expected[dst as usize]);
             }
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-                let mut out: Vec<u8> = [0.25f32; 4].iter().flat_map(|v| v.to_le_bytes()).collect();
+            let expected: Vec<Scalar> = expected.iter().map(|v| v.scalar()).collect();
+            let table = Placed::new(shifts[0], &bytes);
+            let fill = Placed::new(shifts[2], &fill_bytes);
+            for isa in Isa::available() {
+                let mut out = Placed::new(shifts[1], &out_bytes);
                 let memory = Memory::new([
-                    (ElementType::F32, Bytes::Read(&placed[shift..])),
-                    (ElementType::F32, Bytes::Write(&mut out)),
+                    (ElementType::F32, Bytes::Read(table.bytes())),
+                    (ElementType::F32, Bytes::Write(out.bytes_mut())),
                 ].into_iter());
                 let operand = |n: usize| Operand {
-                    table: 0, src: &src[n], fill: &fill, prefetch: Prefetch { l2, l1: l2 / 3 },
+                    table: 0, src: &src[n], fill: fill.bytes(), prefetch: Prefetch { l2, l1: l2 / 3 },
                 };
                 let other = |n: usize| meets.get(n).map(|&meet| (meet, operand(n + 1)));
                 let folds = Folds {
@@ -376,53 +384,56 @@ mod tests {
                 };
                 fold(isa, &memory, &folds).unwrap();
                 drop(memory);
-                for (found, expected) in out.chunks_exact(4).zip(&expected) {
-                    let found = f32::from_le_bytes(found.try_into().unwrap());
-                    prop_assert_eq!(found.to_bits(), expected.to_bits(), "{:?} {} {}", isa, found, expected);
-                }
+                let differs = difference(&expected, &elements(out.bytes(), ElementType::F32));
+                prop_assert!(differs.is_none(), "{isa:?}: {differs:?}");
+                prop_assert!(out.is_intact());
             }
         }
-    }
 
-    #[test]
-    fn rows_outside_are_refused() {
-        let table = [0u8; 64];
-        let mut out = [0u8; 16];
-        let memory = Memory::new(
-            [
-                (ElementType::F32, Bytes::Read(&table)),
-                (ElementType::F32, Bytes::Write(&mut out)),
-            ]
-            .into_iter(),
-        );
-        let run = |x: i64, y: i64, dst: i64| {
-            let operand = |src| Operand {
-                table: 0,
-                src,
-                fill: &[],
-                prefetch: Prefetch::default(),
-            };
-            let (x, y) = ([x], [y]);
-            let folds = Folds {
-                first: operand(&x),
-                others: [Some((Meet::Mul, operand(&y))), None],
-                last: Last::Nothing,
-                out: 1,
-                dst: &[dst],
-                size: 8,
-            };
-            fold(Isa::best(), &memory, &folds)
-        };
-        assert_eq!(run(8, 0, 3), Ok(()));
-        for (x, y, dst) in [
-            (9, 0, 0),
-            (0, 9, 0),
-            (-1, 0, 0),
-            (0, -1, 0),
-            (0, 0, 4),
-            (0, 0, -1),
-        ] {
-            assert_eq!(run(x, y, dst), Err(Outside), "{x} {y} {dst}");
+        #[test]
+        fn rows_outside_are_refused_and_no_others(
+            (size, rows, x, y) in rows_about(),
+            to in prop_oneof![3 => Just(3i64), 1 => prop::sample::select(&[-1, 4, i64::MIN, i64::MAX][..])],
+            several in 0usize..3,
+            filled: bool,
+        ) {
+            let table = Placed::new(0, &vec![0; rows * size * 4]);
+            let mut out = Placed::new(0, &[0; 16]);
+            let n = x.len();
+            let mut dst = vec![0; n];
+            if let Some(last) = dst.last_mut() {
+                *last = to;
+            }
+            let fill = vec![0; if filled { size * 4 } else { 0 }];
+            let is_row = |&at: &i64| lies_inside(at, size, rows * size) || (filled && at < 0);
+            let inside = x.iter().all(is_row)
+                && (several == 0 || y.iter().all(is_row))
+                && dst.iter().all(|&at| lies_inside(at, 1, 4));
+            for isa in Isa::available() {
+                let memory = Memory::new([
+                    (ElementType::F32, Bytes::Read(table.bytes())),
+                    (ElementType::F32, Bytes::Write(out.bytes_mut())),
+                    (ElementType::F64, Bytes::Read(table.bytes())),
+                ].into_iter());
+                let prefetch = Prefetch { l2: 3, l1: 1 };
+                let first = Operand { table: 0, src: &x, fill: &fill, prefetch };
+                let other = Some((Meet::Mul, Operand { src: &y, ..first }));
+                let others = [other.filter(|_| several > 0), other.filter(|_| several > 1)];
+                let folds = Folds { first, others, last: Last::Nothing, out: 1, dst: &dst, size };
+                prop_assert_eq!(fold(isa, &memory, &folds), if inside { Ok(()) } else { Err(Outside) });
+                // Columns that are too short, buffers that are none, are not to be written, or are not of floats.
+                if let Some(n) = n.checked_sub(1) {
+                    let wrong = [
+                        Folds { first: Operand { src: &x[..n], ..first }, ..folds },
+                        Folds { first: Operand { table: 3, fill: &[], ..first }, ..folds },
+                        Folds { first: Operand { table: 2, fill: &[], ..first }, ..folds },
+                        Folds { out: 0, ..folds },
+                    ];
+                    for folds in wrong {
+                        prop_assert_eq!(fold(isa, &memory, &folds), Err(Outside));
+                    }
+                }
+            }
         }
     }
 }

@@ -295,13 +295,13 @@ mod tests {
                 .iter()
                 .map(|row| table[row * size..][..size].iter().sum::<f32>())
                 .sum();
-            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            for isa in Isa::available() {
                 let prefetch = Prefetch { l2: 3, l1: 1 };
                 assert_eq!(random(isa, &table, &order, size, prefetch), expected);
             }
         }
         let table: Vec<f32> = (0..130).map(|k| k as f32).collect();
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for isa in Isa::available() {
             let prefetch = Prefetch { l2: 3, l1: 1 };
             for stream in [false, true] {
                 let mut out = vec![0.0; 26];
@@ -318,7 +318,7 @@ mod tests {
             }
         }
         let table = vec![1.0; 512];
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for isa in Isa::available() {
             assert_eq!(sequential(isa, &table), 512.0);
         }
     }

@@ -152,7 +152,15 @@ impl<'a> Memory<'a> {
             return Ok(());
         }
         let reach = (steps as i64).checked_mul(stride).ok_or(Outside)?;
-        let low = if fill.is_some() { low.max(0) } else { low };
+        let low = match fill {
+            None => low,
+            // Where rows go backwards, the lowest counts that is a row.
+            Some(_) if low < 0 && reach < 0 => {
+                let inside = offsets.iter().copied().filter(|&offset| offset >= 0);
+                inside.min().unwrap_or(0)
+            }
+            Some(_) => low.max(0),
+        };
         let first = low.checked_add(reach.min(0)).ok_or(Outside)?;
         let last = high.checked_add(reach.max(0)).ok_or(Outside)?;
         let raw = self.typed::<T>(self.read(buffer, first, last, 1)?)?;
@@ -520,3 +528,6 @@ fn fold<T: Operand>(old: T, row: &[T], f: impl Fn(T, T) -> T) -> T {
     let sum = f(f(f(a, e), f(c, h)), f(f(b, g), f(d, i)));
     f(old, rounds.remainder().iter().fold(sum, |a, &b| f(a, b)))
 }
+
+#[cfg(test)]
+mod tests;

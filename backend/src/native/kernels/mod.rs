@@ -26,5 +26,7 @@ pub mod limit;
 pub(crate) mod memory;
 pub mod pages;
 pub(crate) mod simd;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

@@ -89,7 +89,7 @@ impl Size {
         };
         let lookups = match (inside, &weights) {
             (Some(inside), _) => inside.saturating_mul(count),
-            (None, Some(weights)) => weights.iter().sum(),
+            (None, Some(weights)) => total(weights),
             (None, None) => count,
         };
         // What is decoded is written to columns first.
@@ -253,13 +253,19 @@ fn weights(
     Ok(weights)
 }
 
+/// All weights together; bounds that are read from memory can make them as large as numbers get.
+fn total(weights: &[u64]) -> u64 {
+    let weights = weights.iter();
+    weights.fold(0, |all: u64, weight| all.saturating_add(*weight))
+}
+
 /// Borders of tasks of about the same weight.
 fn balanced(weights: &[u64], count: u64, tasks: u64) -> Vec<u64> {
-    let total: u64 = weights.iter().sum();
+    let total = total(weights);
     let mut borders = vec![0];
     let mut passed = 0u64;
     for (group, weight) in weights.iter().enumerate() {
-        passed += weight;
+        passed = passed.saturating_add(*weight);
         if passed >= border(total, borders.len() as u64, tasks) {
             borders.push(((group as u64 + 1) * GROUP).min(count));
         }

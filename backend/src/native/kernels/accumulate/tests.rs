@@ -1,9 +1,11 @@
+//! Every version against the definition, and what it refuses.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hlo2dae_ir::core::{CombineOp, Native, Scalar, ScalarType};
 use proptest::prelude::*;
 
 use super::super::memory::Bytes;
+use super::super::testing::*;
 use super::*;
 
 /// The definition, one element at a time.
@@ -50,108 +52,173 @@ fn defined(
     }
 }
 
-const ELEMENTS: [ElementType; 5] = [
-    ElementType::F32,
-    ElementType::F16,
-    ElementType::BF16,
-    ElementType::S8,
-    ElementType::U8,
-];
+const OPS: [Op; 3] = [Op::Add, Op::Min, Op::Max];
 const POSTS: [Post; 4] = [Post::Plain, Post::Scale, Post::ScaleBias, Post::BiasScale];
+
+/// Everything that there is a kernel for.
+fn kernels() -> Vec<(ElementType, Op, Post)> {
+    let elements = ElementType::ALL.iter();
+    let ops = elements.flat_map(|&element| OPS.map(|op| (element, op)));
+    let all = ops.flat_map(|(element, op)| POSTS.map(|post| (element, op, post)));
+    all.filter(|&(element, op, post)| covers(element, op, post))
+        .collect()
+}
+
+/// Lookups of rows of a table of `rows` rows into as many bags.
+struct Work {
+    kernel: (ElementType, Op, Post),
+    size: usize,
+    rows: usize,
+    src: Vec<i64>,
+    dst: Vec<i64>,
+    shifts: [usize; 3],
+    prefetch: Prefetch,
+}
+
+impl Work {
+    /// Holds every version to the definition.
+    fn check(&self, seed: u64) -> Result<(), TestCaseError> {
+        let (element, op, post) = self.kernel;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (_, table) = values(&mut random, element, self.rows * self.size);
+        let (_, fill) = values(&mut random, element, self.size);
+        let (_, start) = values(&mut random, ElementType::F32, self.rows * self.size);
+        let float = |_| f32::from_scalar(value(&mut random, ElementType::F32)).unwrap();
+        let factors: Vec<f32> = (0..2 * self.src.len()).map(float).collect();
+        let (scale, bias) = factors.split_at(self.src.len());
+        let mut expected: Vec<f32> = elements(&start, ElementType::F32)
+            .into_iter()
+            .map(|v| f32::from_scalar(v).unwrap())
+            .collect();
+        let (src, dst, size) = (&self.src, &self.dst, self.size);
+        defined(
+            element,
+            op,
+            post,
+            &table,
+            &fill,
+            src,
+            dst,
+            &mut expected,
+            size,
+            scale,
+            bias,
+        );
+        let expected: Vec<Scalar> = expected.iter().map(|v| v.scalar()).collect();
+        let [table_shift, fill_shift, out_shift] = self.shifts;
+        let table = Placed::new(table_shift, &table);
+        let fill = Placed::new(fill_shift, &fill);
+        for isa in Isa::available() {
+            let mut out = Placed::new(out_shift, &start);
+            let memory = Memory::new(
+                [
+                    (element, Bytes::Read(table.bytes())),
+                    (ElementType::F32, Bytes::Write(out.bytes_mut())),
+                ]
+                .into_iter(),
+            );
+            let lookups = Lookups {
+                table: 0,
+                n: src.len(),
+                src,
+                fill: fill.bytes(),
+                out: 1,
+                dst,
+                size,
+                scale,
+                bias,
+                prefetch: self.prefetch,
+                prefetch_out: self.prefetch,
+            };
+            prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), Ok(()));
+            drop(memory);
+            let found = elements(out.bytes(), ElementType::F32);
+            let differs = difference(&expected, &found);
+            prop_assert!(differs.is_none(), "{isa:?} {:?}: {differs:?}", self.kernel);
+            prop_assert!(out.is_intact());
+        }
+        Ok(())
+    }
+}
 
 proptest! {
     #[test]
     fn every_version_does_what_is_defined_to_the_bit(
-        element in prop::sample::select(&ELEMENTS[..]),
-        op in prop::sample::select(&[Op::Add, Op::Min, Op::Max][..]),
-        post in prop::sample::select(&POSTS[..]),
-        size in prop_oneof![1usize..40, Just(64), Just(100), Just(128), Just(256), Just(300), Just(1000)],
-        bags in prop::collection::vec((0i64..6, prop::collection::vec(-1i64..9, 0..12)), 0..8),
-        shift in 0usize..4,
+        kernel in prop::sample::select(kernels()),
+        size in sizes(),
+        bags in prop::collection::vec((0i64..6, prop::collection::vec(-1i64..6, 0..12)), 0..8),
+        shifts in [shifts(), shifts(), shifts()],
         l2 in 0usize..20,
+        seed: u64,
     ) {
-        prop_assume!(covers(element, op, post));
-        let bytes = element.bytes();
-        let mut random = fastrand::Rng::with_seed(size as u64 + 7);
-        let any = |random: &mut fastrand::Rng| {
-            let value = Scalar::F32(*[0.0, -0.0, 1.5, f32::INFINITY].get(random.usize(..200)).unwrap_or(&(random.f32() * 8.0 - 4.0)));
-            value.convert(element.into()).bits().to_le_bytes()[..bytes].to_vec()
-        };
-        let table: Vec<u8> = (0..9 * size).flat_map(|_| any(&mut random)).collect();
-        let fill: Vec<u8> = (0..size).flat_map(|_| any(&mut random)).collect();
-        // A table that starts anywhere.
-        let placed: Vec<u8> = [vec![0; shift], table.clone()].concat();
-        let (mut src, mut dst) = (Vec::new(), Vec::new());
-        for (bag, rows) in &bags {
-            for row in rows {
-                src.push(row * size as i64);
-                dst.push(bag * size as i64);
-            }
-        }
-        let scale: Vec<f32> = src.iter().map(|_| random.f32()).collect();
-        let bias: Vec<f32> = src.iter().map(|_| random.f32()).collect();
-        let start: Vec<f32> = (0..6 * size).map(|_| random.f32() - 0.5).collect();
-        let mut expected = start.clone();
-        defined(element, op, post, &table, &fill, &src, &dst, &mut expected, size, &scale, &bias);
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            let mut out: Vec<u8> = start.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let lookups = || bags.iter().flat_map(|(bag, rows)| rows.iter().map(move |row| (row, bag)));
+        let (src, dst) = lookups().map(|(row, bag)| (row * size as i64, bag * size as i64)).unzip();
+        let prefetch = Prefetch { l2, l1: l2 / 3 };
+        Work { kernel, size, rows: 6, src, dst, shifts, prefetch }.check(seed)?;
+    }
+
+    #[test]
+    fn rows_outside_are_refused_and_no_others(
+        kernel in prop::sample::select(kernels()),
+        (size, rows, src, dst) in rows_about(),
+        filled: bool,
+    ) {
+        let (element, op, post) = kernel;
+        let n = src.len();
+        let table = Placed::new(0, &vec![0; rows * size * element.bytes()]);
+        let mut out = Placed::new(0, &vec![0; rows * size * 4]);
+        let fill = vec![0; if filled { size * element.bytes() } else { 0 }];
+        let ones = vec![1.0; n];
+        let is_row = |&at: &i64| lies_inside(at, size, rows * size);
+        let inside = src.iter().all(|at| is_row(at) || (filled && *at < 0)) && dst.iter().all(is_row);
+        for isa in Isa::available() {
             let memory = Memory::new([
-                (element, Bytes::Read(&placed[shift..])),
-                (ElementType::F32, Bytes::Write(&mut out)),
+                (element, Bytes::Read(table.bytes())),
+                (ElementType::F32, Bytes::Write(out.bytes_mut())),
             ].into_iter());
-            accumulate(isa, &memory, op, post, &Lookups {
-                table: 0, n: src.len(), src: &src, fill: &fill, out: 1, dst: &dst, size, scale: &scale, bias: &bias,
-                prefetch: Prefetch { l2, l1: l2 / 3 },
-                prefetch_out: Prefetch { l2: l2 / 2, l1: l2 / 4 },
-            }).unwrap();
-            drop(memory);
-            for (at, (found, expected)) in out.chunks_exact(4).zip(&expected).enumerate() {
-                let found = f32::from_le_bytes(found.try_into().unwrap());
-                prop_assert!(
-                    found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()),
-                    "{isa:?} element {at}: {found} {expected}"
-                );
+            let lookups = Lookups {
+                table: 0, n, src: &src, fill: &fill, out: 1, dst: &dst, size, scale: &ones, bias: &ones,
+                prefetch: Prefetch { l2: 3, l1: 1 }, prefetch_out: Prefetch { l2: 2, l1: 1 },
+            };
+            prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), if inside || n == 0 { Ok(()) } else { Err(Outside) });
+            // Columns that are too short, and buffers that are none.
+            if n > 0 {
+                let wrong = [
+                    Lookups { dst: &dst[..n - 1], ..lookups },
+                    Lookups { src: &src[..n - 1], ..lookups },
+                    Lookups { table: 2, ..lookups },
+                    Lookups { out: 0, ..lookups },
+                    Lookups { out: 0, scale: &[], bias: &[], ..lookups },
+                ];
+                for lookups in wrong {
+                    prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), Err(Outside));
+                }
             }
         }
     }
 }
 
 #[test]
-fn rows_outside_are_refused() {
-    let table = [0u8; 64];
-    let mut out = [0u8; 64];
-    let memory = Memory::new(
-        [
-            (ElementType::F32, Bytes::Read(&table)),
-            (ElementType::F32, Bytes::Write(&mut out)),
-        ]
-        .into_iter(),
-    );
-    let run = |src: i64, dst: i64| {
-        let lookups = Lookups {
-            table: 0,
-            n: 1,
-            src: &[src],
-            fill: &[],
-            out: 1,
-            dst: &[dst],
-            size: 8,
-            scale: &[],
-            bias: &[],
-            prefetch: Prefetch::default(),
-            prefetch_out: Prefetch::default(),
-        };
-        accumulate(Isa::best(), &memory, Op::Add, Post::Plain, &lookups)
-    };
-    assert_eq!(run(8, 8), Ok(()));
-    for (src, dst) in [
-        (9, 0),
-        (-1, 0),
-        (0, 9),
-        (0, -1),
-        (i64::MAX, 0),
-        (0, i64::MIN),
+fn a_giant_bag_is_added_up_in_the_order_of_its_lookups() {
+    let lookups = if cfg!(miri) { 300 } else { 100_000 };
+    let mut random = fastrand::Rng::with_seed(1);
+    for (kernel, size) in [
+        ((ElementType::F32, Op::Add, Post::Plain), 1),
+        ((ElementType::F32, Op::Add, Post::Scale), 3),
+        ((ElementType::BF16, Op::Add, Post::Plain), 20),
+        ((ElementType::S8, Op::Add, Post::ScaleBias), 9),
     ] {
-        assert_eq!(run(src, dst), Err(Outside), "{src} {dst}");
+        let src = (0..lookups).map(|_| random.i64(-1..9) * size as i64);
+        let src: Vec<i64> = src.collect();
+        let work = Work {
+            kernel,
+            size,
+            rows: 9,
+            dst: vec![4 * size as i64; src.len()],
+            src,
+            shifts: [5, 0, 12],
+            prefetch: Prefetch { l2: 64, l1: 8 },
+        };
+        work.check(7).unwrap();
     }
 }
