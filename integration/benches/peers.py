@@ -4,7 +4,8 @@
 
 Each row of `rows.py` is done by every framework that is installed, all in one process and in turn, so that what disturbs the machine
 disturbs all of them; the results are compared first. A process may use as many processors as it has threads. FOLDER gets peers.json,
-peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. The package hlo2dae has to
+peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
+gives is read from native.csv in FOLDER, where the class of that name is measured by the bench `native`. The package hlo2dae has to
 be installed, or found by PYTHONPATH and HLO2DAE_LIBRARY; the other packages are those of requirements.txt.
 """
 
@@ -84,8 +85,18 @@ RATIOS = {
 }
 
 
+def limits(path: Path) -> tuple[str, dict[tuple[str, str], float]]:
+    """Where and when limits were measured, and the milliseconds of each class and number of threads."""
+    if not path.exists():
+        return "not measured", {}
+    machine, *lines = path.read_text().splitlines()
+    table = csv.DictReader(lines)
+    return machine.removeprefix("# "), {(row["class"], row["threads"]): float(row["limit, ms"]) for row in table}
+
+
 def report(results, folder: Path) -> None:
     """Writes the table as CSV and Markdown, and the plot."""
+    where, limit = limits(folder / "native.csv")
     threads = sorted({key for row in results["rows"].values() for key in row if key.isdigit()}, key=int)
     with (folder / "peers.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -98,15 +109,21 @@ def report(results, folder: Path) -> None:
         f"Measured on {machine['date']}: {machine['processors']} processors, {machine['cpu']}; "
         + ", ".join(f"{package} {version}" for package, version in versions.items())
         + ". Written by `integration/benches/peers.py`.",
+        "",
+        "`of the limit` is the part of the speed of memory that ours has in JAX: the limit of the class in `native.csv` by its milliseconds. "
+        f"Limits: {where}.",
     ]
     for count in threads:
         lines += ["", f"{count} thread{'s' * (count != '1')}: milliseconds of ours in JAX and in TensorFlow, then how many times as long the others take.", ""]
-        lines += ["| work | JAX | TensorFlow | " + " | ".join(RATIOS) + " |", "|---|" + "---|" * (2 + len(RATIOS))]
+        lines += ["| work | JAX | of the limit | TensorFlow | " + " | ".join(RATIOS) + " |", "|---|" + "---|" * (3 + len(RATIOS))]
         for row in results["rows"].values():
             times = row.get(count)
             if times is None:
                 continue
-            cells = [f"{times[each]:.3g}" if each in times else "" for each in ("hlo2dae in JAX", "hlo2dae in TensorFlow")]
+            ours, other = (f"{times[each]:.3g}" if each in times else "" for each in ("hlo2dae in JAX", "hlo2dae in TensorFlow"))
+            least = limit.get((row["title"], count))
+            part = f"{least / times['hlo2dae in JAX']:.2f}" if least is not None and ours else ""
+            cells = [ours, part, other]
             cells += [f"{times[them] / times[us]:.3g}" if them in times else "" for them, us in RATIOS.values()]
             lines.append(f"| {row['title']} | " + " | ".join(cells) + " |")
     (folder / "peers.md").write_text("\n".join(lines) + "\n")
@@ -138,7 +155,8 @@ def plot(results, threads, path: Path) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
-    axes.set_xlabel(f"times as long as hlo2dae, {most} threads")
+    machine = results["machine"]
+    axes.set_xlabel(f"times as long as hlo2dae, {most} threads; {machine['cpu']}, {machine['date']}")
     axes.legend(loc="lower right")
     axes.grid(axis="x", which="both", alpha=0.3)
     figure.savefig(path, metadata={"Date": None})

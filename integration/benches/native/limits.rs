@@ -40,6 +40,8 @@ pub struct Limit {
     rows: Bytes,
     /// For each distance.
     times: Vec<Times>,
+    /// The best with fewer threads, in milliseconds: one may always be left idle.
+    least: f64,
 }
 
 impl Limit {
@@ -64,11 +66,13 @@ impl Limit {
             next: 0,
             rows: Bytes::ones(rows),
             times: vec![Times::default(); DISTANCES.len()],
+            least: f64::INFINITY,
         }
     }
 
-    /// Forgets what was measured.
+    /// Goes on to a larger number of threads.
     pub fn clear(&mut self) {
+        self.least = self.best();
         self.times = vec![Times::default(); DISTANCES.len()];
     }
 
@@ -87,7 +91,7 @@ impl Limit {
     /// The median time with the best distances, in milliseconds.
     pub fn best(&self) -> f64 {
         let times = self.times.iter().filter_map(Times::median);
-        times.fold(f64::INFINITY, f64::min)
+        times.fold(self.least, f64::min)
     }
 
     /// The median times with all distances.

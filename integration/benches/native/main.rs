@@ -9,7 +9,7 @@
 //! the same size, other rows every time, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
 //!
 //! `--distances` shows what the limit takes with every prefetch plan, `--quick` measures for a tenth of the time, `--scaling` the curves
-//! instead of the classes, and `--write` puts the table, and the same as CSV, into `integration/benches/results`. A filter is a part of a name.
+//! instead of the classes, and `--write` puts the table, the same as CSV, and a plot into `integration/benches/results`. A filter is a part of a name.
 
 #![allow(
     clippy::panic,
@@ -23,6 +23,8 @@ mod classes;
 mod clock;
 mod hlo;
 mod limits;
+mod plot;
+mod report;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,20 +39,7 @@ use hlo2dae_hlo::parse_module;
 use hlo2dae_ir::core::{Array, Buffer, ElementType, Role};
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use limits::Limit;
-
-/// What is measured of a class with so many threads.
-struct Row {
-    class: String,
-    point: Option<(&'static str, u64)>,
-    threads: usize,
-    regions: usize,
-    ours: f64,
-    limit: f64,
-    bytes: usize,
-    distances: Vec<(usize, usize)>,
-    /// What each part of the limit takes with all distances.
-    parts: Vec<String>,
-}
+use report::Row;
 
 /// A region with its arrays.
 struct Prepared {
@@ -75,88 +64,47 @@ fn main() {
         .into_iter()
         .filter(|class| filter.is_empty() || filter.iter().any(|f| class.name.contains(f.as_str())))
         .collect();
-    let head = format!(
-        "{}, {}, {}\n",
-        machine(),
-        Isa::best().name(),
-        clock::today()
-    );
-    println!("{head}");
-    print!("{}", Row::HEAD);
-    let mut rows = Vec::new();
+    let machine = format!("{}, {}, {}", machine(), Isa::best().name(), clock::today());
+    println!("{machine}\n\n{}", report::head());
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for class in &chosen {
-        for row in measure(class, seconds) {
-            print!("{}", row.line());
-            if has("--distances") {
-                row.parts.iter().for_each(|part| println!("  {part}"));
+        match measure(class, seconds) {
+            Ok(measured) => {
+                for row in measured {
+                    println!("{}", row.line());
+                    if has("--distances") {
+                        row.parts.iter().for_each(|part| println!("  {part}"));
+                    }
+                    rows.push(row);
+                }
             }
-            rows.push(row);
+            Err(why) => notes.push(format!("{}: {why}", class.name)),
         }
     }
+    notes.iter().for_each(|note| println!("\n{note}"));
     if has("--write") {
         let name = if scaling { "scaling" } else { "native" };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
         std::fs::create_dir_all(&folder).unwrap();
-        let table: String = rows.iter().map(Row::line).collect();
         let given = arguments.iter().filter(|argument| *argument != "--bench");
         let given: Vec<&str> = given.map(String::as_str).collect();
         let command = "cargo bench -p hlo2dae-integration --bench native --";
-        let command = format!("{command} {}", given.join(" "));
-        let text = format!("`{command}`: {head}\n{}{table}", Row::HEAD);
+        let lines = rows.iter().map(Row::line).collect::<Vec<_>>().join("\n");
+        let notes: String = notes.iter().map(|note| format!("\n{note}\n")).collect();
+        let text = format!(
+            "`{command} {}`: {machine}\n\n{}\n{lines}\n{notes}",
+            given.join(" "),
+            report::head()
+        );
         std::fs::write(folder.join(format!("{name}.md")), text).unwrap();
-        let csv: String = rows.iter().map(Row::csv).collect();
-        let csv = format!("# {head}{}{csv}", Row::CSV);
+        let csv = report::csv(&machine, &rows);
         std::fs::write(folder.join(format!("{name}.csv")), csv).unwrap();
-    }
-}
-
-impl Row {
-    const HEAD: &str = "| class | threads | calls | ms | limit, ms | of the limit | GB/s | prefetch of the limit, L2/L1 |\n\
-                        |---|---|---|---|---|---|---|---|\n";
-    const CSV: &str = "class,curve,x,threads,calls,ms,limit_ms,of_limit,gb_per_s\n";
-
-    fn of_limit(&self) -> f64 {
-        self.limit / self.ours
-    }
-
-    fn rate(&self) -> f64 {
-        self.bytes as f64 / self.ours / 1e6
-    }
-
-    fn line(&self) -> String {
-        let distances: Vec<String> = self
-            .distances
-            .iter()
-            .map(|(l2, l1)| format!("{l2}/{l1}"))
-            .collect();
-        format!(
-            "| {} | {} | {} | {:.4} | {:.4} | {:.2} | {:.1} | {} |\n",
-            self.class,
-            self.threads,
-            self.regions,
-            self.ours,
-            self.limit,
-            self.of_limit(),
-            self.rate(),
-            distances.join(" "),
-        )
-    }
-
-    fn csv(&self) -> String {
-        let (curve, x) = match self.point {
-            Some((curve, x)) => (curve, x.to_string()),
-            None => ("", String::new()),
+        let draw = if scaling {
+            plot::scaling
+        } else {
+            plot::classes
         };
-        format!(
-            "\"{}\",{curve},{x},{},{},{:.5},{:.5},{:.3},{:.2}\n",
-            self.class,
-            self.threads,
-            self.regions,
-            self.ours,
-            self.limit,
-            self.of_limit(),
-            self.rate(),
-        )
+        draw(&folder.join(format!("{name}.svg")), &machine, &rows).unwrap();
     }
 }
 
@@ -176,13 +124,14 @@ fn machine() -> String {
     )
 }
 
-/// Measures a class with one thread, and with two where there are two.
-fn measure(class: &Class, seconds: f64) -> Vec<Row> {
+/// Measures a class with one thread, and with two where there are two; or says why there is nothing to be measured.
+fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
     let module = parse_module(&class.text).unwrap();
     let found = find_regions(&module, &hlo2dae_frontend::Options::default()).unwrap();
     if found.regions.is_empty() {
-        println!("| {} | | no region |", class.name);
-        return Vec::new();
+        let misses = found.misses.iter().map(|miss| miss.reason.to_string());
+        let why = misses.collect::<Vec<_>>().join("; ");
+        return Err(format!("no call, since it has no region. {why}"));
     }
     let mut random = fastrand::Rng::with_seed(1);
     let mut arrays: HashMap<(String, usize), Vec<Bytes>> = HashMap::new();
@@ -219,7 +168,7 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
         .map(|&work| Limit::new(work, &mut random))
         .collect();
     let cores = Threads::default().threads();
-    [1, 2]
+    let rows = [1, 2]
         .into_iter()
         .filter(|&threads| threads <= cores)
         .map(|threads| {
@@ -248,7 +197,7 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
                 class: class.name.clone(),
                 point: class.point,
                 threads,
-                regions: regions.len(),
+                calls: regions.len(),
                 ours: ours.median().unwrap(),
                 limit: limits.iter().map(Limit::best).sum(),
                 bytes: class.work.iter().map(|work| work.bytes()).sum(),
@@ -256,7 +205,8 @@ fn measure(class: &Class, seconds: f64) -> Vec<Row> {
                 parts: limits.iter().map(Limit::all).collect(),
             }
         })
-        .collect()
+        .collect();
+    Ok(rows)
 }
 
 /// Memory for the results of all regions, zeroed by the system when it is touched.
