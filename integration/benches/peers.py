@@ -112,6 +112,9 @@ def report(results, folder: Path) -> None:
         "",
         "`of the limit` is the part of the speed of memory that ours has in JAX: the limit of the class in `native.csv` by its milliseconds. "
         f"Limits: {where}.",
+        "",
+        "The call from Python is part of every time. It is most of the row of 8 x 4 bags; where the work has driven Python out of the caches, "
+        "that of a `tf.function`, ours or not, takes two to three times as long.",
     ]
     for count in threads:
         lines += ["", f"{count} thread{'s' * (count != '1')}: milliseconds of ours in JAX and in TensorFlow, then how many times as long the others take.", ""]

@@ -3,14 +3,15 @@
     python integration/benches/steps.py [--models NAME,...] [--threads 1,2] [--seconds S] [--quick] [--output FOLDER]
 
 Each step runs as `jax.jit` or `tf.function(jit_compile=True)` compiles it, and as `hlo2dae.jax.jit` or `hlo2dae.tf.function` does, in turn.
-The results are compared first. In JAX, XLA's profile then says what share of a step each kind of its work takes. FOLDER gets steps.json and
-steps.md; what was measured before and is not measured now is kept.
+The results are compared first. XLA's profile then says what share of a step with hlo2dae each kind of its work takes. FOLDER gets steps.json
+and steps.md; what was measured before and is not measured now is kept.
 """
 
 import collections
 import json
 import re
 import tempfile
+import time
 from pathlib import Path
 
 import measure
@@ -53,41 +54,59 @@ def measured(options) -> None:
         functions = {"hlo2dae": ours.run, "XLA": theirs.run}
         times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 200)))
         found = {"name": step.name, "title": step.title, "order": models.STEPS.index(step)} | {name: measure.median(each) for name, each in times.items()}
-        if step.framework == "JAX":
-            found["share"] = profiled(ours.run)
+        found["share"] = profiled(ours.run, step.framework)
         print(json.dumps(found), flush=True)
 
 
 #: What an event of XLA's profile is, by how it is named.
 KINDS = {
     "our calls": re.compile(r"custom-call|hlo2dae"),
-    "products of matrices": re.compile(r"dot|gemm|matmul"),
+    "products of matrices": re.compile(r"dot|gemm|matmul", re.IGNORECASE),
     "copies": re.compile(r"copy"),
     "gathers and scatters that are left": re.compile(r"gather|scatter"),
 }
 
+#: The time of a step in which XLA runs nothing: the framework's way to the compiled program and back.
+OUTSIDE = "outside of XLA"
 
-def profiled(run, steps: int = 3) -> dict[str, float]:
-    """The share that each kind of work has of the time of all, from XLA's profile of a few steps."""
+
+def profiled(run, framework: str, steps: int = 3) -> dict[str, float]:
+    """The share that each kind of work has of the time of a step, from XLA's profile of a few steps.
+
+    What several threads do at once is shared out among the kinds by the time that each of them takes.
+    """
     import jax
+    import tensorflow as tf
 
+    trace = {"JAX": jax.profiler.trace, "TensorFlow": tf.profiler.experimental.Profile}[framework]
     with tempfile.TemporaryDirectory() as folder:
-        with jax.profiler.trace(folder):
+        with trace(folder):
+            start = time.perf_counter_ns()
             for _ in range(steps):
                 run()
+            wall = time.perf_counter_ns() - start
         [file] = Path(folder).rglob("*.xplane.pb")
         data = jax.profiler.ProfileData.from_file(str(file))
     total = collections.Counter()
-    for plane in data.planes:
-        for line in plane.lines:
-            for event in line.events:
-                stats = dict(event.stats)
-                if "hlo_op" not in stats:
-                    continue
-                kind = next((kind for kind, pattern in KINDS.items() if pattern.search(event.name)), "the rest")
-                total[kind] += event.duration_ns
+    spans = []
+    for event in (event for plane in data.planes for line in plane.lines for event in line.events):
+        if "hlo_op" in dict(event.stats):
+            kind = next((kind for kind, pattern in KINDS.items() if pattern.search(event.name)), "the rest")
+            total[kind] += event.duration_ns
+            spans.append((event.start_ns, event.start_ns + event.duration_ns))
+    busy = covered(spans) / wall
     whole = sum(total.values())
-    return {kind: round(time / whole, 3) for kind, time in total.most_common()} if whole else {}
+    shares = {kind: round(busy * part / whole, 3) for kind, part in total.most_common()}
+    return shares | {OUTSIDE: round(1 - busy, 3)}
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """The length of all that some spans cover, once."""
+    length, last = 0, float("-inf")
+    for start, end in sorted(spans):
+        length += max(0, end - max(start, last))
+        last = max(last, end)
+    return length
 
 
 def report(results, folder: Path) -> None:
