@@ -144,7 +144,7 @@ pub(crate) fn parts(
         return Ok(parts);
     }
     if flat.apart {
-        return owned(run, flat, uniforms, &whole, threads, wide);
+        return owned(run, flat, uniforms, &whole, size, threads, wide);
     }
     Ok(vec![whole])
 }
@@ -435,6 +435,7 @@ fn owned(
     flat: &Flat,
     uniforms: &[Scalar],
     whole: &Part,
+    size: &Size,
     threads: u64,
     wide: bool,
 ) -> Result<Vec<Part>, RunError> {
@@ -472,9 +473,11 @@ fn owned(
             Ok(())
         }
     }
-    /// Samples, and positions of each.
+    /// Samples, and lookups of each, about.
     const SAMPLES: u64 = 32;
     const LENGTH: u64 = 32;
+    let positions = LENGTH.saturating_mul(size.count) / size.lookups.max(1);
+    let positions = positions.clamp(1, LENGTH);
     let found = run.with_scratch(flat, |scratch| {
         let levels = flat.levels.len();
         scratch.blocks.resize_with(levels, Block::default);
@@ -489,7 +492,7 @@ fn owned(
             let first = border(whole.last, n, SAMPLES);
             let part = Part {
                 first,
-                last: (first + LENGTH).min(border(whole.last, n + 1, SAMPLES)),
+                last: (first + positions).min(border(whole.last, n + 1, SAMPLES)),
                 ..Part::default()
             };
             let mut decoder = Decoder {
