@@ -11,6 +11,7 @@ use super::kernels::testing::Placed;
 use super::*;
 use pools::{Backwards, Simultaneous};
 
+mod chains;
 mod groups;
 mod in_place;
 mod pools;

@@ -1,7 +1,8 @@
 //! Rows of a table added, or their minimum or maximum taken, into rows of `f32`.
 //!
 //! ```text
-//! for k:  dst[k] = op(dst[k], post(f32(src[k])))        post(x) = x | s[k] * x | s[k] * x + b[k] | (x + b[k]) * s[k]
+//! for k:  dst[k] = op(dst[k], post(f32(src[k])))        post(x) = x | s[k] * x | s[k] * x + b[k] | (x + b[k]) * s[k] | chain(x)
+//! chain(x) = x then up to four of:  * y | / y | + y     y = s[k] | b[k] | constant
 //! ```
 //!
 //! Lookups one after the other with the same `dst` form a group (a bag): its row stays in registers, eight vectors at
@@ -26,7 +27,7 @@ pub(crate) enum Op {
 }
 
 /// What is done to a row's elements first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Post {
     /// Nothing.
     Plain,
@@ -36,6 +37,51 @@ pub(crate) enum Post {
     ScaleBias,
     /// `(x + b) * s`.
     BiasScale,
+    /// Steps one after the other, each of them rounded.
+    Chain([Option<Step>; LONGEST]),
+}
+
+/// Steps of the longest chain.
+pub(crate) const LONGEST: usize = 4;
+
+/// A step of a chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Step {
+    pub op: StepOp,
+    pub by: By,
+}
+
+/// What a step does to an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepOp {
+    Mul,
+    Div,
+    Add,
+}
+
+/// The other operand of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum By {
+    Constant(f32),
+    /// The lookup's [`Lookups::scale`].
+    Scale,
+    /// The lookup's [`Lookups::bias`].
+    Bias,
+}
+
+impl Post {
+    /// Whether it reads `scale`, and `bias`.
+    fn reads(self) -> (bool, bool) {
+        match self {
+            Post::Plain => (false, false),
+            Post::Scale => (true, false),
+            Post::ScaleBias | Post::BiasScale => (true, true),
+            Post::Chain(steps) => {
+                let by = |by: By| steps.iter().flatten().any(|step| step.by == by);
+                (by(By::Scale), by(By::Bias))
+            }
+        }
+    }
 }
 
 /// Lookups to be accumulated.
@@ -55,9 +101,9 @@ pub(crate) struct Lookups<'a> {
     pub dst: &'a [i64],
     /// Elements of a row.
     pub size: usize,
-    /// Factors, for posts that have them.
+    /// For each lookup, the first value that its post reads.
     pub scale: &'a [f32],
-    /// Summands, for posts that have them.
+    /// The second one.
     pub bias: &'a [f32],
     /// How far ahead rows of the table are fetched.
     pub prefetch: Prefetch,
@@ -74,8 +120,10 @@ pub(crate) fn covers(element: ElementType, op: Op, post: Post) -> bool {
             eight_bits || sixteen_bits || element == ElementType::F32
         }
         (Op::Add, Post::ScaleBias | Post::BiasScale) => eight_bits,
-        (Op::Min | Op::Max, Post::Plain) => element == ElementType::F32,
-        (Op::Min | Op::Max, Post::Scale | Post::ScaleBias | Post::BiasScale) => false,
+        (Op::Add, Post::Chain(_)) | (Op::Min | Op::Max, Post::Plain) => element == ElementType::F32,
+        (Op::Min | Op::Max, Post::Scale | Post::ScaleBias | Post::BiasScale | Post::Chain(_)) => {
+            false
+        }
     }
 }
 
@@ -108,8 +156,7 @@ pub(crate) fn accumulate(
     )?;
     let (low, high) = span(lookups.dst.get(..n).ok_or(Outside)?);
     let out = memory.write(lookups.out, low, high, lookups.size)?;
-    let scaled = post != Post::Plain;
-    let biased = matches!(post, Post::ScaleBias | Post::BiasScale);
+    let (scaled, biased) = post.reads();
     if out.element() != ElementType::F32
         || !covers(element, op, post)
         || (scaled && lookups.scale.len() < n)
@@ -128,6 +175,10 @@ pub(crate) fn accumulate(
         size: lookups.size,
         scale: lookups.scale,
         bias: lookups.bias,
+        chain: match post {
+            Post::Chain(steps) => steps,
+            Post::Plain | Post::Scale | Post::ScaleBias | Post::BiasScale => [None; LONGEST],
+        },
         lines: lines(table.data(), row_bytes),
         lines_out: lines(out.data(), lookups.size * 4),
         prefetch: lookups.prefetch,
@@ -168,6 +219,7 @@ struct Rows<'a> {
     size: usize,
     scale: &'a [f32],
     bias: &'a [f32],
+    chain: [Option<Step>; LONGEST],
     lines: usize,
     lines_out: usize,
     prefetch: Prefetch,
@@ -227,6 +279,42 @@ impl Rows<'_> {
         }
     }
 
+    /// The chain of lookup `k` on some vectors of its row.
+    ///
+    /// # Safety
+    /// `k` is a lookup; the CPU has what `S` names.
+    #[inline(always)]
+    unsafe fn chained<S: Simd, const V: usize>(&self, k: usize, mut xs: [S::V; V]) -> [S::V; V] {
+        for step in self.chain.iter().map_while(|step| *step) {
+            // SAFETY: the caller's promise; what the chain reads has a value for every lookup.
+            unsafe {
+                let by = S::splat(match step.by {
+                    By::Constant(value) => value,
+                    By::Scale => *self.scale.get_unchecked(k),
+                    By::Bias => *self.bias.get_unchecked(k),
+                });
+                match step.op {
+                    StepOp::Mul => {
+                        for x in &mut xs {
+                            *x = S::mul(*x, by);
+                        }
+                    }
+                    StepOp::Div => {
+                        for x in &mut xs {
+                            *x = S::div(*x, by);
+                        }
+                    }
+                    StepOp::Add => {
+                        for x in &mut xs {
+                            *x = S::add(*x, by);
+                        }
+                    }
+                }
+            }
+        }
+        xs
+    }
+
     /// Prefetches for lookup `k`.
     #[inline(always)]
     fn ahead<X: Source>(&self, k: usize) {
@@ -277,15 +365,35 @@ unsafe fn combine<S: Simd, const OP: u8>(a: S::V, b: S::V) -> S::V {
     }
 }
 
+/// [`Post::Chain`], as a parameter; the other posts are numbered in their order.
+const CHAIN: u8 = 4;
+
 #[inline(always)]
 unsafe fn post<S: Simd, const POST: u8>(x: S::V, s: S::V, b: S::V) -> S::V {
     // SAFETY: the caller's promise.
     unsafe {
         match POST {
-            0 => x,
             1 => S::mul(x, s),
             2 => S::add(S::mul(x, s), b),
-            _ => S::mul(S::add(x, b), s),
+            3 => S::mul(S::add(x, b), s),
+            _ => x,
+        }
+    }
+}
+
+/// Vector `v` of a row; the `last` one has `tail` lanes.
+///
+/// # Safety
+/// The row has them; the CPU has what `S` names.
+#[inline(always)]
+unsafe fn vector<S: Simd, X: Source>(row: *const u8, v: usize, last: bool, tail: usize) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let p = row.add(v * S::LANES * X::BYTES);
+        if last && tail < S::LANES {
+            X::load_part::<S>(p, tail)
+        } else {
+            X::load::<S>(p)
         }
     }
 }
@@ -320,23 +428,29 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
             if ahead {
                 rows.ahead::<X>(k);
             }
-            let s = S::splat(if POST > 0 {
+            if POST == CHAIN {
+                let mut xs = [S::splat(0.0); V];
+                for (v, x) in xs.iter_mut().enumerate() {
+                    *x = vector::<S, X>(row, v, v + 1 == V, tail);
+                }
+                let xs = rows.chained::<S, V>(k, xs);
+                for (sum, x) in sums.iter_mut().zip(xs) {
+                    *sum = combine::<S, OP>(*sum, x);
+                }
+                continue;
+            }
+            let s = S::splat(if matches!(POST, 1..=3) {
                 *rows.scale.get_unchecked(k)
             } else {
                 0.0
             });
-            let b = S::splat(if POST > 1 {
+            let b = S::splat(if matches!(POST, 2 | 3) {
                 *rows.bias.get_unchecked(k)
             } else {
                 0.0
             });
             for (v, sum) in sums.iter_mut().enumerate() {
-                let p = row.add(v * S::LANES * X::BYTES);
-                let x = if v + 1 == V && tail < S::LANES {
-                    X::load_part::<S>(p, tail)
-                } else {
-                    X::load::<S>(p)
-                };
+                let x = vector::<S, X>(row, v, v + 1 == V, tail);
                 *sum = combine::<S, OP>(*sum, post::<S, POST>(x, s, b));
             }
         }
@@ -431,6 +545,7 @@ macro_rules! choices {
                     (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, 2>(rows),
                     (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, 3>(rows),
                     (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, 3>(rows),
+                    (Op::Add, Post::Chain(_), _) => $sized::<F32, 0, CHAIN>(rows),
                 }
             }
         }

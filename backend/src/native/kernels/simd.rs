@@ -42,6 +42,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn abs(a: Self::V) -> Self::V;
     /// Product.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// Quotient.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// Larger; NaN if either is, `-0.0` below `0.0`.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Smaller; NaN if either is, `-0.0` below `0.0`.
@@ -205,6 +207,10 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         Self::zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn div(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        Self::zip(a, b, |a, b| a / b)
     }
     #[inline(always)]
     unsafe fn max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {

@@ -9,7 +9,7 @@ use super::flat::Combine;
 use super::graph::{Def, Graph, Val};
 use super::schedule::{Place, Scheduler};
 use super::source::{BufferNumber, Source};
-use crate::native::kernels::accumulate::{Op, Post, covers};
+use crate::native::kernels::accumulate::{By, LONGEST, Op, Post, Step, StepOp, covers};
 use crate::native::kernels::fold::{Last, Meet};
 
 /// An effect: `buffer[dst] = op(buffer[dst], value)`, for each lookup whose guard is true.
@@ -314,6 +314,93 @@ impl Exports<'_> {
         }
     }
 
+    /// What a value along the row is computed of, one step after the other, each with a value of the lookup; and the steps, the first first.
+    fn chain(&mut self, val: Val) -> Option<(Val, Vec<(StepOp, Val)>)> {
+        let (mut row, mut steps) = (val, Vec::new());
+        loop {
+            let (of, op, by) = match self.graph.get(row).def.clone() {
+                Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) => {
+                    let (of, by) = self.sides(a, b)?;
+                    (of, StepOp::Mul, by)
+                }
+                Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
+                    let (of, by) = self.sides(a, b)?;
+                    (of, StepOp::Add, by)
+                }
+                Def::Arith(Arith::Binary(BinaryOp::Div, of, by)) if !self.is_row(by) => {
+                    (of, StepOp::Div, by)
+                }
+                // To subtract is to add the negative, to the bit.
+                Def::Arith(Arith::Binary(BinaryOp::Sub, of, by)) if !self.is_row(by) => (
+                    of,
+                    StepOp::Add,
+                    self.graph.arith(Arith::Unary(UnaryOp::Neg, by), F32),
+                ),
+                Def::Arith(Arith::Unary(UnaryOp::Neg, of)) => {
+                    (of, StepOp::Mul, self.graph.constant(Scalar::F32(-1.0)))
+                }
+                _ => {
+                    steps.reverse();
+                    return Some((row, steps));
+                }
+            };
+            row = of;
+            steps.push((op, by));
+        }
+    }
+
+    /// The post that does some steps, and the numbers of the values that it reads.
+    fn post(
+        &mut self,
+        steps: &[(StepOp, Val)],
+        covered: impl Fn(Post) -> bool,
+    ) -> Option<(Post, Option<usize>, Option<usize>)> {
+        let known = match *steps {
+            [] => Some((Post::Plain, None, None)),
+            [(StepOp::Mul, s)] => Some((Post::Scale, Some(s), None)),
+            [(StepOp::Mul, s), (StepOp::Add, b)] => Some((Post::ScaleBias, Some(s), Some(b))),
+            [(StepOp::Add, b), (StepOp::Mul, s)] => Some((Post::BiasScale, Some(s), Some(b))),
+            _ => None,
+        };
+        let known = known.filter(|&(post, ..)| covered(post));
+        let (post, scale, bias) = match known {
+            Some(known) => known,
+            None => self.chained(steps).filter(|&(post, ..)| covered(post))?,
+        };
+        let mut number = |val: Option<Val>| match val {
+            None => Some(None),
+            Some(val) => self.number(val).map(Some),
+        };
+        Some((post, number(scale)?, number(bias)?))
+    }
+
+    /// Steps as a chain, if it is not too long and reads no more than two values of a lookup.
+    fn chained(&self, steps: &[(StepOp, Val)]) -> Option<(Post, Option<Val>, Option<Val>)> {
+        let (mut chain, mut values) = ([None; LONGEST], [None; 2]);
+        if steps.len() > chain.len() {
+            return None;
+        }
+        for (slot, &(op, by)) in chain.iter_mut().zip(steps) {
+            let by = match self.graph.as_constant(by) {
+                Some(Scalar::F32(value)) => By::Constant(value),
+                _ => match &mut values {
+                    [scale, _] if scale.is_none_or(|known| known == by) => {
+                        *scale = Some(by);
+                        By::Scale
+                    }
+                    [_, bias] if bias.is_none_or(|known| known == by) => {
+                        *bias = Some(by);
+                        By::Bias
+                    }
+                    _ => return None,
+                },
+            };
+            *slot = Some(Step { op, by });
+        }
+        let [scale, bias] = values;
+        Some((Post::Chain(chain), scale, bias))
+    }
+
     /// How two operands along the row meet in a value.
     fn meet(&self, val: Val) -> Option<(Meet, Val, Val)> {
         let Def::Arith(Arith::Binary(op, a, b)) = self.graph.get(val).def else {
@@ -347,15 +434,12 @@ const F32: ScalarType = ScalarType::Element(ElementType::F32);
 /// Rows of a table, perhaps converted, scaled and shifted, accumulated into rows of `f32`.
 fn accumulate(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> Option<Kernel> {
     let op = match combine.op {
-        CombineOp::Add => Op::Add,
+        CombineOp::Add | CombineOp::Sub => Op::Add,
         CombineOp::Min => Op::Min,
         CombineOp::Max => Op::Max,
-        CombineOp::Mul
-        | CombineOp::And
-        | CombineOp::Or
-        | CombineOp::Xor
-        | CombineOp::Sub
-        | CombineOp::Replace => return None,
+        CombineOp::Mul | CombineOp::And | CombineOp::Or | CombineOp::Xor | CombineOp::Replace => {
+            return None;
+        }
     };
     let value = combine.value;
     if source.buffers.get(combine.buffer)?.element != ElementType::F32
@@ -363,52 +447,18 @@ fn accumulate(exports: &mut Exports<'_>, source: &Source, combine: &Combine) -> 
     {
         return None;
     }
-    let outermost = exports.graph.get(value).def.clone();
-    let (post, row, scale, bias) = match outermost {
-        Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) => {
-            let (row, scale) = exports.sides(a, b)?;
-            match exports.graph.get(row).def.clone() {
-                Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
-                    let (row, bias) = exports.sides(a, b)?;
-                    (Post::BiasScale, row, Some(scale), Some(bias))
-                }
-                // To subtract is to add the negative, to the bit.
-                Def::Arith(Arith::Binary(BinaryOp::Sub, row, bias))
-                    if exports.is_row(row) && !exports.is_row(bias) =>
-                {
-                    let bias = Arith::Unary(UnaryOp::Neg, bias);
-                    let bias = exports.graph.arith(bias, F32);
-                    (Post::BiasScale, row, Some(scale), Some(bias))
-                }
-                _ => (Post::Scale, row, Some(scale), None),
-            }
-        }
-        Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) => {
-            let (product, bias) = exports.sides(a, b)?;
-            let Def::Arith(Arith::Binary(BinaryOp::Mul, a, b)) =
-                exports.graph.get(product).def.clone()
-            else {
-                return None;
-            };
-            let (row, scale) = exports.sides(a, b)?;
-            (Post::ScaleBias, row, Some(scale), Some(bias))
-        }
-        _ => (Post::Plain, value, None, None),
-    };
+    let (row, mut steps) = exports.chain(value)?;
+    if combine.op == CombineOp::Sub {
+        // To subtract is to add the negative, to the bit.
+        steps.push((StepOp::Mul, exports.graph.constant(Scalar::F32(-1.0))));
+    }
     let row = exports.widened(row);
     let (table, stride) = exports.table(row)?;
     let element = source.buffers.get(table.buffer)?.element;
-    if stride != 1 || !covers(element, op, post) || table.buffer == combine.buffer {
+    if stride != 1 || table.buffer == combine.buffer {
         return None;
     }
-    let scale = match scale {
-        None => None,
-        Some(scale) => Some(exports.number(scale)?),
-    };
-    let bias = match bias {
-        None => None,
-        Some(bias) => Some(exports.number(bias)?),
-    };
+    let (post, scale, bias) = exports.post(&steps, |post| covers(element, op, post))?;
     Some(Kernel::Accumulate {
         op,
         post,

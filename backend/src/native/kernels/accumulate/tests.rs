@@ -40,6 +40,18 @@ fn defined(
                 Post::Scale => x * scale[k],
                 Post::ScaleBias => x * scale[k] + bias[k],
                 Post::BiasScale => (x + bias[k]) * scale[k],
+                Post::Chain(steps) => steps.into_iter().flatten().fold(x, |x, step| {
+                    let by = match step.by {
+                        By::Constant(value) => value,
+                        By::Scale => scale[k],
+                        By::Bias => bias[k],
+                    };
+                    match step.op {
+                        StepOp::Mul => x * by,
+                        StepOp::Div => x / by,
+                        StepOp::Add => x + by,
+                    }
+                }),
             };
             let old = &mut out[dst as usize + d];
             let op = match op {
@@ -53,7 +65,28 @@ fn defined(
 }
 
 const OPS: [Op; 3] = [Op::Add, Op::Min, Op::Max];
-const POSTS: [Post; 4] = [Post::Plain, Post::Scale, Post::ScaleBias, Post::BiasScale];
+const POSTS: [Post; 6] = [
+    Post::Plain,
+    Post::Scale,
+    Post::ScaleBias,
+    Post::BiasScale,
+    Post::Chain([
+        step(StepOp::Div, By::Constant(20.0)),
+        step(StepOp::Mul, By::Scale),
+        None,
+        None,
+    ]),
+    Post::Chain([
+        step(StepOp::Mul, By::Bias),
+        step(StepOp::Add, By::Scale),
+        step(StepOp::Div, By::Bias),
+        step(StepOp::Mul, By::Constant(-1.0)),
+    ]),
+];
+
+const fn step(op: StepOp, by: By) -> Option<Step> {
+    Some(Step { op, by })
+}
 
 /// Everything that there is a kernel for.
 fn kernels() -> Vec<(ElementType, Op, Post)> {
