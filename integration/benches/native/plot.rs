@@ -99,27 +99,27 @@ fn draw_curve(panel: &Area<'_>, curve: &str, points: &[&Row], threads: &[usize])
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .label_font((FONT, 12))
         .background_style(WHITE.mix(0.8))
         .draw()?;
     Ok(())
 }
 
-/// The range that has all values, with some space around them.
+/// The range that has all values, with some space around them, more of it below.
 fn decades(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let positive = values.filter(|v| *v > 0.0);
     let (low, high) = positive.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), v| {
         (low.min(v), high.max(v))
     });
-    (high > 0.0).then_some(low / 1.5..high * 1.5)
+    (high > 0.0).then_some(low / 3.0..high * 1.5)
 }
 
 /// A number as short as it can be told.
 fn short(v: f64) -> String {
     match v {
         1e4.. => format!("{v:.0e}"),
-        0.01.. => format!("{v}"),
+        0.01.. => ((v * 1e4).round() / 1e4).to_string(),
         _ => format!("{v:.0e}"),
     }
 }
@@ -137,11 +137,17 @@ pub fn classes(path: &Path, machine: &str, rows: &[Row]) -> Outcome {
     root.fill(&WHITE)?;
     let title = format!("speed as a part of what memory gives; {machine}");
     let root = root.titled(&title, (FONT, 16))?;
+    // Where a class begins, and that before it ends.
+    let last = classes.len().saturating_sub(1);
+    let above = |at: usize| match at < last {
+        true => SegmentValue::Exact(at + 1),
+        false => SegmentValue::Last,
+    };
     let mut chart = ChartBuilder::on(&root)
         .margin(10)
         .x_label_area_size(26)
         .y_label_area_size(330)
-        .build_cartesian_2d(0.0..END, (0..classes.len().max(1)).into_segmented())?;
+        .build_cartesian_2d(0.0..END, (0..last).into_segmented())?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -169,10 +175,7 @@ pub fn classes(path: &Path, machine: &str, rows: &[Row]) -> Outcome {
         let bottom = HEIGHT - top - bar;
         chart
             .draw_series(values.iter().map(|&(at, value)| {
-                let ends = [
-                    (0.0, SegmentValue::Exact(at)),
-                    (value.min(END), SegmentValue::Exact(at + 1)),
-                ];
+                let ends = [(0.0, SegmentValue::Exact(at)), (value.min(END), above(at))];
                 let mut bar = Rectangle::new(ends, color.filled());
                 bar.set_margin(top as u32, bottom as u32, 0, 0);
                 bar
@@ -185,7 +188,7 @@ pub fn classes(path: &Path, machine: &str, rows: &[Row]) -> Outcome {
                 + Text::new(format!("{value:.2}"), (4, middle), (FONT, 11))
         }))?;
     }
-    let ends = [SegmentValue::Exact(0), SegmentValue::Exact(classes.len())];
+    let ends = [SegmentValue::Exact(0), SegmentValue::Last];
     chart
         .draw_series(LineSeries::new(
             ends.map(|end| (1.0, end)),
