@@ -122,8 +122,12 @@ impl<'a> Memory<'a> {
         if let Some(out) = out.get_mut(..offsets.len())
             && are_consecutive(offsets)
         {
+            let from = raw.data.wrapping_add(low as usize * size_of::<T>());
             // SAFETY: from the smallest to the largest offset, which lie in the buffer.
-            unsafe { T::read_many(raw.data.add(low as usize * size_of::<T>()), out) };
+            unsafe { T::read_many(from, out) };
+            // What comes next arrives while this is worked on.
+            let bytes = size_of_val(out);
+            super::accumulate::fetch::<true>(from.wrapping_add(bytes), bytes / 64);
             return Ok(());
         }
         for (out, &offset) in out.iter_mut().zip(offsets) {
@@ -449,65 +453,72 @@ unsafe fn combine<T: Element>(
     }
 }
 
-/// The smallest and the largest; of nothing, a range that no buffer has.
-#[inline]
-pub(crate) fn span(offsets: &[i64]) -> (i64, i64) {
-    #[cfg(target_arch = "x86_64")]
-    if Isa::best() == Isa::Avx512 {
-        // SAFETY: the CPU has it.
-        return unsafe { span_avx512(offsets) };
-    }
-    span_of(offsets)
+/// Makes a function of offsets that runs `$body` as it was compiled for the CPU.
+macro_rules! widest {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident -> $result:ty) => {
+        $(#[$doc])*
+        #[inline]
+        $vis fn $name(offsets: &[i64]) -> $result {
+            #[cfg(target_arch = "x86_64")]
+            if Isa::best() == Isa::Avx512 {
+                #[target_feature(enable = "avx512f,avx512vl")]
+                fn avx512(offsets: &[i64]) -> $result {
+                    $body(offsets)
+                }
+                // SAFETY: the CPU has it.
+                return unsafe { avx512(offsets) };
+            }
+            $body(offsets)
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn span_avx512(offsets: &[i64]) -> (i64, i64) {
-    span_of(offsets)
+widest! {
+    /// The smallest and the largest; of nothing, a range that no buffer has.
+    pub(crate) fn span = span_of -> (i64, i64)
+}
+widest! {
+    /// Whether no offset is less than that before.
+    pub(crate) fn never_decrease = never_decrease_of -> bool
+}
+widest! {
+    /// Whether each offset is one more than that before.
+    fn are_consecutive = are_consecutive_of -> bool
 }
 
 #[inline(always)]
 fn span_of(offsets: &[i64]) -> (i64, i64) {
-    offsets
-        .iter()
-        .fold((i64::MAX, i64::MIN), |(low, high), &offset| {
-            (low.min(offset), high.max(offset))
-        })
-}
-
-/// Whether no offset is less than that before.
-pub(crate) fn never_decrease(offsets: &[i64]) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if Isa::best() == Isa::Avx512 {
-        #[target_feature(enable = "avx512f,avx512vl")]
-        fn avx512(offsets: &[i64]) -> bool {
-            never_decrease_of(offsets)
-        }
-        // SAFETY: the CPU has it.
-        return unsafe { avx512(offsets) };
+    let mut span = (i64::MAX, i64::MIN);
+    for &offset in offsets {
+        span = (span.0.min(offset), span.1.max(offset));
     }
-    never_decrease_of(offsets)
+    span
 }
 
 #[inline(always)]
 fn never_decrease_of(offsets: &[i64]) -> bool {
-    // Without a branch, so that it is done in vectors.
-    let next = offsets.get(1..).unwrap_or(&[]);
-    let pairs = offsets.iter().zip(next);
-    pairs.fold(true, |ok, (before, after)| ok & (before <= after))
+    pairs_are(offsets, |before, after| before <= after)
 }
 
-/// Whether each offset is one more than that before.
-#[inline]
-fn are_consecutive(offsets: &[i64]) -> bool {
+#[inline(always)]
+fn are_consecutive_of(offsets: &[i64]) -> bool {
     let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else {
         return true;
     };
-    let steps = offsets.len() as i64 - 1;
-    last.wrapping_sub(first) == steps
-        && (0..=steps).zip(offsets).fold(true, |all, (k, &offset)| {
-            all & (offset == first.wrapping_add(k))
-        })
+    last.wrapping_sub(first) == offsets.len() as i64 - 1
+        && pairs_are(offsets, |before, after| after.wrapping_sub(before) == 1)
+}
+
+/// Whether it is so of each offset and the next.
+#[inline(always)]
+fn pairs_are(offsets: &[i64], so: impl Fn(i64, i64) -> bool) -> bool {
+    let next = offsets.get(1..).unwrap_or(&[]);
+    // Without a branch, so that it is done in vectors.
+    let mut all = true;
+    for (&before, &after) in offsets.iter().zip(next) {
+        all &= so(before, after);
+    }
+    all
 }
 
 /// `old` combined with a row, in eight interleaved parts when there is more than one round of them.

@@ -52,7 +52,9 @@ versions! {
 
 #[inline(always)]
 fn is_finite_body<T: Element>(a: &[T], out: &mut [bool], f: fn(T) -> bool) {
-    out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a));
+    for (out, &a) in out.iter_mut().zip(a) {
+        *out = f(a);
+    }
 }
 
 versions! {
@@ -87,7 +89,12 @@ fn map_body<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
 fn apply<T: Element>(op: UnaryOp, a: Of<'_, T>, out: &mut [T]) {
     let f = |a: T| T::unary(op, a).unwrap_or(a);
     match a {
-        Of::Each(a) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)),
+        // A closure for each value would be compiled for every CPU alike.
+        Of::Each(a) => {
+            for (out, &a) in out.iter_mut().zip(a) {
+                *out = f(a);
+            }
+        }
         Of::All(a) => out.fill(f(a)),
     }
 }
