@@ -66,8 +66,8 @@ KINDS = {
     "gathers and scatters that are left": re.compile(r"gather|scatter"),
 }
 
-#: The time of a step in which XLA runs nothing: the framework's way to the compiled program and back.
-OUTSIDE = "outside of XLA"
+#: The time of a step in which no operation of XLA runs: the framework's way to the compiled program and back, and memory for the results.
+OUTSIDE = "outside of operations"
 
 
 def profiled(run, framework: str, steps: int = 3) -> dict[str, float]:
