@@ -38,6 +38,19 @@ impl Prefetch {
         }
     }
 
+    /// The plan for rows of `row` bytes that are read one behind the other, out of `table` bytes. The hardware follows them, but stops at the
+    /// end of each page of 4 KiB: they are fetched from beyond it.
+    pub fn in_order(caches: Caches, table: usize, row: usize) -> Prefetch {
+        const BEYOND: usize = 8 << 10;
+        match table <= caches.l2 / 2 || row > BEYOND / 2 {
+            true => Prefetch::default(),
+            false => Prefetch {
+                l2: (BEYOND / row.max(1)).min(64),
+                l1: 0,
+            },
+        }
+    }
+
     /// The plan for rows that come one after the other, each for a while: the next is there when its turn comes.
     pub fn following(caches: Caches, buffer: usize) -> Prefetch {
         match buffer <= caches.l1 {

@@ -11,6 +11,7 @@
 
 use hlo2dae_ir::core::ElementType;
 
+use super::ahead::Ahead;
 use super::memory::{Memory, Outside, span};
 use super::simd::{Bf16, F16, F32, Portable, S8, Simd, Source, U8};
 #[cfg(target_arch = "x86_64")]
@@ -166,7 +167,6 @@ pub(crate) fn accumulate(
     }
     let rows = Rows {
         table: table.data(),
-        // Ahead of what was checked, offsets are only prefetched, which reads nothing.
         src: lookups.src,
         n,
         fill: lookups.fill.as_ptr(),
@@ -179,10 +179,21 @@ pub(crate) fn accumulate(
             Post::Chain(steps) => steps,
             Post::Plain | Post::Scale | Post::ScaleBias | Post::BiasScale => [None; LONGEST],
         },
-        lines: lines(table.data(), row_bytes),
-        lines_out: lines(out.data(), lookups.size * 4),
-        prefetch: lookups.prefetch,
-        prefetch_out: lookups.prefetch_out,
+        // Ahead of what was checked, offsets are only prefetched, which reads nothing.
+        ahead: Ahead::new(
+            table.data(),
+            lookups.src,
+            row_bytes,
+            lookups.size,
+            lookups.prefetch,
+        ),
+        ahead_out: Ahead::new(
+            out.data(),
+            lookups.dst,
+            lookups.size * 4,
+            lookups.size,
+            lookups.prefetch_out,
+        ),
     };
     // SAFETY: all rows lie in their buffers, and the CPU has what `isa` names.
     unsafe {
@@ -195,16 +206,6 @@ pub(crate) fn accumulate(
         }
     }
     Ok(())
-}
-
-/// Cache lines that a row of `bytes` may touch.
-pub(super) fn lines(table: *const u8, bytes: usize) -> usize {
-    if table.addr().is_multiple_of(64) && bytes.is_multiple_of(64) {
-        bytes / 64
-    } else {
-        bytes.div_ceil(64)
-            + usize::from(!64usize.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
-    }
 }
 
 /// [`Lookups`] whose rows were checked.
@@ -220,47 +221,8 @@ struct Rows<'a> {
     scale: &'a [f32],
     bias: &'a [f32],
     chain: [Option<Step>; LONGEST],
-    lines: usize,
-    lines_out: usize,
-    prefetch: Prefetch,
-    prefetch_out: Prefetch,
-}
-
-/// Fetches the lines of a row into the second cache, or the first.
-#[inline(always)]
-pub(super) fn fetch<const FIRST: bool>(row: *const u8, lines: usize) {
-    #[inline(always)]
-    fn line<const FIRST: bool>(row: *const u8, line: usize) {
-        let p = row.wrapping_add(line * 64);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-            if FIRST {
-                _mm_prefetch::<_MM_HINT_T0>(p.cast());
-            } else {
-                _mm_prefetch::<_MM_HINT_T1>(p.cast());
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = p;
-    }
-    #[inline(always)]
-    fn known<const FIRST: bool, const LINES: usize>(row: *const u8) {
-        for k in 0..LINES {
-            line::<FIRST>(row, k);
-        }
-    }
-    // A loop over as few lines as rows have costs more than the lines.
-    match lines {
-        1 => known::<FIRST, 1>(row),
-        2 => known::<FIRST, 2>(row),
-        3 => known::<FIRST, 3>(row),
-        4 => known::<FIRST, 4>(row),
-        5 => known::<FIRST, 5>(row),
-        8 => known::<FIRST, 8>(row),
-        lines => (0..lines).for_each(|k| line::<FIRST>(row, k)),
-    }
+    ahead: Ahead<'a>,
+    ahead_out: Ahead<'a>,
 }
 
 impl Rows<'_> {
@@ -314,43 +276,6 @@ impl Rows<'_> {
         }
         xs
     }
-
-    /// Prefetches for lookup `k`.
-    #[inline(always)]
-    fn ahead<X: Source>(&self, k: usize) {
-        let Prefetch { l2, l1 } = self.prefetch;
-        if l2 > 0 {
-            self.fetch_row::<X, false>(k + l2);
-        }
-        if l1 > 0 {
-            self.fetch_row::<X, true>(k + l1);
-        }
-        let Prefetch { l2, l1 } = self.prefetch_out;
-        if l2 > 0 {
-            self.fetch_out::<false>(k + l2);
-        }
-        if l1 > 0 {
-            self.fetch_out::<true>(k + l1);
-        }
-    }
-
-    #[inline(always)]
-    fn fetch_row<X: Source, const FIRST: bool>(&self, k: usize) {
-        if let Some(&offset) = self.src.get(k) {
-            let at = (offset as usize).wrapping_mul(X::BYTES);
-            fetch::<FIRST>(self.table.wrapping_add(at), self.lines);
-        }
-    }
-
-    /// Fetches what lookup `k` adds to, if the one before it does not.
-    #[inline(always)]
-    fn fetch_out<const FIRST: bool>(&self, k: usize) {
-        if let (Some(&before), Some(&at)) = (self.dst.get(k.wrapping_sub(1)), self.dst.get(k))
-            && before != at
-        {
-            fetch::<FIRST>(self.out.wrapping_add(at as usize).cast(), self.lines_out);
-        }
-    }
 }
 
 #[inline(always)]
@@ -398,7 +323,8 @@ unsafe fn vector<S: Simd, X: Source>(row: *const u8, v: usize, last: bool, tail:
     }
 }
 
-/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes.
+/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes. `ahead` says how many lines rows that are fetched ahead have
+/// at least, if they are.
 ///
 /// # Safety
 /// The lookups `k..end` exist and have one `dst`; rows have all of these columns; the CPU has what `S` names.
@@ -409,7 +335,7 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
     out: *mut f32,
     first: usize,
     tail: usize,
-    ahead: bool,
+    ahead: Option<usize>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -425,8 +351,8 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
         }
         for k in group {
             let row = rows.row::<X>(k).add(first * X::BYTES);
-            if ahead {
-                rows.ahead::<X>(k);
+            if let Some(lines) = ahead {
+                rows.ahead.fetch(k, lines);
             }
             if POST == CHAIN {
                 let mut xs = [S::splat(0.0); V];
@@ -490,10 +416,19 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
                 end += 1;
             }
             let out = rows.out.wrapping_add(at as usize);
-            for b in 0..blocks {
-                columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, b == 0);
+            if blocks == 0 {
+                rows.ahead_out
+                    .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(64));
+                let lines = (V * S::LANES * X::BYTES).div_ceil(64);
+                columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, Some(lines));
+            } else {
+                rows.ahead_out.fetch_behind(k, end, 0);
+                columns::<S, X, OP, POST, 8>(rows, k..end, out, 0, S::LANES, Some(0));
+                for b in 1..blocks {
+                    columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, None);
+                }
+                columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, None);
             }
-            columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, blocks == 0);
             k = end;
         }
     }

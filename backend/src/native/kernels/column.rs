@@ -10,7 +10,9 @@ use crate::native::machine::Isa;
 use convert::convert;
 use unary::unary;
 
+pub(crate) mod choose;
 mod convert;
+pub(crate) mod index;
 #[cfg(test)]
 mod tests;
 mod unary;
@@ -172,6 +174,27 @@ impl Column {
         );
     }
 
+    /// The same by runs: `which.1` copies of `from[which.0]`, one behind the other.
+    pub fn pick_runs(&mut self, from: &Column, runs: &[(u8, u16)]) {
+        with_columns!(
+            self,
+            from,
+            |v, w| {
+                let mut rest = v.as_mut_slice();
+                for &(which, count) in runs {
+                    let Some((run, behind)) = rest.split_at_mut_checked(count.into()) else {
+                        return;
+                    };
+                    if let Some(&value) = w.get(usize::from(which)) {
+                        run.fill(value);
+                    }
+                    rest = behind;
+                }
+            },
+            ()
+        );
+    }
+
     /// `size` copies of each of the first `n` values of `from`, one behind the other.
     pub fn spread(&mut self, from: &Column, first: usize, n: usize, size: usize) {
         with_columns!(
@@ -187,13 +210,16 @@ impl Column {
         );
     }
 
-    /// Appends the values of `from` at the positions `which`, or all of the first `n`.
-    pub fn append(&mut self, from: &Column, n: usize, which: Option<&[u32]>) {
+    /// Appends the values of `from`, a block, at the positions `which`, or all of the first `n`.
+    pub fn append(&mut self, from: &Column, n: usize, which: Option<&[u8]>) {
         with_columns!(
             self,
             from,
             |v, w| match which {
-                Some(which) => v.extend(which.iter().filter_map(|&k| w.get(k as usize))),
+                Some(which) =>
+                    if let Some(w) = w.first_chunk::<BLOCK>() {
+                        v.extend(which.iter().map(|&k| w[usize::from(k)]));
+                    },
                 None => v.extend(w.iter().take(n)),
             },
             ()

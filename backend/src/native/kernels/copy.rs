@@ -3,7 +3,7 @@
 //! Rows that go past the caches are written with non-temporal stores: a large result that nobody reads at once
 //! costs one pass over memory instead of two.
 
-use super::accumulate::{fetch, lines};
+use super::ahead::Ahead;
 use super::memory::{Memory, Outside, span};
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
@@ -57,7 +57,13 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
         out: out.data(),
         element: element.bytes(),
         bytes,
-        lines: lines(table.data(), bytes),
+        ahead: Ahead::new(
+            table.data(),
+            copies.src,
+            bytes,
+            copies.size,
+            copies.prefetch,
+        ),
     };
     // SAFETY: all rows lie in their buffers, which are two; the CPU has what `isa` names.
     unsafe {
@@ -88,7 +94,7 @@ struct Rows<'a> {
     out: *mut u8,
     element: usize,
     bytes: usize,
-    lines: usize,
+    ahead: Ahead<'a>,
 }
 
 impl Rows<'_> {
@@ -99,18 +105,8 @@ impl Rows<'_> {
             self.table
                 .wrapping_add((offset as usize).wrapping_mul(self.element))
         };
-        let Prefetch { l2, l1 } = self.copies.prefetch;
         for (k, (&src, &dst)) in self.copies.src.iter().zip(self.copies.dst).enumerate() {
-            if l2 > 0
-                && let Some(&ahead) = self.copies.src.get(k + l2)
-            {
-                fetch::<false>(at(ahead), self.lines);
-            }
-            if l1 > 0
-                && let Some(&ahead) = self.copies.src.get(k + l1)
-            {
-                fetch::<true>(at(ahead), self.lines);
-            }
+            self.ahead.fetch(k, 0);
             let from = if src < 0 {
                 self.copies.fill.as_ptr()
             } else {

@@ -9,7 +9,7 @@
 
 use hlo2dae_ir::core::ElementType;
 
-use super::accumulate::fetch;
+use super::ahead::Ahead;
 use super::memory::{Memory, Outside, span};
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
@@ -103,13 +103,17 @@ pub(crate) fn fold<'a>(isa: Isa, memory: &Memory<'_>, folds: &Folds<'a>) -> Resu
         Some((meet, operand)) => (code(meet), row(operand)?),
         None => (0, y),
     };
+    let ahead = |(table, operand): (*const f32, Operand<'a>)| {
+        let size = folds.size;
+        Ahead::new(table.cast(), operand.src, size * 4, size, operand.prefetch)
+    };
     let rows = Rows {
         tables: [first, y.0, z.0],
         operands: [folds.first, y.1, z.1],
+        ahead: [ahead((first, folds.first)), ahead(y), ahead(z)],
         out: out.data().cast(),
         dst: folds.dst,
         size: folds.size,
-        lines: (folds.size * 4).div_ceil(64) + 1,
     };
     // SAFETY: all rows lie in their buffers, and so does every `dst`; the CPU has what `isa` names.
     unsafe {
@@ -127,29 +131,10 @@ pub(crate) fn fold<'a>(isa: Isa, memory: &Memory<'_>, folds: &Folds<'a>) -> Resu
 struct Rows<'a> {
     tables: [*const f32; 3],
     operands: [Operand<'a>; 3],
+    ahead: [Ahead<'a>; 3],
     out: *mut f32,
     dst: &'a [i64],
     size: usize,
-    lines: usize,
-}
-
-impl Rows<'_> {
-    #[inline(always)]
-    fn ahead(&self, operand: usize, k: usize) {
-        let (table, Operand { src, prefetch, .. }) =
-            (self.tables[operand], &self.operands[operand]);
-        let at = |k: usize| src.get(k).map(|&at| table.wrapping_add(at as usize).cast());
-        if prefetch.l2 > 0
-            && let Some(row) = at(k + prefetch.l2)
-        {
-            fetch::<false>(row, self.lines);
-        }
-        if prefetch.l1 > 0
-            && let Some(row) = at(k + prefetch.l1)
-        {
-            fetch::<true>(row, self.lines);
-        }
-    }
 }
 
 /// The term of one vector of the rows: all lanes, or the first `n` of them.
@@ -206,12 +191,13 @@ unsafe fn each<S: Simd, const A: u8, const B: u8, const L: u8>(rows: &Rows<'_>) 
     let whole = rows.size / S::LANES * S::LANES;
     let rest = rows.size - whole;
     for (k, &dst) in rows.dst.iter().enumerate() {
-        rows.ahead(0, k);
+        let [first, second, third] = &rows.ahead;
+        first.fetch(k, 0);
         if A > 0 {
-            rows.ahead(1, k);
+            second.fetch(k, 0);
         }
         if B > 0 {
-            rows.ahead(2, k);
+            third.fetch(k, 0);
         }
         // SAFETY: the caller's promise.
         unsafe {

@@ -3,7 +3,7 @@
 //! They do nothing but load, copy or add rows: no indices to be decoded, no bags. Whoever measures tries many distances
 //! and takes the best.
 
-use super::accumulate::fetch;
+use super::ahead::fetch;
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};

@@ -125,9 +125,9 @@ impl<'a> Memory<'a> {
             let from = raw.data.wrapping_add(low as usize * size_of::<T>());
             // SAFETY: from the smallest to the largest offset, which lie in the buffer.
             unsafe { T::read_many(from, out) };
-            // What comes next arrives while this is worked on.
+            // The next as many are likely to be wanted when these are done with.
             let bytes = size_of_val(out);
-            super::accumulate::fetch::<true>(from.wrapping_add(bytes), bytes / 64);
+            super::ahead::fetch::<true>(from.wrapping_add(bytes), bytes.div_ceil(64));
             return Ok(());
         }
         for (out, &offset) in out.iter_mut().zip(offsets) {
@@ -196,7 +196,7 @@ impl<'a> Memory<'a> {
             let size = raw.element.bytes();
             for &offset in offsets {
                 let row = raw.data.wrapping_add((offset as usize).wrapping_mul(size));
-                super::accumulate::fetch::<false>(row, bytes.div_ceil(64) + 1);
+                super::ahead::fetch::<false>(row, bytes.div_ceil(64) + 1);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `memory` | buffers as foreign bytes; checked loads and stores, one by one, by columns, by rows |
 //! | [`column`] | scalar operations on columns |
+//! | `ahead` | rows fetched ahead of their use |
 //! | `accumulate` | rows added into rows of `f32`, a bag in registers |
 //! | `copy` | rows copied, past the caches if wanted |
 //! | `fold` | rows reduced to one value: dot products, distances |
@@ -18,6 +19,7 @@
 )]
 
 pub(crate) mod accumulate;
+mod ahead;
 pub(crate) mod column;
 pub(crate) mod copy;
 pub(crate) mod element;

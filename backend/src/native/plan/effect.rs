@@ -296,9 +296,11 @@ impl Exports<'_> {
                         .ok()?;
                     RowStep::Arith(arith)
                 }
-                Def::Outer(_) | Def::Position(_) | Def::Load { .. } | Def::Old { .. } => {
-                    return None;
-                }
+                Def::Outer(_)
+                | Def::Position(_)
+                | Def::Decode(_, _)
+                | Def::Load { .. }
+                | Def::Old { .. } => return None,
             }
         };
         program.steps.push((step, data.ty));

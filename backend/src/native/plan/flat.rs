@@ -121,6 +121,11 @@ fn extent(unit: &Unit) -> Option<i64> {
     }
 }
 
+/// Whether a unit has one position: a level that is none.
+fn is_single(unit: &Unit) -> bool {
+    extent(unit) == Some(1)
+}
+
 /// A place in a buffer, for all positions of a row.
 struct Spot {
     /// The start of the row, in elements.
@@ -172,7 +177,11 @@ impl<'a> Builder<'a> {
             lookups,
             rows,
             elements,
-            levels: lookups.len().max(1),
+            levels: lookups
+                .iter()
+                .filter(|unit| !is_single(unit))
+                .count()
+                .max(1),
             graph: Graph::default(),
             registers: HashMap::new(),
             written,
@@ -188,8 +197,13 @@ impl<'a> Builder<'a> {
 
     fn build(mut self) -> Option<Chain> {
         let mut positions = Vec::new();
-        for (n, unit) in self.lookups.iter().enumerate() {
-            let level = n + 1;
+        for unit in self.lookups {
+            if is_single(unit) {
+                let position = self.graph.index(constant(unit.begin)?);
+                self.streams(unit, position, positions.len().max(1))?;
+                continue;
+            }
+            let level = positions.len() + 1;
             let begin = self.end(unit.begin);
             let end = self.end(unit.end);
             let low = self.end_range(begin).0;
@@ -199,7 +213,11 @@ impl<'a> Builder<'a> {
                 end,
                 step: unit.step,
             });
-            self.streams(unit, Def::Position(level), level, (low, high))?;
+            let position = Def::Position(level);
+            let position = self
+                .graph
+                .add(position, ScalarType::Index, level, (low, high));
+            self.streams(unit, position, level)?;
         }
         if positions.is_empty() {
             positions.push(Positions {
@@ -237,19 +255,11 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Defines the streams of a unit.
-    fn streams(
-        &mut self,
-        unit: &Unit,
-        position: Def,
-        level: usize,
-        range: (i128, i128),
-    ) -> Option<()> {
+    /// Defines the streams of a unit whose position is a value.
+    fn streams(&mut self, unit: &Unit, position: Val, level: usize) -> Option<()> {
         for (reg, op, span) in &unit.streams {
             let val = match op {
-                Op::Position => self
-                    .graph
-                    .add(position.clone(), ScalarType::Index, level, range),
+                Op::Position => position,
                 Op::Arith(arith) => self.arith(arith, *reg)?,
                 Op::Load { buffer, indices } => {
                     let indices = self.vals(indices);
@@ -271,7 +281,9 @@ impl<'a> Builder<'a> {
                 i128::from(begin) + i128::from(extent) - 1,
             );
             let level = self.row_level();
-            self.streams(unit, Def::RowPosition(n), level, range)?;
+            let position = Def::RowPosition(n);
+            let position = self.graph.add(position, ScalarType::Index, level, range);
+            self.streams(unit, position, level)?;
         }
         let units = lookups.len() + rows.len();
         for (n, unit) in lookups.iter().chain(rows).enumerate() {

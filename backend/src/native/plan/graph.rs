@@ -7,6 +7,7 @@
 use hlo2dae_ir::core::{Arith, BinaryOp, CompareOp, Scalar, ScalarType, Span, UnaryOp};
 
 use super::source::{BufferNumber, Reg};
+use crate::native::kernels::column::index::Decode;
 
 /// A value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,8 @@ pub(crate) enum Def {
     /// The position of a unit of the row, 0 the outermost of them.
     RowPosition(usize),
     Arith(Arith<Val>),
+    /// An integer as an index: what [`super::fuse`] makes of the operations on it.
+    Decode(Val, Decode),
     /// An element at an offset, level 0 to `m`. Where `guard` is false the offset may be anything, and the value is.
     Load {
         buffer: BufferNumber,
@@ -381,6 +384,7 @@ impl Graph {
         match &self.get(val).def {
             Def::Outer(_) | Def::Position(_) | Def::RowPosition(_) => Vec::new(),
             Def::Arith(arith) => arith.operands().copied().collect(),
+            Def::Decode(of, _) => vec![*of],
             Def::Load {
                 buffer: _,
                 offset,

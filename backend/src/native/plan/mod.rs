@@ -5,12 +5,14 @@
 //! | [`source`] | DLC as one tree of units and code |
 //! | [`share`] | what several nests compute, computed once |
 //! | [`graph`] | values, their levels and ranges |
+//! | [`fuse`] | what is done to an index, as one step |
 //! | [`flat`] | a chain of units as lookups, rows and combines |
 //! | [`effect`] | the kernel of each combine |
 //! | [`schedule`] | the order of it all |
 
 pub(crate) mod effect;
 pub(crate) mod flat;
+mod fuse;
 pub(crate) mod graph;
 pub(crate) mod schedule;
 pub(crate) mod share;

@@ -5,8 +5,10 @@ use hlo2dae_ir::core::{Arith, BinaryOp, Scalar, ScalarType, Span};
 
 use super::effect::{self, Effect};
 use super::flat::{Chain, Check, End};
+use super::fuse::fuse;
 use super::graph::{ANY, Def, Val};
 use super::source::{BufferNumber, Reg, Source};
+use crate::native::kernels::column::index::Decode;
 
 /// Where a value is when a level's steps run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +46,12 @@ pub(crate) enum Step {
     },
     Arith {
         arith: Arith<Place>,
+        to: usize,
+    },
+    /// Integers as indices.
+    Decode {
+        of: Place,
+        decode: Decode,
         to: usize,
     },
     Load {
@@ -121,9 +129,11 @@ impl Flat {
         let steps = self.levels.iter().flat_map(|level| &level.steps);
         let steps = steps.filter_map(|step| match step {
             Step::Load { buffer, .. } => Some(*buffer),
-            Step::Position { .. } | Step::Pick { .. } | Step::Arith { .. } | Step::Check { .. } => {
-                None
-            }
+            Step::Position { .. }
+            | Step::Pick { .. }
+            | Step::Arith { .. }
+            | Step::Decode { .. }
+            | Step::Check { .. } => None,
         });
         let tables = self.effects.iter().flat_map(|effect| effect.tables());
         uniforms
@@ -159,9 +169,11 @@ fn pruned(levels: &[Level], places: impl IntoIterator<Item = Place>) -> Vec<Leve
                 Step::Load { offset, to, .. } if needed.remove(to) => {
                     needed.extend(column(*offset))
                 }
+                Step::Decode { of, to, .. } if needed.remove(to) => needed.extend(column(*of)),
                 Step::Position { .. }
                 | Step::Pick { .. }
                 | Step::Arith { .. }
+                | Step::Decode { .. }
                 | Step::Load { .. }
                 | Step::Check { .. } => continue,
             }
@@ -203,8 +215,9 @@ impl Scheduler {
             .into_iter()
             .map(|combine| effect::draft(self, source, combine))
             .collect::<Option<_>>()?;
-        // What has to be there at the innermost level.
         let levels = self.levels;
+        fuse(&mut self.chain.graph, levels);
+        // What has to be there at the innermost level.
         let mut need: Vec<Vec<Val>> = vec![Vec::new(); levels + 1];
         for draft in &drafts {
             need[levels].extend(draft.exports.iter().copied());
@@ -349,9 +362,11 @@ impl Scheduler {
                     offset: self.place(offset, &none)?,
                     span,
                 },
-                Def::Position(_) | Def::RowPosition(_) | Def::RowLoad { .. } | Def::Old { .. } => {
-                    return None;
-                }
+                Def::Position(_)
+                | Def::RowPosition(_)
+                | Def::Decode(_, _)
+                | Def::RowLoad { .. }
+                | Def::Old { .. } => return None,
             };
             self.uniform_of.insert(val, self.uniforms.len());
             self.uniforms.push(uniform);
@@ -429,6 +444,11 @@ impl Scheduler {
                         let arith = arith.try_map(|&v| place(v).ok_or(())).ok()?;
                         steps.push(Step::Arith { arith, to });
                     }
+                    Def::Decode(of, decode) => steps.push(Step::Decode {
+                        of: place(*of)?,
+                        decode: *decode,
+                        to,
+                    }),
                     Def::Load {
                         buffer,
                         offset,

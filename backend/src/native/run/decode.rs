@@ -8,6 +8,7 @@ use hlo2dae_ir::core::{Scalar, ScalarType};
 use super::Run;
 use super::split::Part;
 use crate::native::error::RunError;
+use crate::native::kernels::column::index;
 use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
 use crate::native::plan::schedule::{Level, Place, Step};
 
@@ -16,7 +17,7 @@ use crate::native::plan::schedule::{Level, Place, Step};
 pub(crate) struct Scratch {
     pub blocks: Vec<Block>,
     pub windows: Vec<super::effects::Window>,
-    pub which: Vec<u32>,
+    pub which: Vec<u8>,
 }
 
 /// The block of one level.
@@ -24,6 +25,8 @@ pub(crate) struct Scratch {
 pub(crate) struct Block {
     /// For each position, the number of that around it; as long as a block, like the columns.
     around: Vec<u8>,
+    /// The same as runs: the number around, and how many positions are inside of it.
+    runs: Vec<(u8, u16)>,
     positions: Vec<i64>,
     pub columns: Vec<Column>,
 }
@@ -117,6 +120,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 return Ok(());
             };
             let mut filled = 0;
+            block.runs.clear();
             while around < n && filled < BLOCK {
                 let end = at(&ends, around);
                 // Distances between two `i64` and the number of steps are unsigned.
@@ -129,6 +133,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 if let Some(numbers) = block.around.get_mut(range.clone()) {
                     numbers.fill(around as u8);
                 }
+                block.runs.push((around as u8, take as u16));
                 if let Some(positions) = block.positions.get_mut(range) {
                     steps(positions, position, next.step);
                 }
@@ -203,16 +208,20 @@ impl Run<'_> {
         };
         match step {
             Step::Position { to } => {
+                // Positions are asked for once.
                 if let Some(Column::S64(column)) = block.columns.get_mut(*to) {
-                    for (to, &position) in column.iter_mut().zip(&block.positions).take(n) {
-                        *to = position;
-                    }
+                    std::mem::swap(column, &mut block.positions);
                 }
             }
             Step::Pick { from, to } => {
                 let from = outer.and_then(|outer| outer.columns.get(*from));
                 if let (Some(from), Some(to)) = (from, block.columns.get_mut(*to)) {
-                    to.pick(from, block.around.get(..n).unwrap_or(&[]));
+                    // Long runs are filled, short ones picked one by one.
+                    if block.runs.len() * 8 <= n {
+                        to.pick_runs(from, &block.runs);
+                    } else {
+                        to.pick(from, block.around.get(..n).unwrap_or(&[]));
+                    }
                 }
             }
             Step::Arith { arith, to } => {
@@ -225,6 +234,21 @@ impl Run<'_> {
                         compute(isa, &arith, &mut out, n).map_err(|error| self.broken(error))
                     }
                     Err(()) => Err(self.no_operand()),
+                };
+                if let Some(column) = block.columns.get_mut(*to) {
+                    *column = out;
+                }
+                done?;
+            }
+            Step::Decode { of, decode, to } => {
+                let mut out = take(&mut block.columns, *to);
+                let of = operand(*of, &block.columns, uniforms);
+                let done = match of {
+                    Some(Operands::Each(of)) => {
+                        let done = index::decode(self.options.isa, *decode, of, &mut out, n);
+                        done.map_err(|error| self.broken(error))
+                    }
+                    Some(Operands::All(_)) | None => Err(self.no_operand()),
                 };
                 if let Some(column) = block.columns.get_mut(*to) {
                     *column = out;

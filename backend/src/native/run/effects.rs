@@ -13,6 +13,7 @@ use super::split::Part;
 use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::{Lookups, accumulate};
+use crate::native::kernels::column::choose::choose;
 use crate::native::kernels::column::{BLOCK, Column, with_column};
 use crate::native::kernels::copy::{Copies, copy};
 use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
@@ -26,7 +27,9 @@ use crate::native::prefetch::Prefetch;
 /// The decoded lookups of one effect.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    pub columns: Vec<Column>,
+    columns: Vec<Column>,
+    /// Where in the columns the lookups begin that were not handed over.
+    start: usize,
     len: usize,
     tiles: Vec<Column>,
     fill: Vec<u8>,
@@ -39,7 +42,7 @@ pub(crate) struct Window {
     cold: bool,
     /// Lookups kept back.
     far: usize,
-    which: Vec<u32>,
+    which: Vec<u8>,
 }
 
 /// All effects of a nest, for one part of its lookups.
@@ -58,7 +61,7 @@ impl Effects<'_, '_> {
             .resize_with(self.flat.effects.len(), Window::default);
         let size = self.row_size();
         for (window, effect) in self.windows.iter_mut().zip(&self.flat.effects) {
-            window.len = 0;
+            (window.start, window.len) = (0, 0);
             let fits = window.columns.len() == effect.exports.len()
                 && window
                     .columns
@@ -79,7 +82,7 @@ impl Effects<'_, '_> {
                 let row = size * element.map_or(1, |data| data.element.bytes());
                 match scattered {
                     true => Prefetch::choose(Caches::get(), bytes, row, lookups),
-                    false => Prefetch::default(),
+                    false => Prefetch::in_order(Caches::get(), bytes, row),
                 }
             };
             // Who owns some of the destinations reads rows with gaps between them.
@@ -160,10 +163,15 @@ impl Effects<'_, '_> {
             window.fetch_first(run, effect, size);
         }
         window.run(run, effect, n, size, first_column)?;
-        for column in &mut window.columns {
-            column.drop_front(n);
-        }
         window.len -= n;
+        window.start += n;
+        // What is left is moved to the front now and then.
+        if window.start >= 2 * BLOCK {
+            for column in &mut window.columns {
+                column.drop_front(window.start);
+            }
+            window.start = 0;
+        }
         Ok(())
     }
 }
@@ -188,7 +196,7 @@ impl Consumer for Effects<'_, '_> {
                 continue;
             };
             let which = (!all).then_some(window.which.as_slice());
-            let added = which.map_or(n, <[u32]>::len);
+            let added = which.map_or(n, <[u8]>::len);
             for (to, (place, _)) in window.columns.iter_mut().zip(&effect.exports) {
                 match place {
                     Place::Column(column) => {
@@ -222,9 +230,8 @@ pub(crate) fn active(
     columns: &[Column],
     n: usize,
     uniforms: &[Scalar],
-    which: &mut Vec<u32>,
+    which: &mut Vec<u8>,
 ) -> Result<Option<bool>, RunError> {
-    which.clear();
     let guard = match effect.guard {
         None => None,
         Some(Place::Column(column)) => columns.get(column).map(Column::as_bool),
@@ -239,7 +246,7 @@ pub(crate) fn active(
         None => None,
         Some((low, high)) => match effect.exports.first() {
             Some((Place::Column(dst), _)) => {
-                columns.get(*dst).map(|dst| (low, high, dst.as_index()))
+                columns.get(*dst).map(|dst| (dst.as_index(), low, high))
             }
             // One place: its owner does everything.
             Some((place, _)) => {
@@ -252,38 +259,10 @@ pub(crate) fn active(
             None => None,
         },
     };
-    match (guard, owned) {
-        (None, None) => return Ok(Some(true)),
-        (Some(guard), None) => {
-            // Without a branch, so that it is done in vectors.
-            if guard.iter().take(n).fold(true, |all, &g| all & g) {
-                return Ok(Some(true));
-            }
-            which.resize(n, 0);
-            let mut kept = 0;
-            for (k, &guard) in guard.iter().take(n).enumerate() {
-                // Without a branch: every position is written, and kept if it counts.
-                if let Some(slot) = which.get_mut(kept) {
-                    *slot = k as u32;
-                }
-                kept += usize::from(guard);
-            }
-            which.truncate(kept);
-        }
-        (guard, Some((low, high, dst))) => {
-            which.resize(n, 0);
-            let mut kept = 0;
-            for (k, &dst) in dst.iter().take(n).enumerate() {
-                if let Some(slot) = which.get_mut(kept) {
-                    *slot = k as u32;
-                }
-                let guard = guard.is_none_or(|guard| guard.get(k) == Some(&true));
-                kept += usize::from(guard & (low <= dst) & (dst < high));
-            }
-            which.truncate(kept);
-        }
+    if guard.is_none() && owned.is_none() {
+        return Ok(Some(true));
     }
-    Ok(Some(false))
+    Ok(Some(choose(run.options.isa, guard, owned, n, which)))
 }
 
 impl Window {
@@ -344,13 +323,21 @@ impl Window {
 
     /// A column of offsets.
     pub fn index(&self, column: usize) -> &[i64] {
-        self.columns.get(column).map_or(&[], Column::as_index)
+        let column = self.columns.get(column).map_or(&[][..], Column::as_index);
+        column.get(self.start..).unwrap_or(&[])
     }
 
     fn f32(&self, column: Option<usize>) -> &[f32] {
-        column
-            .and_then(|column| self.columns.get(column))
-            .map_or(&[], Column::as_f32)
+        let column = column.and_then(|column| self.columns.get(column));
+        let column = column.map_or(&[][..], Column::as_f32);
+        column.get(self.start..).unwrap_or(&[])
+    }
+
+    /// Repeats the values of `rows` of a column along tiles of `size` elements.
+    pub fn spread(&self, column: usize, rows: Range<usize>, size: usize, tile: &mut Column) {
+        if let Some(column) = self.columns.get(column) {
+            tile.spread(column, self.start + rows.start, rows.len(), size);
+        }
     }
 
     /// Runs the kernel on the first `n` lookups.
@@ -372,7 +359,7 @@ impl Window {
                     return Err(run.broken("a column that does not exist"));
                 };
                 with_column!(values, |values| {
-                    let values = values.get(..n).unwrap_or(&[]);
+                    let values = values.get(self.start..self.start + n).unwrap_or(&[]);
                     run.memory
                         .scatter(effect.op, effect.buffer, dst, values)
                         .map_err(written)

@@ -311,7 +311,7 @@ fn sorted(
         run: &'a Run<'a>,
         effect: &'a Effect,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<u32>,
+        which: &'b mut Vec<u8>,
         kept: Vec<i64>,
         seen: Seen,
         position: u64,
@@ -341,7 +341,7 @@ fn sorted(
                     .add(dst.get(..n).unwrap_or(&[]), |k| first + k as u64),
                 false => {
                     let which = &*self.which;
-                    let done = which.iter().filter_map(|&k| dst.get(k as usize));
+                    let done = which.iter().filter_map(|&k| dst.get(usize::from(k)));
                     self.kept.clear();
                     self.kept.extend(done);
                     let number = |k: usize| which.get(k).map_or(0, |&k| first + u64::from(k));
@@ -443,7 +443,7 @@ fn owned(
         run: &'a Run<'a>,
         flat: &'a Flat,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<u32>,
+        which: &'b mut Vec<u8>,
         found: Vec<Vec<i64>>,
     }
     impl Consumer for Sample<'_, '_> {
@@ -466,7 +466,7 @@ fn owned(
                 match all {
                     true => found.extend(dst.iter().take(n)),
                     false => {
-                        found.extend(self.which.iter().filter_map(|&k| dst.get(k as usize)));
+                        found.extend(self.which.iter().filter_map(|&k| dst.get(usize::from(k))));
                     }
                 }
             }

@@ -105,9 +105,8 @@ impl Tiles<'_, '_> {
         match step {
             RowStep::Load { table, stride } => self.load(table, *stride, tile, out, n),
             RowStep::Spread { export } => {
-                if let Some(column) = self.window.columns.get(*export) {
-                    out.spread(column, tile.first, tile.rows, tile.size);
-                }
+                let rows = tile.first..tile.first + tile.rows;
+                self.window.spread(*export, rows, tile.size, out);
                 Ok(())
             }
             // Constants are operands as they are; only as a result they are rows.
