@@ -174,15 +174,15 @@ impl Column {
         );
     }
 
-    /// The same by runs: `which.1` copies of `from[which.0]`, one behind the other.
-    pub fn pick_runs(&mut self, from: &Column, runs: &[(u8, u16)]) {
+    /// The same by runs: `count` copies of `from[which]`, one behind the other.
+    pub fn pick_runs(&mut self, from: &Column, runs: impl IntoIterator<Item = (u8, usize)>) {
         with_columns!(
             self,
             from,
             |v, w| {
                 let mut rest = v.as_mut_slice();
-                for &(which, count) in runs {
-                    let Some((run, behind)) = rest.split_at_mut_checked(count.into()) else {
+                for (which, count) in runs {
+                    let Some((run, behind)) = rest.split_at_mut_checked(count) else {
                         return;
                     };
                     if let Some(&value) = w.get(usize::from(which)) {
@@ -220,7 +220,7 @@ impl Column {
                     if let Some(w) = w.first_chunk::<BLOCK>() {
                         v.extend(which.iter().map(|&k| w[usize::from(k)]));
                     },
-                None => v.extend(w.iter().take(n)),
+                None => v.extend_from_slice(w.get(..n).unwrap_or(w)),
             },
             ()
         );

@@ -125,14 +125,56 @@ impl<'a> Memory<'a> {
             let from = raw.data.wrapping_add(low as usize * size_of::<T>());
             // SAFETY: from the smallest to the largest offset, which lie in the buffer.
             unsafe { T::read_many(from, out) };
-            // The next as many are likely to be wanted when these are done with.
-            let bytes = size_of_val(out);
-            super::ahead::fetch::<true>(from.wrapping_add(bytes), bytes.div_ceil(64));
             return Ok(());
         }
         for (out, &offset) in out.iter_mut().zip(offsets) {
             // SAFETY: between the smallest and the largest offset, which lie in the buffer.
             *out = unsafe { T::read(raw.data.add(offset as usize * size_of::<T>())) };
+        }
+        Ok(())
+    }
+
+    /// Elements one behind the other: for each run `(offset, count)`, the `count` elements of the buffer from `offset` on.
+    pub fn load_runs<T: Element>(
+        &self,
+        buffer: usize,
+        runs: impl IntoIterator<Item = (i64, usize)>,
+        mut out: &mut [T],
+    ) -> Result<(), Outside> {
+        let raw = self.buffers.get(buffer).copied().ok_or(Outside)?;
+        self.typed::<T>(raw)?;
+        let elements = raw.bytes / size_of::<T>();
+        let mut load = |offset: i64, count: usize| {
+            let first = usize::try_from(offset).map_err(|_| Outside)?;
+            let end = first.checked_add(count).filter(|&end| end <= elements);
+            let end = end.ok_or(Outside)?;
+            let (run, rest) = std::mem::take(&mut out)
+                .split_at_mut_checked(count)
+                .ok_or(Outside)?;
+            out = rest;
+            // SAFETY: from the first to the last element, which lie in the buffer.
+            unsafe { T::read_many(raw.data.add(first * size_of::<T>()), run) };
+            // The next as many are likely to be wanted when these are done with.
+            let next = raw.data.wrapping_add(end * size_of::<T>());
+            super::ahead::fetch::<false>(next, size_of_val(run).div_ceil(64));
+            Ok(())
+        };
+        // Runs that go on where the one before ends are one.
+        let (mut first, mut last) = (0i64, 0i64);
+        for (offset, count) in runs {
+            if count == 0 {
+                continue;
+            }
+            if first < last && offset != last {
+                load(first, last.wrapping_sub(first) as usize)?;
+            }
+            if first == last || offset != last {
+                first = offset;
+            }
+            last = offset.checked_add(count as i64).ok_or(Outside)?;
+        }
+        if first < last {
+            load(first, last.wrapping_sub(first) as usize)?;
         }
         Ok(())
     }

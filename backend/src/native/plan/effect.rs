@@ -300,6 +300,7 @@ impl Exports<'_> {
                 | Def::Position(_)
                 | Def::Decode(_, _)
                 | Def::Load { .. }
+                | Def::LoadRun { .. }
                 | Def::Old { .. } => return None,
             }
         };

@@ -1,8 +1,11 @@
-//! Chains of operations on an index as one step.
+//! What the access side does in one step instead of several: decoding an index, and loading in order.
 //!
 //! What a gather or scatter does to a start index before it is an offset (count from the end, clamp or compare with the bounds, times the row's
 //! size) is a chain of half a dozen operations, each a pass over a column. A value that is such a chain is redefined as one [`Decode`] of the
 //! integer that was loaded; what it was computed from goes unless somebody else needs it. Values, levels, types and ranges stay as they are.
+//!
+//! A load whose offset is the position of its level and something that is the same for all positions around reads one element behind the other: whole runs
+//! of them are copied, and no offset is computed.
 
 use hlo2dae_ir::core::{Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType};
 
@@ -16,8 +19,18 @@ struct Chain {
     decode: Decode,
 }
 
-/// Redefines the chains among the values of levels `1..=levels`.
-pub(super) fn fuse(graph: &mut Graph, levels: usize) {
+/// Redefines the chains and the loads in order among the values of levels `1..=levels`; `in_order` says which levels step by 1.
+pub(super) fn fuse(graph: &mut Graph, levels: usize, in_order: impl Fn(usize) -> bool) {
+    let zero = graph.index(0);
+    for n in 0..graph.vals.len() {
+        let level = graph.level(Val(n));
+        if (1..=levels).contains(&level)
+            && in_order(level)
+            && let Some(run) = run(graph, Val(n), zero)
+        {
+            graph.vals[n].def = run;
+        }
+    }
     let mut chains: Vec<Option<Chain>> = Vec::with_capacity(graph.vals.len());
     // Operands come before what is computed of them.
     for n in 0..graph.vals.len() {
@@ -35,6 +48,29 @@ pub(super) fn fuse(graph: &mut Graph, levels: usize) {
             data.def = Def::Decode(of, decode);
         }
     }
+}
+
+/// The load in order that a load is.
+fn run(graph: &Graph, val: Val, zero: Val) -> Option<Def> {
+    let Def::Load {
+        buffer,
+        offset,
+        guard: None,
+        span,
+    } = graph.get(val).def
+    else {
+        return None;
+    };
+    let level = graph.level(val);
+    let is_position = |val: Val| graph.get(val).def == Def::Position(level);
+    let base = match graph.get(offset).def {
+        Def::Position(at) if at == level => zero,
+        Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) if is_position(b) => a,
+        Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) if is_position(a) => b,
+        _ => return None,
+    };
+    let run = Def::LoadRun { buffer, base, span };
+    (graph.level(base) < level).then_some(run)
 }
 
 /// The chain that a value is.
@@ -241,7 +277,7 @@ mod tests {
             }
             let ty = graph.ty(x);
             let before = graph.clone();
-            fuse(&mut graph, 1);
+            fuse(&mut graph, 1, |_| true);
             let Def::Decode(of, step) = graph.get(x).def else {
                 // A conversion alone stays one.
                 prop_assert!(x == first);

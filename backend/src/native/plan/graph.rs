@@ -32,6 +32,12 @@ pub(crate) enum Def {
         guard: Option<Val>,
         span: Span,
     },
+    /// The element at `base` and the position of the value's level, one unit step after the other: a `Load` whose offsets are in order.
+    LoadRun {
+        buffer: BufferNumber,
+        base: Val,
+        span: Span,
+    },
     /// An element of a row, at a base and a multiple of the row's position; where `fill.0` is false, `fill.1`.
     RowLoad {
         buffer: BufferNumber,
@@ -371,7 +377,7 @@ impl Graph {
                 Some(seen) if !*seen => *seen = true,
                 _ => continue,
             }
-            if matches!(self.get(val).def, Def::Load { .. }) {
+            if matches!(self.get(val).def, Def::Load { .. } | Def::LoadRun { .. }) {
                 return true;
             }
             left.extend(self.operands(val));
@@ -391,6 +397,11 @@ impl Graph {
                 guard,
                 span: _,
             } => std::iter::once(*offset).chain(*guard).collect(),
+            Def::LoadRun {
+                buffer: _,
+                base,
+                span: _,
+            } => vec![*base],
             Def::RowLoad {
                 buffer: _,
                 base,

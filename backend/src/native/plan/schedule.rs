@@ -60,6 +60,13 @@ pub(crate) enum Step {
         to: usize,
         span: Span,
     },
+    /// Elements one behind the other: at the positions of the level's unit, from `base` on, which is a place of the level around.
+    LoadRun {
+        buffer: BufferNumber,
+        base: Place,
+        to: usize,
+        span: Span,
+    },
     Check {
         val: Place,
         low: i64,
@@ -128,7 +135,7 @@ impl Flat {
         });
         let steps = self.levels.iter().flat_map(|level| &level.steps);
         let steps = steps.filter_map(|step| match step {
-            Step::Load { buffer, .. } => Some(*buffer),
+            Step::Load { buffer, .. } | Step::LoadRun { buffer, .. } => Some(*buffer),
             Step::Position { .. }
             | Step::Pick { .. }
             | Step::Arith { .. }
@@ -170,11 +177,15 @@ fn pruned(levels: &[Level], places: impl IntoIterator<Item = Place>) -> Vec<Leve
                     needed.extend(column(*offset))
                 }
                 Step::Decode { of, to, .. } if needed.remove(to) => needed.extend(column(*of)),
+                Step::LoadRun { base, to, .. } if needed.remove(to) => {
+                    outside.extend(column(*base))
+                }
                 Step::Position { .. }
                 | Step::Pick { .. }
                 | Step::Arith { .. }
                 | Step::Decode { .. }
                 | Step::Load { .. }
+                | Step::LoadRun { .. }
                 | Step::Check { .. } => continue,
             }
             steps.push(step.clone());
@@ -216,7 +227,10 @@ impl Scheduler {
             .map(|combine| effect::draft(self, source, combine))
             .collect::<Option<_>>()?;
         let levels = self.levels;
-        fuse(&mut self.chain.graph, levels);
+        let positions = &self.chain.positions;
+        fuse(&mut self.chain.graph, levels, |level| {
+            positions.get(level - 1).is_some_and(|at| at.step == 1)
+        });
         // What has to be there at the innermost level.
         let mut need: Vec<Vec<Val>> = vec![Vec::new(); levels + 1];
         for draft in &drafts {
@@ -237,6 +251,8 @@ impl Scheduler {
         // From the innermost level outwards: what is computed there, and what it takes from further out.
         let mut imports: Vec<HashSet<Val>> = vec![HashSet::new(); levels + 1];
         let mut computed: Vec<HashSet<Val>> = vec![HashSet::new(); levels + 1];
+        // What is looked at where it is, in the level around.
+        let mut bases: Vec<HashSet<Val>> = vec![HashSet::new(); levels + 2];
         for level in (0..=levels).rev() {
             let mut left = std::mem::take(&mut need[level]);
             while let Some(val) = left.pop() {
@@ -253,7 +269,13 @@ impl Scheduler {
                         need[0].push(val);
                     }
                 } else if computed[level].insert(val) {
-                    left.extend(self.chain.graph.operands(val));
+                    match self.chain.graph.get(val).def {
+                        Def::LoadRun { base, .. } if self.chain.graph.level(base) > 0 => {
+                            bases[level].insert(base);
+                            need[level - 1].push(base);
+                        }
+                        _ => left.extend(self.chain.graph.operands(val)),
+                    }
                 }
             }
         }
@@ -274,6 +296,7 @@ impl Scheduler {
                     .flat_map(|draft| draft.exports.iter().copied().chain(draft.combine.guard))
                     .collect(),
             };
+            kept.extend(bases.get(level + 1).into_iter().flatten());
             let inside = self.chain.positions.get(level);
             let ends = inside.map(|positions| [positions.begin, positions.end]);
             kept.extend(ends.into_iter().flatten().filter_map(|end| match end {
@@ -365,6 +388,7 @@ impl Scheduler {
                 Def::Position(_)
                 | Def::RowPosition(_)
                 | Def::Decode(_, _)
+                | Def::LoadRun { .. }
                 | Def::RowLoad { .. }
                 | Def::Old { .. } => return None,
             };
@@ -448,6 +472,12 @@ impl Scheduler {
                         of: place(*of)?,
                         decode: *decode,
                         to,
+                    }),
+                    Def::LoadRun { buffer, base, span } => steps.push(Step::LoadRun {
+                        buffer: *buffer,
+                        base: self.place(*base, outer)?,
+                        to,
+                        span: *span,
                     }),
                     Def::Load {
                         buffer,

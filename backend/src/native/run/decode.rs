@@ -23,19 +23,46 @@ pub(crate) struct Scratch {
 /// The block of one level.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    /// For each position, the number of that around it; as long as a block, like the columns.
+    /// The positions, as runs of them.
+    runs: Vec<Positions>,
+    /// For each position, the number of that around it, where runs are short; as long as a block, like the columns.
     around: Vec<u8>,
-    /// The same as runs: the number around, and how many positions are inside of it.
-    runs: Vec<(u8, u16)>,
-    positions: Vec<i64>,
     pub columns: Vec<Column>,
 }
 
+/// Positions one after the other inside of one position of the level around.
+#[derive(Clone, Copy, Debug)]
+struct Positions {
+    /// The number of that around.
+    around: u8,
+    first: i64,
+    count: usize,
+}
+
 impl Block {
+    /// Whether runs are so long that they are better filled than their positions picked one by one.
+    fn has_long_runs(&self, n: usize) -> bool {
+        self.runs.len() * 8 <= n
+    }
+
+    /// Writes down the number around for each position, where runs are short.
+    fn spread(&mut self, n: usize) {
+        if self.has_long_runs(n) {
+            return;
+        }
+        let mut rest = self.around.as_mut_slice();
+        for run in &self.runs {
+            let Some((numbers, behind)) = rest.split_at_mut_checked(run.count) else {
+                return;
+            };
+            numbers.fill(run.around);
+            rest = behind;
+        }
+    }
+
     /// Makes the columns those of a level.
     fn prepare(&mut self, level: &Level) {
         self.around.resize(BLOCK, 0);
-        self.positions.resize(BLOCK, 0);
         let fits = self.columns.len() == level.columns.len()
             && self
                 .columns
@@ -56,6 +83,9 @@ impl Block {
 pub(crate) trait Consumer {
     /// Takes the first `n` values of the columns.
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError>;
+
+    /// Called between two steps of decoding: what memory is asked for now comes while the next is done.
+    fn meanwhile(&mut self) {}
 }
 
 /// Decodes the lookups of one part.
@@ -81,9 +111,13 @@ impl<C: Consumer> Decoder<'_, '_, C> {
         while next < part.last {
             let n = (part.last - next).min(BLOCK as u64);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
-            let positions = self.blocks.first_mut().map(|block| &mut block.positions);
-            if let Some(positions) = positions.and_then(|p| p.get_mut(..n as usize)) {
-                steps(positions, first, outermost.step);
+            if let Some(block) = self.blocks.first_mut() {
+                block.runs.clear();
+                block.runs.push(Positions {
+                    around: 0,
+                    first,
+                    count: n as usize,
+                });
             }
             self.block(0, n as usize)?;
             next += n;
@@ -98,7 +132,9 @@ impl<C: Consumer> Decoder<'_, '_, C> {
             return Ok(());
         };
         for step in &data.steps {
-            self.run.step(step, outer.last(), block, n, self.uniforms)?;
+            self.run
+                .step(data.step, step, outer.last(), block, n, self.uniforms)?;
+            self.consumer.meanwhile();
         }
         if level + 1 == self.levels.len() {
             return self.consumer.take(&block.columns, n);
@@ -129,14 +165,11 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                     false => 0,
                 };
                 let take = left.min((BLOCK - filled) as u64) as usize;
-                let range = filled..filled + take;
-                if let Some(numbers) = block.around.get_mut(range.clone()) {
-                    numbers.fill(around as u8);
-                }
-                block.runs.push((around as u8, take as u16));
-                if let Some(positions) = block.positions.get_mut(range) {
-                    steps(positions, position, next.step);
-                }
+                block.runs.push(Positions {
+                    around: around as u8,
+                    first: position,
+                    count: take,
+                });
                 filled += take;
                 if take as u64 == left {
                     around += 1;
@@ -146,6 +179,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 }
             }
             if filled > 0 {
+                block.spread(filled);
                 self.block(level + 1, filled)?;
             }
         }
@@ -191,9 +225,10 @@ impl Column {
 }
 
 impl Run<'_> {
-    /// One step on the first `n` positions of a block.
+    /// One step on the first `n` positions of a block, which are `by` apart.
     fn step(
         &self,
+        by: i64,
         step: &Step,
         outer: Option<&Block>,
         block: &mut Block,
@@ -208,17 +243,22 @@ impl Run<'_> {
         };
         match step {
             Step::Position { to } => {
-                // Positions are asked for once.
                 if let Some(Column::S64(column)) = block.columns.get_mut(*to) {
-                    std::mem::swap(column, &mut block.positions);
+                    let mut rest = column.as_mut_slice();
+                    for run in &block.runs {
+                        let Some((positions, behind)) = rest.split_at_mut_checked(run.count) else {
+                            break;
+                        };
+                        steps(positions, run.first, by);
+                        rest = behind;
+                    }
                 }
             }
             Step::Pick { from, to } => {
                 let from = outer.and_then(|outer| outer.columns.get(*from));
                 if let (Some(from), Some(to)) = (from, block.columns.get_mut(*to)) {
-                    // Long runs are filled, short ones picked one by one.
                     if block.runs.len() * 8 <= n {
-                        to.pick_runs(from, &block.runs);
+                        to.pick_runs(from, block.runs.iter().map(|run| (run.around, run.count)));
                     } else {
                         to.pick(from, block.around.get(..n).unwrap_or(&[]));
                     }
@@ -283,6 +323,29 @@ impl Run<'_> {
                     *column = out;
                 }
                 done?;
+            }
+            Step::LoadRun {
+                buffer,
+                base,
+                to,
+                span,
+            } => {
+                let none = Block::default();
+                let base = operand(*base, &outer.unwrap_or(&none).columns, uniforms);
+                let (all, each) = match base.ok_or_else(|| self.no_operand())? {
+                    Operands::All(Scalar::Index(base)) => (base, &[][..]),
+                    Operands::Each(bases) => (0, bases.as_index()),
+                    Operands::All(_) => return Err(self.broken("an offset that is no index")),
+                };
+                let runs = block.runs.iter().map(|run| {
+                    let base = each.get(usize::from(run.around)).copied().unwrap_or(all);
+                    (base.wrapping_add(run.first), run.count)
+                });
+                let Some(out) = block.columns.get_mut(*to) else {
+                    return Err(self.no_operand());
+                };
+                let done = with_column!(out, |out| self.memory.load_runs(*buffer, runs, out));
+                done.map_err(|_| self.outside(*buffer, *span))?;
             }
             Step::Check {
                 val,

@@ -74,7 +74,8 @@ mod tests {
             values in prop::collection::vec((-5i64..5, prop::bool::weighted(0.9)), 0..=BLOCK),
             low in -6i64..6,
             high in -6i64..6,
-            (guarded, bounded): (bool, bool),
+            guarded: bool,
+            bounded: bool,
         ) {
             let (numbers, guard): (Vec<i64>, Vec<bool>) = values.iter().copied().unzip();
             let counts = |k: &usize| (!guarded || guard[*k]) && (!bounded || (low..high).contains(&numbers[*k]));

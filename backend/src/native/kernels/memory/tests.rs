@@ -256,3 +256,31 @@ fn what_is_read_only_or_of_another_type_is_not_written() {
     assert_eq!(memory.gather(1, &[3], &mut read), Ok(()));
     assert_eq!(read, [-7]);
 }
+
+proptest! {
+    #[test]
+    fn runs_are_loaded_one_behind_the_other_or_refused(
+        runs in prop::collection::vec((-2i64..40, 0usize..6, any::<bool>()), 0..12),
+        len in 0i32..40,
+        space in 0usize..60,
+    ) {
+        let table: Vec<u8> = (0..len).flat_map(i32::to_le_bytes).collect();
+        // Some go on where the one before ends.
+        let mut end = 0;
+        let runs: Vec<(i64, usize)> = runs.into_iter().map(|(first, count, follows)| {
+            let first = if follows { end } else { first };
+            end = first + count as i64;
+            (first, count)
+        }).collect();
+        let all = || runs.iter().flat_map(|&(first, count)| first..first + count as i64);
+        let fits = all().all(|at| (0..i64::from(len)).contains(&at)) && all().count() <= space;
+        let memory = Memory::new([(ElementType::S32, Bytes::Read(&table))].into_iter());
+        let mut out = vec![-1; space];
+        let done = memory.load_runs::<i32>(0, runs.iter().copied(), &mut out);
+        prop_assert_eq!(done.is_ok(), fits);
+        if fits {
+            let expected: Vec<i32> = all().map(|at| at as i32).collect();
+            prop_assert_eq!(out.get(..expected.len()), Some(expected.as_slice()));
+        }
+    }
+}
