@@ -69,8 +69,10 @@ pub(crate) enum End {
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub graph: Graph,
-    /// The lookup units, at least one.
+    /// The lookup units of more or less than one position, at least one.
     pub positions: Vec<Positions>,
+    /// The units outside of the row.
+    pub units: usize,
     /// Elements of a row; none without a row.
     pub row: Option<i64>,
     /// The first position of the row, if it is one unit; positions in rows of several units are no values.
@@ -245,6 +247,7 @@ impl<'a> Builder<'a> {
         Some(Chain {
             graph: self.graph,
             positions,
+            units: self.lookups.len(),
             row: (!self.rows.is_empty()).then_some(self.elements),
             row_begin: match self.rows {
                 [unit] => Some(constant(unit.begin)?),

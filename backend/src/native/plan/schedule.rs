@@ -101,6 +101,8 @@ pub(crate) struct Flat {
     /// The outermost level with no other steps than those that the bounds of the second need.
     pub bounds: Vec<Level>,
     pub effects: Vec<Effect>,
+    /// The units of the chain outside of the row.
+    pub units: usize,
     /// Elements of a row; 1 without rows.
     pub row: usize,
     /// The effects that may write one element at different positions of the outermost level.
@@ -353,6 +355,7 @@ impl Scheduler {
             destinations,
             bounds,
             levels: done,
+            units: self.chain.units,
             row,
             shared,
             apart,

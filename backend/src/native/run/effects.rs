@@ -203,7 +203,9 @@ impl Consumer for Effects<'_, '_> {
                 window.next = end;
                 let tables = effect.tables().map(|table| (table.buffer, table.src));
                 let plans = tables.zip(&window.prefetch);
-                for ((buffer, column), plan) in plans.chain([((effect.buffer, 0), &window.prefetch_out)]) {
+                for ((buffer, column), plan) in
+                    plans.chain([((effect.buffer, 0), &window.prefetch_out)])
+                {
                     if plan.l2 > 0 {
                         window.fetch(self.run, buffer, column, rows.clone(), size);
                     }
