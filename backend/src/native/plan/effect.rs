@@ -7,7 +7,8 @@ use hlo2dae_ir::core::{
 
 use super::flat::Combine;
 use super::graph::{Def, Graph, Val};
-use super::schedule::{Place, Scheduler};
+use super::level::Place;
+use super::schedule::Scheduler;
 use super::source::{BufferNumber, Source};
 use crate::native::kernels::accumulate::{By, LONGEST, Op, Post, Step, StepOp, covers};
 use crate::native::kernels::fold::{Last, Meet};

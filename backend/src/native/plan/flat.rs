@@ -19,7 +19,8 @@ use hlo2dae_ir::core::{Arith, BinaryOp, CombineOp, ScalarType, Span, UnaryOp};
 use hlo2dae_ir::dlc::Event;
 
 use super::graph::{ANY, Def, Graph, Val};
-use super::schedule::{Flat, schedule};
+use super::level::Flat;
+use super::schedule::schedule;
 use super::source::{Bound, BufferNumber, Instruction, Op, Reg, Source, Unit};
 
 /// A combine for each lookup, before it is scheduled.

@@ -14,13 +14,14 @@ pub(crate) mod effect;
 pub(crate) mod flat;
 mod fuse;
 pub(crate) mod graph;
-pub(crate) mod schedule;
+pub(crate) mod level;
+mod schedule;
 pub(crate) mod share;
 pub(crate) mod source;
 
 use effect::Kernel;
 use hlo2dae_ir::core::{CombineOp, ScalarType};
-use schedule::Flat;
+use level::Flat;
 use source::{Source, Unit};
 
 /// A part of the program.

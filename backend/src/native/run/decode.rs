@@ -10,7 +10,7 @@ use super::split::Part;
 use crate::native::error::RunError;
 use crate::native::kernels::column::index;
 use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
-use crate::native::plan::schedule::{Level, Place, Step};
+use crate::native::plan::level::{Level, Place, Step};
 
 /// The columns of one thread, kept from run to run.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
 use crate::native::machine::Caches;
 use crate::native::plan::effect::{Effect, Kernel, RowStep, Table};
-use crate::native::plan::schedule::{Flat, Place};
+use crate::native::plan::level::{Flat, Place};
 use crate::native::plan::source::BufferNumber;
 use crate::native::prefetch::Prefetch;
 

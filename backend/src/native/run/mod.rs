@@ -22,7 +22,7 @@ use super::Options;
 use super::error::RunError;
 use super::kernels::memory::Memory;
 use super::plan::Node;
-use super::plan::schedule::{Flat, Place, Uniform};
+use super::plan::level::{Flat, Place, Uniform};
 use super::plan::source::{BufferNumber, Source};
 use super::pool::Pool;
 use decode::Scratch;

@@ -21,7 +21,7 @@ use crate::native::error::RunError;
 use crate::native::kernels::column::Column;
 use crate::native::kernels::memory::never_decrease;
 use crate::native::plan::effect::Effect;
-use crate::native::plan::schedule::{Flat, Place};
+use crate::native::plan::level::{Flat, Level, Place};
 
 /// A part of a nest.
 #[derive(Clone, Debug, Default)]
@@ -195,7 +195,7 @@ fn weights(
     struct Weigh<'a> {
         begin: Option<i64>,
         end: Option<i64>,
-        level: &'a crate::native::plan::schedule::Level,
+        level: &'a Level,
         total: u64,
     }
     impl Consumer for Weigh<'_> {
