@@ -4,7 +4,7 @@
 //! cargo bench -p hlo2dae-integration --bench native [-- [--quick] [--scaling] [--write] [FILTER ...]]
 //! ```
 //!
-//! A class is a small HLO module at one size; its regions are found and lowered as those of any other module, and run one after the other. The
+//! A class is a small HLO module at one size; its regions are found, put together in calls and lowered as those of any other module. The
 //! limit is measured in the same rounds, beside the class: the same number of rows of the same size out of a table of
 //! the same size, other rows every time, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
 //!
@@ -34,14 +34,14 @@ use classes::{Class, Ids};
 use clock::{Times, timed};
 use hlo2dae_backend::native::kernels::pages;
 use hlo2dae_backend::native::{Caller, Isa, Options, Plan, Pool, Threads};
-use hlo2dae_frontend::find_regions;
+use hlo2dae_frontend::{find_regions, outline};
 use hlo2dae_hlo::parse_module;
 use hlo2dae_ir::core::{Array, Buffer, ElementType, Role};
 use hlo2dae_ir::lower::{region_to_scf, scf_to_slc, slc_to_dlc};
 use limits::Limit;
 use report::Row;
 
-/// A region with its arrays.
+/// A call with its arrays.
 struct Prepared {
     plan: Plan,
     /// What an output holds already has no array.
@@ -135,11 +135,11 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
     }
     let mut random = fastrand::Rng::with_seed(1);
     let mut arrays: HashMap<(String, usize), Vec<Bytes>> = HashMap::new();
-    let regions: Vec<Prepared> = found
-        .regions
+    let outlined = outline::calls(&module, &found.regions, &outline::Options::default()).unwrap();
+    let calls: Vec<Prepared> = outlined
         .iter()
-        .map(|found| {
-            let streams = scf_to_slc(&region_to_scf(&found.region).unwrap()).unwrap();
+        .map(|call| {
+            let streams = scf_to_slc(&region_to_scf(&call.region).unwrap()).unwrap();
             let program = slc_to_dlc(&streams).unwrap();
             let buffers = || program.buffers.values();
             let inputs: Vec<&Buffer> = buffers().filter(|b| b.role == Role::Input).collect();
@@ -176,18 +176,18 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
             let pool: &dyn Pool = if threads == 1 { &Caller } else { &pool };
             let mut ours = Times::default();
             limits.iter_mut().for_each(Limit::clear);
-            let mut kept = results(&regions);
+            let mut kept = results(&calls);
             let start = std::time::Instant::now();
             let mut rounds = 0;
             while rounds < 5 || (start.elapsed().as_secs_f64() < seconds && rounds < 200) {
                 if class.fresh {
                     drop(kept);
-                    kept = results(&regions);
+                    kept = results(&calls);
                 } else {
                     // What the limit has pushed out of the caches comes back.
-                    run(&regions, &arrays, rounds + 1, &mut kept, pool);
+                    run(&calls, &arrays, rounds + 1, &mut kept, pool);
                 }
-                ours.push(timed(|| run(&regions, &arrays, rounds, &mut kept, pool)));
+                ours.push(timed(|| run(&calls, &arrays, rounds, &mut kept, pool)));
                 for limit in &mut limits {
                     limit.measure(threads);
                 }
@@ -197,7 +197,7 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
                 class: class.name.clone(),
                 point: class.point,
                 threads,
-                calls: regions.len(),
+                calls: calls.len(),
                 ours: ours.median().unwrap(),
                 limit: limits.iter().map(Limit::best).sum(),
                 bytes: class.work.iter().map(|work| work.bytes()).sum(),
@@ -209,23 +209,23 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// Memory for the results of all regions, zeroed by the system when it is touched.
-fn results(regions: &[Prepared]) -> Vec<Vec<Bytes>> {
-    let outputs = regions.iter().map(|region| &region.outputs);
+/// Memory for the results of all calls, zeroed by the system when it is touched.
+fn results(calls: &[Prepared]) -> Vec<Vec<Bytes>> {
+    let outputs = calls.iter().map(|call| &call.outputs);
     outputs
         .map(|sizes| sizes.iter().map(|&size| Bytes::zeros(size)).collect())
         .collect()
 }
 
 fn run(
-    regions: &[Prepared],
+    calls: &[Prepared],
     arrays: &HashMap<(String, usize), Vec<Bytes>>,
     round: usize,
     results: &mut [Vec<Bytes>],
     pool: &dyn Pool,
 ) {
-    for (region, results) in regions.iter().zip(results) {
-        let inputs: Vec<&[u8]> = region
+    for (call, results) in calls.iter().zip(results) {
+        let inputs: Vec<&[u8]> = call
             .inputs
             .iter()
             .map(|key| {
@@ -235,8 +235,7 @@ fn run(
             .collect();
         let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Bytes::get_mut).collect();
         let options = Options::default();
-        region
-            .plan
+        call.plan
             .run(&inputs, &mut outputs, pool, &options)
             .unwrap();
     }

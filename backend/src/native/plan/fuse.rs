@@ -240,7 +240,8 @@ mod tests {
         #[test]
         fn a_chain_is_one_step_and_means_the_same(
             numbers in prop::collection::vec(prop_oneof![-30i32..30, any::<i32>()], 1..20),
-            rows in 1i64..20,
+            // The offset in one row is no chain but a constant.
+            rows in 2i64..20,
             wrap: bool,
             clamp: bool,
             compare in 0usize..3,
@@ -279,8 +280,8 @@ mod tests {
             let before = graph.clone();
             fuse(&mut graph, 1, |_| true);
             let Def::Decode(of, step) = graph.get(x).def else {
-                // A conversion alone stays one, and one row has one offset.
-                prop_assert!(x == first || graph.as_constant(x).is_some());
+                // A conversion alone stays one.
+                prop_assert!(x == first);
                 return Ok(());
             };
             prop_assert_eq!(of, loaded);
