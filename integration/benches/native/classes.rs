@@ -32,13 +32,14 @@ pub enum Ids {
 /// A part of what memory has to do; rows in bytes.
 #[derive(Clone, Copy)]
 pub enum Work {
-    /// Rows of a table loaded in random order.
+    /// Rows loaded in random order, of one table after the other.
     Load {
+        tables: usize,
         rows: usize,
         row: usize,
         lookups: usize,
     },
-    /// The same, and stored one behind the other.
+    /// Rows of a table loaded in random order, and stored one behind the other.
     Copy {
         rows: usize,
         row: usize,
@@ -60,7 +61,12 @@ impl Work {
     /// Bytes that go between a core and memory.
     pub fn bytes(self) -> usize {
         match self {
-            Work::Load { row, lookups, .. } => row * lookups,
+            Work::Load {
+                tables,
+                row,
+                lookups,
+                ..
+            } => tables * row * lookups,
             Work::Copy { row, lookups, .. } => 2 * row * lookups,
             Work::Add { row, lookups, .. } => 3 * row * lookups,
             Work::Read { bytes } | Work::Zero { bytes } => bytes,
@@ -147,6 +153,7 @@ fn bag_of(
         &result("out", format!("f32[{bags},{size}]")),
         vec![("ids", Ids::Below(rows))],
         vec![Work::Load {
+            tables: 1,
             rows,
             row: size * width,
             lookups: bags * pooling,
@@ -176,6 +183,7 @@ fn rowwise_bag(name: &str, (rows, size): (usize, usize), (bags, pooling): (usize
         "out = f32[{bags},{size}] reduce(shifted, zero), dimensions={{1}}, to_apply=add"
     ));
     let load = |row: usize| Work::Load {
+        tables: 1,
         rows,
         row,
         lookups: bags * pooling,
@@ -224,9 +232,10 @@ fn tables(
         &results,
         vec![("ids", Ids::Below(rows))],
         vec![Work::Load {
-            rows: tables * rows,
+            tables,
+            rows,
             row: size * 4,
-            lookups: tables * bags * pooling,
+            lookups: bags * pooling,
         }],
     )
 }
@@ -344,6 +353,7 @@ fn spmm(name: &str, nodes: usize, degree: usize, size: usize) -> Class {
 fn edges_work(nodes: usize, edges: usize, size: usize) -> Vec<Work> {
     vec![
         Work::Load {
+            tables: 1,
             rows: nodes,
             row: size * 4,
             lookups: edges,
@@ -418,6 +428,7 @@ fn triples(name: &str, distance: bool, entities: usize, count: usize, size: usiz
         "out = f32[{count}] reduce(each, zero), dimensions={{1}}, to_apply=add"
     ));
     let load = |rows: usize, lookups: usize| Work::Load {
+        tables: 1,
         rows,
         row: size * 4,
         lookups,

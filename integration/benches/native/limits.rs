@@ -47,22 +47,29 @@ pub struct Limit {
 impl Limit {
     /// Makes the memory; tables lie in large pages.
     pub fn new(work: Work, random: &mut fastrand::Rng) -> Limit {
-        let (table, order, rows) = match work {
-            Work::Load { rows, row, lookups } => (rows * row / 4, (rows, lookups), 0),
+        let (table, (tables, below, lookups), rows) = match work {
+            Work::Load {
+                tables,
+                rows,
+                row,
+                lookups,
+            } => (tables * rows * row / 4, (tables, rows, lookups), 0),
             Work::Copy { rows, row, lookups } | Work::Add { rows, row, lookups } => {
-                (rows * row / 4, (rows, lookups), lookups * row / 4)
+                (rows * row / 4, (1, rows, lookups), lookups * row / 4)
             }
-            Work::Read { bytes } => (bytes / 4, (0, 0), 0),
-            Work::Zero { .. } => (0, (0, 0), 0),
+            Work::Read { bytes } => (bytes / 4, (0, 0, 0), 0),
+            Work::Zero { .. } => (0, (0, 0, 0), 0),
         };
-        let (below, lookups) = order;
+        let mut order = Vec::with_capacity(SETS * tables * lookups);
+        for at in (0..SETS).flat_map(|_| 0..tables) {
+            let rows = at * below..(at + 1) * below;
+            order.extend((0..lookups).map(|_| random.u32(rows.start as u32..rows.end as u32)));
+        }
         Limit {
             work,
             table: Bytes::ones(table),
-            order: (0..SETS * lookups)
-                .map(|_| random.u32(0..below as u32))
-                .collect(),
-            lookups,
+            order,
+            lookups: tables * lookups,
             next: 0,
             rows: Bytes::ones(rows),
             times: vec![Times::default(); DISTANCES.len()],

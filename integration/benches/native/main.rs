@@ -32,7 +32,6 @@ use std::path::Path;
 use array::Bytes;
 use classes::{Class, Ids};
 use clock::{Times, timed};
-use hlo2dae_backend::native::kernels::pages;
 use hlo2dae_backend::native::{Caller, Isa, Options, Plan, Pool, Threads};
 use hlo2dae_frontend::{find_regions, outline};
 use hlo2dae_hlo::parse_module;
@@ -160,7 +159,7 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
         })
         .collect();
     for array in arrays.values().flatten() {
-        pages::collapse(array.get());
+        array.collapse();
     }
     let mut limits: Vec<Limit> = class
         .work
