@@ -50,7 +50,7 @@ pub use pool::{Caller, Pool, Threads};
 use kernels::memory::{Bytes, Memory};
 use kernels::pages;
 use plan::Node;
-use plan::source::{BufferData, Source};
+use plan::source::{BufferData, BufferNumber, Source};
 use run::Run;
 use run::decode::Scratch;
 
@@ -76,7 +76,11 @@ impl Default for Options {
 pub struct Plan {
     source: Source,
     nodes: Vec<Node>,
-    /// For each nest that runs by columns, the columns of threads that ran it.
+    /// Bytes of all tables that are looked up at random.
+    tables: usize,
+    /// Buffers that nests give their initial values.
+    started: Vec<BufferNumber>,
+    /// For each kind of nest that runs by columns, the columns of threads that ran one.
     scratch: Vec<Mutex<Vec<Scratch>>>,
     /// Temporaries of earlier runs.
     temporaries: Mutex<Vec<Vec<Vec<u8>>>>,
@@ -88,12 +92,15 @@ impl Plan {
         program.verify()?;
         let mut source = Source::new(program)?;
         plan::share::share(&mut source);
-        let mut nests = 0;
-        let nodes = plan::nodes(&source, &source.roots, &mut nests);
+        let mut types = Vec::new();
+        let mut nodes = plan::nodes(&source, &source.roots, &mut types);
+        let started = plan::starts(&mut nodes);
         Ok(Plan {
+            tables: plan::tables(&source, &nodes),
             source,
             nodes,
-            scratch: (0..nests).map(|_| Mutex::new(Vec::new())).collect(),
+            started,
+            scratch: types.iter().map(|_| Mutex::new(Vec::new())).collect(),
             temporaries: Mutex::new(Vec::new()),
         })
     }
@@ -241,6 +248,7 @@ impl Plan {
             memory: &memory,
             pool,
             options: &options,
+            tables: self.tables,
             scratch: &self.scratch,
         };
         for (buffer, data) in self.source.buffers.iter().enumerate() {
@@ -252,7 +260,9 @@ impl Plan {
                 }
                 pages::advise(&memory, buffer);
             }
-            run.start(buffer, data);
+            if !self.started.contains(&buffer) {
+                run.start(buffer, data);
+            }
         }
         // Nests by columns alone need none.
         let loops = self.nodes.iter().any(|node| matches!(node, Node::Loop(..)));
@@ -274,7 +284,7 @@ impl std::fmt::Debug for Plan {
 
 impl Run<'_> {
     /// Gives a buffer its initial value, on as many threads as pay.
-    fn start(&self, buffer: usize, data: &BufferData) {
+    pub(crate) fn start(&self, buffer: BufferNumber, data: &BufferData) {
         let (Role::Output(init) | Role::Temp(init)) = &data.role else {
             return;
         };

@@ -19,14 +19,16 @@ impl Prefetch {
     /// The largest distance of any plan: how many rows must be decoded ahead.
     pub const FARTHEST: usize = 96;
 
-    /// The plan for `lookups` rows of `row` bytes out of `table` bytes.
-    pub fn choose(caches: Caches, table: usize, row: usize, lookups: usize) -> Prefetch {
-        let touched = table.min(lookups.saturating_mul(row.next_multiple_of(64)));
-        if table <= caches.l2 / 2 || touched <= caches.l1 {
+    /// The plan for rows of `row` bytes out of a table of `table` bytes, where `all` tables that take turns have so many.
+    pub fn choose(caches: Caches, table: usize, row: usize, all: usize) -> Prefetch {
+        // Shared as it is, the last cache holds no more for sure.
+        let kept = all.max(table) <= caches.last / 8;
+        let small = table <= caches.l2 / 2;
+        if table <= caches.l1 / 2 || (small && kept) {
             return Prefetch::default();
         }
-        // What the last cache holds for sure, shared as it is, comes soon enough for the first.
-        if touched <= caches.last / 8 && row <= 1024 {
+        // What a near cache holds, at the first lookup or soon after it, comes soon enough for the first.
+        if (small || kept) && row <= 1024 {
             return Prefetch { l2: 0, l1: 12 };
         }
         match row {
@@ -77,13 +79,11 @@ mod tests {
             last: 32 << 20,
         };
         for row in (1..10_000).step_by(7) {
-            let plan = Prefetch::choose(caches, 1 << 30, row, 1 << 20);
+            let plan = Prefetch::choose(caches, 1 << 30, row, 0);
             assert!(plan.farthest() <= Prefetch::FARTHEST);
         }
-        assert_eq!(
-            Prefetch::choose(caches, 1 << 18, 64, 1 << 20).farthest(),
-            0,
-            "the table stays in the cache"
-        );
+        let small = |all: usize| Prefetch::choose(caches, 1 << 18, 64, all);
+        assert_eq!(small(0).farthest(), 0, "the table stays in the cache");
+        assert_ne!(small(1 << 30).farthest(), 0, "the others take its place");
     }
 }

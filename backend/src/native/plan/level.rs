@@ -3,7 +3,7 @@
 use hashbrown::HashSet;
 use hlo2dae_ir::core::{Arith, Scalar, ScalarType, Span};
 
-use super::effect::Effect;
+use super::effect::{Effect, Kernel};
 use super::source::{BufferNumber, Reg};
 use crate::native::kernels::column::index::Decode;
 
@@ -86,10 +86,19 @@ pub(crate) struct Level {
     pub steps: Vec<Step>,
 }
 
+/// A buffer that each outermost position starts by itself, just before what is inside of it is added there: it is in the cache then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub buffer: BufferNumber,
+    pub value: Scalar,
+    /// Elements of one position; those of the first come first.
+    pub elements: usize,
+}
+
 /// A nest that runs by columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Flat {
-    /// Which of the program's nests it is.
+    /// The number of its [`Flat::types`].
     pub number: usize,
     pub uniforms: Vec<Uniform>,
     pub levels: Vec<Level>,
@@ -102,6 +111,8 @@ pub(crate) struct Flat {
     pub units: usize,
     /// Elements of a row; 1 without rows.
     pub row: usize,
+    /// The buffers that it starts.
+    pub starts: Vec<Start>,
     /// The effects that may write one element at different positions of the outermost level.
     pub shared: Vec<usize>,
     /// Whether lookups whose destinations differ write different elements.
@@ -124,6 +135,32 @@ impl Flat {
                 && one.reads().all(|buffer| !writes(other, buffer))
         };
         clear(self, other) && clear(other, self)
+    }
+
+    /// Whether it reads a buffer, or combines into it.
+    pub fn touches(&self, buffer: BufferNumber) -> bool {
+        self.effects.iter().any(|effect| effect.buffer == buffer)
+            || self.reads().any(|read| read == buffer)
+    }
+
+    /// The types of all that is kept between runs: nests of equal types can use the same memory one after the other.
+    pub fn types(&self) -> Vec<ScalarType> {
+        let levels = self
+            .levels
+            .iter()
+            .flat_map(|level| level.columns.iter().copied());
+        let effects = self.effects.iter().flat_map(|effect| {
+            let tiles = match &effect.kernel {
+                Kernel::Rows { program, .. } => program.steps.as_slice(),
+                Kernel::Scalars { .. }
+                | Kernel::Fold { .. }
+                | Kernel::Accumulate { .. }
+                | Kernel::Copy { .. } => &[],
+            };
+            let exports = effect.exports.iter().map(|&(_, ty)| ty);
+            exports.chain(tiles.iter().map(|&(_, ty)| ty))
+        });
+        levels.chain(effects).collect()
     }
 
     /// The buffers that are read, beside those that are combined into.

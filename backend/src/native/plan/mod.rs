@@ -22,7 +22,7 @@ pub(crate) mod source;
 use effect::Kernel;
 use hlo2dae_ir::core::{CombineOp, ScalarType};
 use level::Flat;
-use source::{Source, Unit};
+use source::{BufferNumber, Source, Unit};
 
 /// A part of the program.
 #[derive(Clone, Debug)]
@@ -33,13 +33,17 @@ pub(crate) enum Node {
     Loop(Box<Unit>, Vec<Node>),
 }
 
-/// The parts of the program, in order; nests that run by columns are numbered from `nests` on. Recursion is as deep as units nest,
-/// which the verifier bounds.
-pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<Node> {
+/// The parts of the program, in order; nests that run by columns have the number of their types among all `types`. Recursion is as deep as
+/// units nest, which the verifier bounds.
+pub(crate) fn nodes(
+    source: &Source,
+    units: &[Unit],
+    types: &mut Vec<Vec<ScalarType>>,
+) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for unit in units {
         let Some(flat) = flat::flat(source, unit) else {
-            let children = self::nodes(source, &unit.children, nests);
+            let children = self::nodes(source, &unit.children, types);
             let unit = Unit {
                 children: Vec::new(),
                 ..unit.clone()
@@ -47,11 +51,13 @@ pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<N
             nodes.push(Node::Loop(Box::new(unit), children));
             continue;
         };
-        let flat = Flat {
-            number: *nests,
-            ..flat
-        };
-        *nests += 1;
+        let these = flat.types();
+        let known = types.iter().position(|known| *known == these);
+        let number = known.unwrap_or(types.len());
+        if known.is_none() {
+            types.push(these);
+        }
+        let flat = Flat { number, ..flat };
         match nodes.last_mut() {
             Some(Node::Flat(group)) if group.iter().all(|other| other.is_apart_from(&flat)) => {
                 group.push(flat);
@@ -60,6 +66,66 @@ pub(crate) fn nodes(source: &Source, units: &[Unit], nests: &mut usize) -> Vec<N
         }
     }
     nodes
+}
+
+/// Bytes of all tables that are looked up at random.
+pub(crate) fn tables(source: &Source, nodes: &[Node]) -> usize {
+    fn add(nodes: &[Node], tables: &mut Vec<BufferNumber>) {
+        for node in nodes {
+            match node {
+                Node::Flat(group) => {
+                    let effects = group.iter().flat_map(|flat| &flat.effects);
+                    let all = effects.flat_map(|effect| effect.tables());
+                    tables.extend(
+                        all.filter(|table| table.scattered)
+                            .map(|table| table.buffer),
+                    );
+                }
+                Node::Loop(_, children) => add(children, tables),
+            }
+        }
+    }
+    let mut tables = Vec::new();
+    add(nodes, &mut tables);
+    tables.sort_unstable();
+    tables.dedup();
+    let bytes = tables
+        .into_iter()
+        .filter_map(|table| Some(source.buffers.get(table)?.bytes));
+    bytes.fold(0, usize::saturating_add)
+}
+
+/// Leaves nests to start the buffers that nothing else touches before them; the numbers of these.
+pub(crate) fn starts(nodes: &mut [Node]) -> Vec<BufferNumber> {
+    let mut started = Vec::new();
+    for n in 0..nodes.len() {
+        let (before, rest) = nodes.split_at_mut(n);
+        let Some(Node::Flat(group)) = rest.first_mut() else {
+            // What stands in loops starts nothing, and neither does what comes after them.
+            rest.iter_mut().for_each(starts_nothing);
+            break;
+        };
+        // The nests of a group do not touch what the others write.
+        let touched = |buffer: BufferNumber| {
+            before.iter().any(|node| match node {
+                Node::Flat(group) => group.iter().any(|flat| flat.touches(buffer)),
+                Node::Loop(..) => true,
+            })
+        };
+        for flat in group {
+            flat.starts.retain(|start| !touched(start.buffer));
+            started.extend(flat.starts.iter().map(|start| start.buffer));
+        }
+    }
+    started
+}
+
+/// Recursion is as deep as units nest, which the verifier bounds.
+fn starts_nothing(node: &mut Node) {
+    match node {
+        Node::Flat(group) => group.iter_mut().for_each(|flat| flat.starts.clear()),
+        Node::Loop(_, children) => children.iter_mut().for_each(starts_nothing),
+    }
 }
 
 /// Whether a row of floats is reduced to one value by an operation that rounds.

@@ -1,13 +1,13 @@
 //! A chain in the order in which it runs: for each lookup level its steps on columns, then the effects.
 
 use hashbrown::{HashMap, HashSet};
-use hlo2dae_ir::core::{Arith, BinaryOp, Scalar, ScalarType};
+use hlo2dae_ir::core::{Arith, BinaryOp, Init, Role, Scalar, ScalarType};
 
 use super::effect::{self, Effect};
 use super::flat::{Chain, Check, End};
 use super::fuse::fuse;
 use super::graph::{ANY, Def, Val};
-use super::level::{Flat, Level, Place, Step, Uniform, pruned};
+use super::level::{Flat, Level, Place, Start, Step, Uniform, pruned};
 use super::source::Source;
 
 /// Schedules a chain; none if it does nothing or lost something.
@@ -142,7 +142,11 @@ impl Scheduler {
             .all(|c| self.is_apart(source, c, row));
         let combines = self.chain.combines.iter().enumerate();
         let shared = combines.filter(|(_, combine)| !self.is_outer(combine));
-        let shared = shared.map(|(number, _)| number).collect();
+        let shared: Vec<usize> = shared.map(|(number, _)| number).collect();
+        // Where several threads may do the same positions, none of them starts anything.
+        let combines = self.chain.combines.iter().filter(|_| shared.is_empty());
+        let starts = combines.filter_map(|combine| self.start(source, combine));
+        let starts = starts.collect();
         let places = effects.iter().flat_map(|effect| {
             effect
                 .exports
@@ -164,6 +168,7 @@ impl Scheduler {
             levels: done,
             units: self.chain.units,
             row,
+            starts,
             shared,
             apart,
             columns: apart && self.chain.combines.iter().all(strided),
@@ -354,6 +359,27 @@ impl Scheduler {
         combine.indices.iter().any(|&(index, reach)| {
             let (factor, low, high) = self.by_position(index);
             factor != 0 && high - low + reach < i128::from(factor).abs()
+        })
+    }
+
+    /// What a combine adds to is started position by position: each position of the outermost level is an index into the first
+    /// dimension.
+    fn start(&self, source: &Source, combine: &super::flat::Combine) -> Option<Start> {
+        let buffer = source.buffers.get(combine.buffer)?;
+        let (Role::Output(Init::Splat(value)) | Role::Temp(Init::Splat(value))) = buffer.role
+        else {
+            return None;
+        };
+        let (index, reach) = *combine.indices.first()?;
+        let outermost = self.chain.positions.first()?;
+        let all = outermost.begin == End::Constant(0)
+            && outermost.step == 1
+            && outermost.end == End::Constant(*buffer.dims.first()?);
+        let is_position = self.chain.graph.get(index).def == Def::Position(1) && reach == 0;
+        (all && is_position).then_some(Start {
+            buffer: combine.buffer,
+            value,
+            elements: usize::try_from(*buffer.strides.first()?).ok()?,
         })
     }
 

@@ -81,6 +81,9 @@ impl Block {
 
 /// What is done with the decoded blocks of the innermost level.
 pub(crate) trait Consumer {
+    /// Called before the `n` positions of the outermost level from number `first` on are decoded.
+    fn begin(&mut self, _first: u64, _n: u64) {}
+
     /// Takes the first `n` values of the columns.
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError>;
 
@@ -110,6 +113,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
         let mut next = part.first;
         while next < part.last {
             let n = (part.last - next).min(BLOCK as u64);
+            self.consumer.begin(next, n);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
             if let Some(block) = self.blocks.first_mut() {
                 block.runs.clear();

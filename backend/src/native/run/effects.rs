@@ -63,8 +63,8 @@ pub(crate) struct Effects<'a, 'b> {
 }
 
 impl Effects<'_, '_> {
-    /// Empties the windows and chooses how far ahead to look, for about so many lookups.
-    pub fn prepare(&mut self, lookups: usize) {
+    /// Empties the windows and chooses how far ahead to look.
+    pub fn prepare(&mut self) {
         self.windows
             .resize_with(self.flat.effects.len(), Window::default);
         let size = self.row_size();
@@ -89,7 +89,7 @@ impl Effects<'_, '_> {
                 let element = self.run.source.buffers.get(buffer);
                 let row = size * element.map_or(1, |data| data.element.bytes());
                 match scattered {
-                    true => Prefetch::choose(Caches::get(), bytes, row, lookups),
+                    true => Prefetch::choose(Caches::get(), bytes, row, self.run.tables),
                     false => Prefetch::in_order(Caches::get(), bytes, row),
                 }
             };
@@ -194,6 +194,18 @@ impl Effects<'_, '_> {
 }
 
 impl Consumer for Effects<'_, '_> {
+    fn begin(&mut self, first: u64, n: u64) {
+        if self.part.columns.is_some() {
+            return;
+        }
+        for start in &self.flat.starts {
+            let at = |position: u64| position as usize * start.elements;
+            // Positions are indices into the first dimension: they are inside.
+            let memory = &self.run.memory;
+            let _ = memory.fill(start.buffer, at(first), at(first + n), start.value);
+        }
+    }
+
     fn meanwhile(&mut self) {
         let size = self.row_size();
         for (window, effect) in self.windows.iter_mut().zip(&self.flat.effects) {

@@ -37,7 +37,9 @@ pub(crate) struct Run<'a> {
     pub memory: &'a Memory<'a>,
     pub pool: &'a dyn Pool,
     pub options: &'a Options,
-    /// Columns that were used before, for each nest that runs by columns.
+    /// Bytes of all tables that are looked up at random: what the caches cannot hold comes from memory again.
+    pub tables: usize,
+    /// Columns that were used before, for each kind of nest that runs by columns.
     pub scratch: &'a [Mutex<Vec<Scratch>>],
 }
 
@@ -81,9 +83,12 @@ impl Run<'_> {
         let mut tasks = Vec::new();
         for (flat, uniforms, size) in &nests {
             let share = (u128::from(threads * TASKS) * bytes(size)).div_ceil(all.max(1));
-            for part in split::parts(self, flat, uniforms, size, threads, share.max(1) as u64)? {
-                tasks.push((*flat, uniforms, part));
+            let parts = split::parts(self, flat, uniforms, size, threads, share.max(1) as u64)?;
+            // Parts that have the same positions start nothing.
+            if parts.iter().any(|part| part.columns.is_some()) {
+                self.start_all(flat);
             }
+            tasks.extend(parts.into_iter().map(|part| (*flat, uniforms, part)));
         }
         let failed: Mutex<Option<RunError>> = Mutex::new(None);
         self.pool.run(tasks.len(), &|task| {
@@ -101,6 +106,15 @@ impl Run<'_> {
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Gives all that a nest would start its initial values.
+    fn start_all(&self, flat: &Flat) {
+        for start in &flat.starts {
+            if let Some(data) = self.source.buffers.get(start.buffer) {
+                self.start(start.buffer, data);
+            }
+        }
     }
 
     /// The values that are the same for all lookups.

@@ -559,8 +559,7 @@ impl Run<'_> {
             uniforms,
             windows: &mut scratch.windows,
         };
-        // How often the tables are looked up: a bound on what can be in the caches again.
-        effects.prepare(usize::MAX);
+        effects.prepare();
         let mut decoder = Decoder {
             run: self,
             levels: &flat.levels,
