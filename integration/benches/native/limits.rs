@@ -25,15 +25,20 @@ const DISTANCES: [(usize, usize); 10] = [
     (96, 4),
 ];
 
-/// Sets of lookups that take turns.
-pub const SETS: usize = 5;
+/// Sets of lookups that take turns, where each touches so many bytes: all of them are more than the caches hold.
+pub fn sets(bytes: usize) -> usize {
+    (2 * Caches::get().last)
+        .div_ceil(bytes.max(1))
+        .clamp(5, 2000)
+}
 
 /// One part of a class's work, ready to be measured.
 pub struct Limit {
     work: Work,
     table: Bytes,
-    /// Some times as many rows as are looked up: no cache holds what was looked up the time before.
+    /// Sets of rows, which take turns: no cache holds what is looked up.
     order: Vec<u32>,
+    sets: usize,
     lookups: usize,
     next: usize,
     /// Rows in order: what is read, or written.
@@ -60,8 +65,9 @@ impl Limit {
             Work::Read { bytes } => (bytes / 4, (0, 0, 0), 0),
             Work::Zero { .. } => (0, (0, 0, 0), 0),
         };
-        let mut order = Vec::with_capacity(SETS * tables * lookups);
-        for at in (0..SETS).flat_map(|_| 0..tables) {
+        let sets = sets(work.bytes());
+        let mut order = Vec::with_capacity(sets * tables * lookups);
+        for at in (0..sets).flat_map(|_| 0..tables) {
             let rows = at * below..(at + 1) * below;
             order.extend((0..lookups).map(|_| random.u32(rows.start as u32..rows.end as u32)));
         }
@@ -69,6 +75,7 @@ impl Limit {
             work,
             table: Bytes::ones(table),
             order,
+            sets,
             lookups: tables * lookups,
             next: 0,
             rows: Bytes::ones(rows),
@@ -121,7 +128,7 @@ impl Limit {
         let prefetch = Prefetch { l2, l1 };
         let pool = Threads::new(Some(threads));
         let isa = Isa::best();
-        self.next = (self.next + 1) % SETS;
+        self.next = (self.next + 1) % self.sets;
         let Limit {
             table,
             rows,
@@ -129,7 +136,7 @@ impl Limit {
             next,
             ..
         } = self;
-        let order = part(&self.order, SETS, *next, 1);
+        let order = part(&self.order, self.sets, *next, 1);
         let order = order.get(..*lookups).unwrap_or(&[]);
         let size = |row: usize| (row / 4).max(1);
         match self.work {

@@ -253,7 +253,10 @@ fn sets(random: &mut fastrand::Rng, class: &Class, buffer: &Buffer) -> Vec<Bytes
         .iter()
         .find(|(name, _)| buffer.name.starts_with(name));
     let sets = match ids {
-        Some((_, Ids::Below(_))) => limits::SETS,
+        Some((_, Ids::Below(_))) => {
+            let bytes = class.work.iter().map(|work| work.bytes());
+            limits::sets(bytes.max().unwrap_or(0))
+        }
         Some((_, Ids::Sorted(_))) | None => 1,
     };
     (0..sets).map(|_| input(random, class, buffer)).collect()

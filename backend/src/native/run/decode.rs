@@ -86,9 +86,6 @@ pub(crate) trait Consumer {
 
     /// Takes the first `n` values of the columns.
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError>;
-
-    /// Called between two steps of decoding: what memory is asked for now comes while the next is done.
-    fn meanwhile(&mut self) {}
 }
 
 /// Decodes the lookups of one part.
@@ -138,7 +135,6 @@ impl<C: Consumer> Decoder<'_, '_, C> {
         for step in &data.steps {
             self.run
                 .step(data.step, step, outer.last(), block, n, self.uniforms)?;
-            self.consumer.meanwhile();
         }
         if level + 1 == self.levels.len() {
             return self.consumer.take(&block.columns, n);

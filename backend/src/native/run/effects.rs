@@ -24,11 +24,6 @@ use crate::native::plan::level::{Flat, Place};
 use crate::native::plan::source::BufferNumber;
 use crate::native::prefetch::Prefetch;
 
-/// Bytes that are fetched after each step of decoding: what memory gives in the time of one, about.
-const IDLE_BYTES: usize = 2 << 10;
-/// Steps of decoding for which there are rows to fetch.
-const IDLE_STEPS: usize = 6;
-
 /// The decoded lookups of one effect.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
@@ -47,9 +42,6 @@ pub(crate) struct Window {
     cold: bool,
     /// Lookups kept back.
     far: usize,
-    /// Rows to be fetched after each step of decoding, and the next of them: memory is not to wait for the decoder.
-    idle: usize,
-    next: usize,
     which: Vec<u8>,
 }
 
@@ -107,13 +99,6 @@ impl Effects<'_, '_> {
             };
             let plans = window.prefetch.iter().chain([&window.prefetch_out]);
             window.far = plans.map(|p| p.farthest()).max().unwrap_or(0);
-            let from_memory = window.prefetch.iter().chain([&window.prefetch_out]);
-            window.idle = match from_memory.map(|p| p.l2).max() {
-                None | Some(0) => 0,
-                Some(_) => (IDLE_BYTES / (4 * size).max(64)).max(1),
-            };
-            window.far += IDLE_STEPS * window.idle;
-            window.next = 0;
             window.cold = true;
             window.fill.clear();
             match &effect.kernel {
@@ -180,8 +165,6 @@ impl Effects<'_, '_> {
         window.run(run, effect, n, size, first_column)?;
         window.len -= n;
         window.start += n;
-        // As far as the kernel has fetched.
-        window.next = window.far.saturating_sub(IDLE_STEPS * window.idle);
         // What is left is moved to the front now and then.
         if window.start >= 2 * BLOCK {
             for column in &mut window.columns {
@@ -203,26 +186,6 @@ impl Consumer for Effects<'_, '_> {
             // Positions are indices into the first dimension: they are inside.
             let memory = &self.run.memory;
             let _ = memory.fill(start.buffer, at(first), at(first + n), start.value);
-        }
-    }
-
-    fn meanwhile(&mut self) {
-        let size = self.row_size();
-        for (window, effect) in self.windows.iter_mut().zip(&self.flat.effects) {
-            let end = (window.next + window.idle).min(window.len);
-            if window.idle > 0 && window.next < end && !window.cold {
-                let rows = window.next..end;
-                window.next = end;
-                let tables = effect.tables().map(|table| (table.buffer, table.src));
-                let plans = tables.zip(&window.prefetch);
-                for ((buffer, column), plan) in
-                    plans.chain([((effect.buffer, 0), &window.prefetch_out)])
-                {
-                    if plan.l2 > 0 {
-                        window.fetch(self.run, buffer, column, rows.clone(), size);
-                    }
-                }
-            }
         }
     }
 
