@@ -11,8 +11,11 @@ use crate::array::Bytes;
 use crate::classes::Work;
 use crate::clock::{Times, timed};
 
+/// How often a limit is measured in a round.
+pub const RUNS: usize = 10;
+
 /// Distances that are tried, into the second cache and into the first.
-const DISTANCES: [(usize, usize); 10] = [
+const DISTANCES: [(usize, usize); RUNS] = [
     (0, 0),
     (0, 8),
     (0, 16),
@@ -93,7 +96,7 @@ impl Limit {
     /// Measures once, with every distance that can matter.
     pub fn measure(&mut self, threads: usize) {
         let plain = matches!(self.work, Work::Read { .. } | Work::Zero { .. });
-        let tried = if plain { 1 } else { DISTANCES.len() };
+        let tried = if plain { 1 } else { RUNS };
         for (n, &distances) in DISTANCES.iter().take(tried).enumerate() {
             let time = self.once(threads, distances);
             if let Some(times) = self.times.get_mut(n) {
