@@ -204,8 +204,17 @@ impl<C: Consumer> Decoder<'_, '_, C> {
 
 /// Positions from `first` on.
 fn steps(positions: &mut [i64], first: i64, step: i64) {
-    for (k, position) in positions.iter_mut().enumerate() {
-        *position = first.wrapping_add((k as i64).wrapping_mul(step));
+    if step == 1 {
+        // No product, which not all vector instructions have for 64 bits.
+        for (k, position) in positions.iter_mut().enumerate() {
+            *position = first.wrapping_add(k as i64);
+        }
+        return;
+    }
+    let mut next = first;
+    for position in positions {
+        *position = next;
+        next = next.wrapping_add(step);
     }
 }
 

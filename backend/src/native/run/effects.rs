@@ -93,9 +93,12 @@ impl Effects<'_, '_> {
                     .prefetch
                     .push(plan(table.buffer, table.scattered || gaps));
             }
-            window.prefetch_out = match effect.scattered {
-                true => plan(effect.buffer, true),
-                false => Prefetch::following(Caches::get(), self.run.memory.bytes(effect.buffer)),
+            window.prefetch_out = match (&effect.kernel, effect.scattered) {
+                (Kernel::Scalars { .. }, _) => Prefetch::default(),
+                (_, true) => plan(effect.buffer, true),
+                (_, false) => {
+                    Prefetch::following(Caches::get(), self.run.memory.bytes(effect.buffer))
+                }
             };
             let plans = window.prefetch.iter().chain([&window.prefetch_out]);
             window.far = plans.map(|p| p.farthest()).max().unwrap_or(0);
@@ -207,6 +210,10 @@ impl Consumer for Effects<'_, '_> {
             else {
                 continue;
             };
+            // What waits comes first.
+            if all && window.len == 0 && direct(self.run, effect, columns, n)? {
+                continue;
+            }
             let which = (!all).then_some(window.which.as_slice());
             let added = which.map_or(n, <[u8]>::len);
             for (to, (place, _)) in window.columns.iter_mut().zip(&effect.exports) {
@@ -226,12 +233,33 @@ impl Consumer for Effects<'_, '_> {
             }
             window.len += added;
             let ready = window.len.saturating_sub(window.far);
-            if ready >= BLOCK {
+            if ready >= BLOCK || window.far == 0 {
                 self.hand_over(number, ready)?;
             }
         }
         Ok(())
     }
+}
+
+/// Combines elements out of the columns where they are, if that can be done: nothing of them is fetched ahead. Whether it was done.
+fn direct(run: &Run<'_>, effect: &Effect, columns: &[Column], n: usize) -> Result<bool, RunError> {
+    let Kernel::Scalars { value } = effect.kernel else {
+        return Ok(false);
+    };
+    let column = |export: usize| match effect.exports.get(export) {
+        Some((Place::Column(column), _)) => columns.get(*column),
+        Some((Place::Constant(_) | Place::Uniform(_), _)) | None => None,
+    };
+    let (Some(dst), Some(values)) = (column(0), column(value)) else {
+        return Ok(false);
+    };
+    let dst = dst.as_index().get(..n).unwrap_or(&[]);
+    with_column!(values, |values| {
+        let values = values.get(..n).unwrap_or(&[]);
+        let done = run.memory.scatter(effect.op, effect.buffer, dst, values);
+        done.map_err(|_| run.outside(effect.buffer, effect.span))?;
+    });
+    Ok(true)
 }
 
 /// The lookups that do something: all of them (`true`), those in `which`, or none at all.
