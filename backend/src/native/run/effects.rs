@@ -1,14 +1,14 @@
 //! The execute side: windows of decoded lookups, handed to kernels.
 //!
 //! A window holds the columns that one effect needs, of lookups that do something. It is handed to the kernel but for
-//! its last lookups, which are known ahead and prefetched: the stream of prefetches goes on from block to block.
-
-use std::ops::Range;
+//! its last lookups, which are known ahead and prefetched: the stream of prefetches goes on from block to block. Where nothing has to be
+//! known far ahead, kernels take the columns of the block as they are.
 
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
 use super::decode::Consumer;
+use super::exports::Exports;
 use super::split::Part;
 use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
@@ -162,10 +162,14 @@ impl Effects<'_, '_> {
             return Ok(());
         }
         let first_column = self.part.columns.map_or(0, |(first, _)| first);
+        let columns = std::mem::take(&mut window.columns);
+        let exports = Exports::from(&columns, window.start);
         if std::mem::take(&mut window.cold) {
-            window.fetch_first(run, effect, size);
+            window.fetch_first(&exports, run, effect, size);
         }
-        window.run(run, effect, n, size, first_column)?;
+        let done = window.run(&exports, run, effect, n, size, first_column);
+        window.columns = columns;
+        done?;
         window.len -= n;
         window.start += n;
         // What is left is moved to the front now and then.
@@ -210,8 +214,13 @@ impl Consumer for Effects<'_, '_> {
             else {
                 continue;
             };
-            // What waits comes first.
-            if all && window.len == 0 && direct(self.run, effect, columns, n)? {
+            if all
+                && window.is_direct()
+                && self.part.columns.is_none()
+                && let Some(exports) = Exports::among(columns, &effect.exports, n)
+            {
+                window.fetch_first(&exports, self.run, effect, self.flat.row);
+                window.run(&exports, self.run, effect, n, self.flat.row, 0)?;
                 continue;
             }
             let which = (!all).then_some(window.which.as_slice());
@@ -239,27 +248,6 @@ impl Consumer for Effects<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// Combines elements out of the columns where they are, if that can be done: nothing of them is fetched ahead. Whether it was done.
-fn direct(run: &Run<'_>, effect: &Effect, columns: &[Column], n: usize) -> Result<bool, RunError> {
-    let Kernel::Scalars { value } = effect.kernel else {
-        return Ok(false);
-    };
-    let column = |export: usize| match effect.exports.get(export) {
-        Some((Place::Column(column), _)) => columns.get(*column),
-        Some((Place::Constant(_) | Place::Uniform(_), _)) | None => None,
-    };
-    let (Some(dst), Some(values)) = (column(0), column(value)) else {
-        return Ok(false);
-    };
-    let dst = dst.as_index().get(..n).unwrap_or(&[]);
-    with_column!(values, |values| {
-        let values = values.get(..n).unwrap_or(&[]);
-        let done = run.memory.scatter(effect.op, effect.buffer, dst, values);
-        done.map_err(|_| run.outside(effect.buffer, effect.span))?;
-    });
-    Ok(true)
 }
 
 /// The lookups that do something: all of them (`true`), those in `which`, or none at all.
@@ -335,54 +323,28 @@ impl Window {
         }
     }
 
+    /// Whether lookups need not wait here: none does, and no row has to be known long before its turn.
+    fn is_direct(&self) -> bool {
+        let mut plans = self.prefetch.iter().chain([&self.prefetch_out]);
+        self.len == 0 && plans.all(|plan| plan.l2 == 0)
+    }
+
     /// Fetches the rows that nothing comes before.
-    fn fetch_first(&self, run: &Run<'_>, effect: &Effect, size: usize) {
+    fn fetch_first(&self, exports: &Exports<'_>, run: &Run<'_>, effect: &Effect, size: usize) {
         let places = effect.tables().map(|table| (table.buffer, table.src));
         let plans = places.zip(self.prefetch.iter().copied());
-        for ((buffer, column), plan) in plans.chain([((effect.buffer, 0), self.prefetch_out)]) {
-            self.fetch(run, buffer, column, 0..plan.farthest(), size);
-        }
-    }
-
-    /// Fetches rows into the second cache.
-    pub fn fetch(
-        &self,
-        run: &Run<'_>,
-        buffer: BufferNumber,
-        column: usize,
-        rows: Range<usize>,
-        size: usize,
-    ) {
-        let element = run.source.buffers.get(buffer);
-        let bytes = size * element.map_or(1, |data| data.element.bytes());
-        let offsets = self.index(column);
-        let rows = rows.start.min(offsets.len())..rows.end.min(offsets.len());
-        let offsets = offsets.get(rows).unwrap_or(&[]);
-        run.memory.fetch_rows(buffer, offsets, bytes);
-    }
-
-    /// A column of offsets.
-    pub fn index(&self, column: usize) -> &[i64] {
-        let column = self.columns.get(column).map_or(&[][..], Column::as_index);
-        column.get(self.start..).unwrap_or(&[])
-    }
-
-    fn f32(&self, column: Option<usize>) -> &[f32] {
-        let column = column.and_then(|column| self.columns.get(column));
-        let column = column.map_or(&[][..], Column::as_f32);
-        column.get(self.start..).unwrap_or(&[])
-    }
-
-    /// Repeats the values of `rows` of a column along tiles of `size` elements.
-    pub fn spread(&self, column: usize, rows: Range<usize>, size: usize, tile: &mut Column) {
-        if let Some(column) = self.columns.get(column) {
-            tile.spread(column, self.start + rows.start, rows.len(), size);
+        let out = effect
+            .scattered
+            .then_some(((effect.buffer, 0), self.prefetch_out));
+        for ((buffer, column), plan) in plans.chain(out) {
+            exports.fetch(run, buffer, column, 0..plan.farthest(), size);
         }
     }
 
     /// Runs the kernel on the first `n` lookups.
     fn run(
         &mut self,
+        exports: &Exports<'_>,
         run: &Run<'_>,
         effect: &Effect,
         n: usize,
@@ -390,16 +352,16 @@ impl Window {
         first_column: usize,
     ) -> Result<(), RunError> {
         let isa = run.options.isa;
-        let all = self.index(0);
+        let all = exports.index(0);
         let dst = all.get(..n).unwrap_or(&[]);
         let written = |_: Outside| run.outside(effect.buffer, effect.span);
         match &effect.kernel {
             Kernel::Scalars { value } => {
-                let Some(values) = self.columns.get(*value) else {
+                let Some(values) = exports.column(*value) else {
                     return Err(run.broken("a column that does not exist"));
                 };
                 with_column!(values, |values| {
-                    let values = values.get(self.start..self.start + n).unwrap_or(&[]);
+                    let values = exports.part(values).get(..n).unwrap_or(&[]);
                     run.memory
                         .scatter(effect.op, effect.buffer, dst, values)
                         .map_err(written)
@@ -415,13 +377,13 @@ impl Window {
                 let lookups = Lookups {
                     table: table.buffer,
                     n,
-                    src: self.index(table.src),
+                    src: exports.index(table.src),
                     fill: &self.fill,
                     out: effect.buffer,
                     dst: all,
                     size,
-                    scale: self.f32(*scale),
-                    bias: self.f32(*bias),
+                    scale: exports.f32(*scale),
+                    bias: exports.f32(*bias),
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),
                     prefetch_out: self.prefetch_out,
                 };
@@ -436,7 +398,7 @@ impl Window {
                 let plans = &self.prefetch;
                 let operand = |number: usize, table: &Table| Operand {
                     table: table.buffer,
-                    src: self.index(table.src),
+                    src: exports.index(table.src),
                     fill: if table.fill.is_some() {
                         &self.fill
                     } else {
@@ -462,7 +424,7 @@ impl Window {
             Kernel::Copy { table } => {
                 let copies = Copies {
                     table: table.buffer,
-                    src: self.index(table.src),
+                    src: exports.index(table.src),
                     fill: &self.fill,
                     out: effect.buffer,
                     dst,
@@ -480,6 +442,7 @@ impl Window {
                     run,
                     effect,
                     window: self,
+                    exports,
                     program,
                     tiles: &mut tiles,
                     offsets: &mut offsets,

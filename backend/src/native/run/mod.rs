@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`decode`] | the access side: lookups decoded in blocks of columns |
 //! | [`effects`] | the execute side: windows of decoded lookups handed to kernels |
+//! | [`exports`] | the columns that a kernel takes |
 //! | [`tiles`] | rows that no kernel covers, step by step |
 //! | [`split`] | who does which part |
 //! | [`loops`] | what does not run by columns: one value at a time |
 
 pub(crate) mod decode;
 pub(crate) mod effects;
+mod exports;
 pub(crate) mod loops;
 pub(crate) mod split;
 mod tiles;

@@ -4,6 +4,7 @@ use hlo2dae_ir::core::{Arith, CombineOp, Native, Scalar};
 
 use super::Run;
 use super::effects::Window;
+use super::exports::Exports;
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Operands, compute, with_column};
 use crate::native::plan::effect::{Effect, RowProgram, RowStep, Table};
@@ -16,6 +17,7 @@ pub(super) struct Tiles<'a, 'b> {
     pub run: &'a Run<'a>,
     pub effect: &'a Effect,
     pub window: &'a Window,
+    pub exports: &'a Exports<'a>,
     pub program: &'a RowProgram,
     pub tiles: &'b mut [Column],
     pub offsets: &'b mut Vec<i64>,
@@ -73,7 +75,7 @@ impl Tiles<'_, '_> {
         for ((buffer, column), plan) in plans.chain([out]) {
             if plan.l2 > 0 {
                 let ahead = first + plan.l2..first + plan.l2 + rows;
-                self.window.fetch(self.run, buffer, column, ahead, size);
+                self.exports.fetch(self.run, buffer, column, ahead, size);
             }
         }
     }
@@ -106,7 +108,7 @@ impl Tiles<'_, '_> {
             RowStep::Load { table, stride } => self.load(table, *stride, tile, out, n),
             RowStep::Spread { export } => {
                 let rows = tile.first..tile.first + tile.rows;
-                self.window.spread(*export, rows, tile.size, out);
+                self.exports.spread(*export, rows, tile.size, out);
                 Ok(())
             }
             // Constants are operands as they are; only as a result they are rows.
@@ -150,7 +152,7 @@ impl Tiles<'_, '_> {
         n: usize,
     ) -> Result<(), RunError> {
         let rows = tile.first..tile.first + tile.rows;
-        let mut offsets = self.window.index(table.src).get(rows).unwrap_or(&[]);
+        let mut offsets = self.exports.index(table.src).get(rows).unwrap_or(&[]);
         if tile.column > 0 {
             let by = stride.wrapping_mul(tile.column as i64);
             self.offsets.clear();
@@ -176,7 +178,7 @@ impl Tiles<'_, '_> {
     /// Combines the results of a tile into the buffer.
     fn combine(&mut self, tile: Tile, op: CombineOp, fold: bool) -> Result<(), RunError> {
         let rows = tile.first..tile.first + tile.rows;
-        let mut dst = self.window.index(0).get(rows).unwrap_or(&[]);
+        let mut dst = self.exports.index(0).get(rows).unwrap_or(&[]);
         if tile.column > 0 && !fold {
             self.offsets.clear();
             let by = tile.column as i64;
