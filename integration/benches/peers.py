@@ -1,9 +1,9 @@
 """Embedding work in hlo2dae beside XLA, TensorFlow, PyTorch and scipy.
 
-    python integration/benches/peers.py [--rows NAME,...] [--threads 1,2] [--seconds S] [--quick] [--output FOLDER]
+    python integration/benches/peers.py [--rows NAME,...] [--threads 1,2] [--seconds S] [--quick] [--huge-pages] [--output FOLDER]
 
 Each row of `rows.py` is done by every framework that is installed, all in one process and in turn, so that what disturbs the machine
-disturbs all of them; the results are compared first. A process may use as many processors as it has threads. FOLDER gets peers.json,
+disturbs all of them; the results are compared first. Arrays lie where each framework puts them; `--huge-pages` rebuilds the large ones. A process may use as many processors as it has threads. FOLDER gets peers.json,
 peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
 gives is read from native.csv in FOLDER, where the class of that name is measured by the bench `native`. The package hlo2dae has to
 be installed, or found by PYTHONPATH and HLO2DAE_LIBRARY; the other packages are those of requirements.txt.
@@ -22,6 +22,7 @@ TOLERANCE = {"bag-bf16": 3e-2}
 
 def main() -> None:
     parser = measure.parser("Embedding work in hlo2dae beside its peers.", "rows", "row", 4.0)
+    parser.add_argument("--huge-pages", action="store_true", help="rebuild the large arrays of all frameworks in large pages")
     options = parser.parse_args()
     if options.measure:
         measure.allow(options.measure)
@@ -45,6 +46,7 @@ def measured(options) -> None:
     """Measures the chosen rows and prints each as a line of JSON."""
     import rows
 
+    rows.huge_pages = options.huge_pages
     if rows.torch is not None:
         rows.torch.set_num_threads(options.measure)
     names = tuple(name for name in options.rows.split(",") if name)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
+import hlo2dae
 import hlo2dae.jax
 import hlo2dae.tf
 import tensorflow as tf
@@ -74,7 +75,7 @@ def _ids(high: int, *shape: int) -> np.ndarray:
 
 def in_jax(function, *arrays, donated=False, expected=None) -> dict[str, Callable]:
     """Ours and XLA's; with ``donated``, the first argument is the last result."""
-    arrays = [jax.device_put(array) for array in arrays]
+    arrays = [_prepared(jax.device_put(array)) for array in arrays]
 
     def runner(jitted):
         if not donated:
@@ -93,7 +94,7 @@ def in_jax(function, *arrays, donated=False, expected=None) -> dict[str, Callabl
 
 def in_tensorflow(function, *arrays) -> dict[str, Callable]:
     """Ours, XLA's and TensorFlow's own kernels."""
-    arrays = [tf.constant(array) for array in arrays]
+    arrays = [_prepared(tf.constant(array)) for array in arrays]
 
     def runner(traced):
         def run():
@@ -114,7 +115,7 @@ def in_torch(function, *arrays) -> dict[str, Callable]:
     """PyTorch's, where it is installed."""
     if torch is None:
         return {}
-    arrays = [_tensor(array) for array in arrays]
+    arrays = [_prepared(_tensor(array)) for array in arrays]
 
     def run():
         with torch.inference_mode():
@@ -124,9 +125,23 @@ def in_torch(function, *arrays) -> dict[str, Callable]:
 
 
 def _tensor(array: np.ndarray):
+    """A copy: NumPy's memory is in large pages, which no framework asks for when it makes a parameter."""
     if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+        return torch.from_numpy(array.view(np.int16)).clone().view(torch.bfloat16)
+    return torch.from_numpy(array).clone()
+
+
+#: Whether all large arrays are rebuilt in large pages.
+huge_pages = False
+
+
+def _prepared(array):
+    if huge_pages:
+        # NumPy has no name for the type of PyTorch's bfloat16.
+        view = array.view(torch.int16) if torch is not None and array.dtype == torch.bfloat16 else array
+        if np.asarray(view).nbytes >= 8 << 20:
+            hlo2dae.huge_pages(view)
+    return array
 
 
 def as_numpy(result) -> np.ndarray:
