@@ -421,6 +421,14 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
                     .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(64));
                 let lines = (V * S::LANES * X::BYTES).div_ceil(64);
                 columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, Some(lines));
+            } else if S::MANY && V == 8 && blocks % 2 == 1 {
+                // Sixteen at a time, and the last eight with the block before them.
+                rows.ahead_out.fetch_behind(k, end, 0);
+                for b in (0..=blocks).step_by(2) {
+                    let ahead = (b == 0).then_some(0);
+                    let tail = if b + 1 == blocks { tail } else { S::LANES };
+                    columns::<S, X, OP, POST, 16>(rows, k..end, out, b * block, tail, ahead);
+                }
             } else {
                 rows.ahead_out.fetch_behind(k, end, 0);
                 columns::<S, X, OP, POST, 8>(rows, k..end, out, 0, S::LANES, Some(0));

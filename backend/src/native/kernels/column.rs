@@ -17,8 +17,11 @@ pub(crate) mod index;
 mod tests;
 mod unary;
 
-/// Values of a block of lookups: what a byte can count.
-pub(crate) const BLOCK: usize = 256;
+/// Values of a block of lookups: so many that what is done once for a block is little, and columns stay in the first cache.
+pub(crate) const BLOCK: usize = 512;
+
+/// The number of a value in a block.
+pub(crate) type Slot = u16;
 
 /// Values of one type; `index` is as `s64`.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,13 +164,13 @@ impl Column {
     }
 
     /// The first values become `from[which[k]]`; `from` is a block.
-    pub fn pick(&mut self, from: &Column, which: &[u8]) {
+    pub fn pick(&mut self, from: &Column, which: &[Slot]) {
         with_columns!(
             self,
             from,
             |v, w| if let Some(w) = w.first_chunk::<BLOCK>() {
                 for (v, &k) in v.iter_mut().zip(which) {
-                    *v = w[usize::from(k)];
+                    *v = w[usize::from(k) % BLOCK];
                 }
             },
             ()
@@ -175,7 +178,7 @@ impl Column {
     }
 
     /// The same by runs: `count` copies of `from[which]`, one behind the other.
-    pub fn pick_runs(&mut self, from: &Column, runs: impl IntoIterator<Item = (u8, usize)>) {
+    pub fn pick_runs(&mut self, from: &Column, runs: impl IntoIterator<Item = (Slot, usize)>) {
         with_columns!(
             self,
             from,
@@ -211,14 +214,14 @@ impl Column {
     }
 
     /// Appends the values of `from`, a block, at the positions `which`, or all of the first `n`.
-    pub fn append(&mut self, from: &Column, n: usize, which: Option<&[u8]>) {
+    pub fn append(&mut self, from: &Column, n: usize, which: Option<&[Slot]>) {
         with_columns!(
             self,
             from,
             |v, w| match which {
                 Some(which) =>
                     if let Some(w) = w.first_chunk::<BLOCK>() {
-                        v.extend(which.iter().map(|&k| w[usize::from(k)]));
+                        v.extend(which.iter().map(|&k| w[usize::from(k) % BLOCK]));
                     },
                 None => v.extend_from_slice(w.get(..n).unwrap_or(w)),
             },

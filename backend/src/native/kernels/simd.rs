@@ -14,6 +14,8 @@ pub(crate) trait Simd: Copy {
     type V: Copy;
     /// Elements of it.
     const LANES: usize;
+    /// Whether sixteen vectors stay in registers beside what is done with them.
+    const MANY: bool = false;
 
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self::V;

@@ -139,6 +139,7 @@ fn mask(n: usize) -> __mmask16 {
 impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
+    const MANY: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {

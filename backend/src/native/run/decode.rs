@@ -9,7 +9,7 @@ use super::Run;
 use super::split::Part;
 use crate::native::error::RunError;
 use crate::native::kernels::column::index;
-use crate::native::kernels::column::{BLOCK, Column, Operands, compute, with_column};
+use crate::native::kernels::column::{BLOCK, Column, Operands, Slot, compute, with_column};
 use crate::native::plan::level::{Level, Place, Step};
 
 /// The columns of one thread, kept from run to run.
@@ -17,7 +17,7 @@ use crate::native::plan::level::{Level, Place, Step};
 pub(crate) struct Scratch {
     pub blocks: Vec<Block>,
     pub windows: Vec<super::effects::Window>,
-    pub which: Vec<u8>,
+    pub which: Vec<Slot>,
 }
 
 /// The block of one level.
@@ -26,7 +26,7 @@ pub(crate) struct Block {
     /// The positions, as runs of them.
     runs: Vec<Positions>,
     /// For each position, the number of that around it, where runs are short; as long as a block, like the columns.
-    around: Vec<u8>,
+    around: Vec<Slot>,
     pub columns: Vec<Column>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Block {
 #[derive(Clone, Copy, Debug)]
 struct Positions {
     /// The number of that around.
-    around: u8,
+    around: Slot,
     first: i64,
     count: usize,
 }
@@ -166,7 +166,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 };
                 let take = left.min((BLOCK - filled) as u64) as usize;
                 block.runs.push(Positions {
-                    around: around as u8,
+                    around: around as Slot,
                     first: position,
                     count: take,
                 });

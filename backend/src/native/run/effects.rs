@@ -14,7 +14,7 @@ use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::{Lookups, accumulate};
 use crate::native::kernels::column::choose::choose;
-use crate::native::kernels::column::{BLOCK, Column, with_column};
+use crate::native::kernels::column::{BLOCK, Column, Slot, with_column};
 use crate::native::kernels::copy::{Copies, copy};
 use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
@@ -42,7 +42,7 @@ pub(crate) struct Window {
     cold: bool,
     /// Lookups kept back.
     far: usize,
-    which: Vec<u8>,
+    which: Vec<Slot>,
 }
 
 /// All effects of a nest, for one part of its lookups.
@@ -224,7 +224,7 @@ impl Consumer for Effects<'_, '_> {
                 continue;
             }
             let which = (!all).then_some(window.which.as_slice());
-            let added = which.map_or(n, <[u8]>::len);
+            let added = which.map_or(n, <[Slot]>::len);
             for (to, (place, _)) in window.columns.iter_mut().zip(&effect.exports) {
                 match place {
                     Place::Column(column) => {
@@ -258,7 +258,7 @@ pub(crate) fn active(
     columns: &[Column],
     n: usize,
     uniforms: &[Scalar],
-    which: &mut Vec<u8>,
+    which: &mut Vec<Slot>,
 ) -> Result<Option<bool>, RunError> {
     let guard = match effect.guard {
         None => None,

@@ -18,7 +18,7 @@ use super::Run;
 use super::decode::{Block, Consumer, Decoder, Scratch};
 use super::effects::{Effects, active};
 use crate::native::error::RunError;
-use crate::native::kernels::column::Column;
+use crate::native::kernels::column::{Column, Slot};
 use crate::native::kernels::memory::never_decrease;
 use crate::native::plan::effect::Effect;
 use crate::native::plan::level::{Flat, Level, Place};
@@ -311,7 +311,7 @@ fn sorted(
         run: &'a Run<'a>,
         effect: &'a Effect,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<u8>,
+        which: &'b mut Vec<Slot>,
         kept: Vec<i64>,
         seen: Seen,
         position: u64,
@@ -443,7 +443,7 @@ fn owned(
         run: &'a Run<'a>,
         flat: &'a Flat,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<u8>,
+        which: &'b mut Vec<Slot>,
         found: Vec<Vec<i64>>,
     }
     impl Consumer for Sample<'_, '_> {

@@ -1,6 +1,6 @@
 //! Which values of a block count.
 
-use super::{BLOCK, versions};
+use super::{BLOCK, Slot, versions};
 use crate::native::machine::Isa;
 
 versions! {
@@ -32,7 +32,7 @@ pub(crate) fn choose(
     guard: Option<&[bool]>,
     values: Option<(&[i64], i64, i64)>,
     n: usize,
-    which: &mut Vec<u8>,
+    which: &mut Vec<Slot>,
 ) -> bool {
     which.clear();
     let mut keep = [true; BLOCK];
@@ -54,7 +54,7 @@ pub(crate) fn choose(
     if let Some(slots) = which.first_chunk_mut::<BLOCK>() {
         for (k, &keep) in keep.iter().enumerate() {
             // Without a branch: every position is written, and kept if it counts.
-            slots[kept % BLOCK] = k as u8;
+            slots[kept % BLOCK] = k as Slot;
             kept += usize::from(keep);
         }
     }
@@ -79,7 +79,7 @@ mod tests {
         ) {
             let (numbers, guard): (Vec<i64>, Vec<bool>) = values.iter().copied().unzip();
             let counts = |k: &usize| (!guarded || guard[*k]) && (!bounded || (low..high).contains(&numbers[*k]));
-            let expected: Vec<u8> = (0..values.len()).filter(counts).map(|k| k as u8).collect();
+            let expected: Vec<Slot> = (0..values.len()).filter(counts).map(|k| k as Slot).collect();
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                 let mut which = vec![9];
                 let all = choose(
