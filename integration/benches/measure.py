@@ -50,22 +50,28 @@ def allow(threads: int) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
 
+#: Seconds of a turn.
+TURN = 0.02
+
+
 def interleaved(functions: dict, seconds: float, most: int) -> dict[str, list[float]]:
     """Milliseconds of calls of every function, which take turns until time or count is up.
 
-    In its turn a function is called twice, and the second call is timed: it finds the caches as the function leaves them, and not as
-    its neighbour does.
+    A turn is some calls one after the other, two at least, of which the last is timed: it finds caches, heap and clock as the function
+    leaves them, and not as its neighbour does.
     """
     times = {name: [] for name in functions}
     end = time.perf_counter() + seconds
     while len(next(iter(times.values()))) < most:
         for name, function in functions.items():
-            # The memory of a result is given back before the next one is asked for.
-            function()
-            start = time.perf_counter()
-            result = function()
+            turn, calls, last = time.perf_counter() + TURN, 0, False
+            while not last:
+                start = time.perf_counter()
+                last = calls > 0 and start > turn
+                # The memory of a result is given back before the next one is asked for.
+                function()
+                calls += 1
             times[name].append(1e3 * (time.perf_counter() - start))
-            del result
         if time.perf_counter() > end and len(times[name]) >= 3:
             break
     return times

@@ -1,10 +1,11 @@
 """Embedding work in hlo2dae beside XLA, TensorFlow, PyTorch and scipy.
 
-    python integration/benches/peers.py [--rows NAME,...] [--threads 1,2] [--seconds S] [--quick] [--huge-pages] [--output FOLDER]
+    python integration/benches/peers.py [--rows NAME,...] [--threads 1,2] [--seconds S] [--quick] [--output FOLDER]
 
 Each row of `rows.py` is done by every framework that is installed, all in one process and in turn, so that what disturbs the machine
-disturbs all of them; the results are compared first. Arrays lie where each framework puts them; `--huge-pages` rebuilds the large ones. A process may use as many processors as it has threads. FOLDER gets peers.json,
-peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
+disturbs all of them; the results are compared first. Arrays lie where each framework puts them, and ours is measured in JAX also
+with the large ones rebuilt in large pages. The lookups of one call are not those of the one before. A process may use as many
+processors as it has threads. FOLDER gets peers.json, peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
 gives is read from native.csv in FOLDER, where the class of that name is measured by the bench `native`. The package hlo2dae has to
 be installed, or found by PYTHONPATH and HLO2DAE_LIBRARY; the other packages are those of requirements.txt.
 """
@@ -21,9 +22,7 @@ TOLERANCE = {"bag-bf16": 3e-2}
 
 
 def main() -> None:
-    parser = measure.parser("Embedding work in hlo2dae beside its peers.", "rows", "row", 4.0)
-    parser.add_argument("--huge-pages", action="store_true", help="rebuild the large arrays of all frameworks in large pages")
-    options = parser.parse_args()
+    options = measure.parser("Embedding work in hlo2dae beside its peers.", "rows", "row", 4.0).parse_args()
     if options.measure:
         measure.allow(options.measure)
         measured(options)
@@ -46,7 +45,6 @@ def measured(options) -> None:
     """Measures the chosen rows and prints each as a line of JSON."""
     import rows
 
-    rows.huge_pages = options.huge_pages
     if rows.torch is not None:
         rows.torch.set_num_threads(options.measure)
     names = tuple(name for name in options.rows.split(",") if name)
@@ -75,6 +73,9 @@ def compare(row, functions) -> None:
         if not error <= TOLERANCE.get(row.name, 1e-4):
             raise SystemExit(f"{row.title}: {name} gives other numbers than {rows.XLA_JAX}, off by {error:.2e}")
 
+
+#: Ours, in the order of the table.
+OURS = ["hlo2dae in JAX", "hlo2dae in JAX, large pages", "hlo2dae in TensorFlow"]
 
 #: For each column of ratios: what is compared, and with what of ours.
 RATIOS = {
@@ -119,16 +120,16 @@ def report(results, folder: Path) -> None:
         "that of a `tf.function`, ours or not, takes two to three times as long.",
     ]
     for count in threads:
-        lines += ["", f"{count} thread{'s' * (count != '1')}: milliseconds of ours in JAX and in TensorFlow, then how many times as long the others take.", ""]
-        lines += ["| work | JAX | of the limit | TensorFlow | " + " | ".join(RATIOS) + " |", "|---|" + "---|" * (3 + len(RATIOS))]
+        lines += ["", f"{count} thread{'s' * (count != '1')}: milliseconds of ours in JAX, there after `hlo2dae.huge_pages` of the large arrays, and in TensorFlow, then how many times as long the others take.", ""]
+        lines += ["| work | JAX | of the limit | large pages | TensorFlow | " + " | ".join(RATIOS) + " |", "|---|" + "---|" * (4 + len(RATIOS))]
         for row in results["rows"].values():
             times = row.get(count)
             if times is None:
                 continue
-            ours, other = (f"{times[each]:.3g}" if each in times else "" for each in ("hlo2dae in JAX", "hlo2dae in TensorFlow"))
+            ours, large, other = (f"{times[each]:.3g}" if each in times else "" for each in OURS)
             least = limit.get((row["title"], count))
             part = f"{least / times['hlo2dae in JAX']:.2f}" if least is not None and ours else ""
-            cells = [ours, part, other]
+            cells = [ours, part, large, other]
             cells += [f"{times[them] / times[us]:.3g}" if them in times else "" for them, us in RATIOS.values()]
             lines.append(f"| {row['title']} | " + " | ".join(cells) + " |")
     (folder / "peers.md").write_text("\n".join(lines) + "\n")

@@ -7,7 +7,9 @@ until it is done. All of a row's functions compute the same numbers.
 import dataclasses
 import functools
 import importlib.util
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.experimental.sparse
@@ -20,12 +22,12 @@ import hlo2dae.jax
 import hlo2dae.tf
 import tensorflow as tf
 
-OURS_JAX, XLA_JAX = "hlo2dae in JAX", "XLA in JAX"
+OURS_JAX, OURS_LARGE, XLA_JAX = "hlo2dae in JAX", "hlo2dae in JAX, large pages", "XLA in JAX"
 OURS_TF, XLA_TF, TF = "hlo2dae in TensorFlow", "XLA in TensorFlow", "TensorFlow"
 TORCH, SCIPY, BCSR = "PyTorch", "scipy", "JAX BCSR"
 
 #: Columns of the tables.
-IMPLEMENTATIONS = [OURS_JAX, XLA_JAX, OURS_TF, XLA_TF, TF, TORCH, SCIPY, BCSR]
+IMPLEMENTATIONS = [OURS_JAX, OURS_LARGE, XLA_JAX, OURS_TF, XLA_TF, TF, TORCH, SCIPY, BCSR]
 
 torch = None
 if importlib.util.find_spec("torch"):
@@ -73,32 +75,71 @@ def _ids(high: int, *shape: int) -> np.ndarray:
     return _random().integers(0, high, shape).astype(np.int32)
 
 
-def in_jax(function, *arrays, donated=False, expected=None) -> dict[str, Callable]:
-    """Ours and XLA's; with ``donated``, the first argument is the last result."""
-    arrays = [_prepared(jax.device_put(array)) for array in arrays]
+class Sets(tuple):
+    """Arrays of one shape, of which every call takes the next one."""
 
-    def runner(jitted):
-        if not donated:
-            return lambda: jax.block_until_ready(jitted(*arrays))
-        state = [arrays[0].copy()]
+
+#: Bytes that the caches of a processor do not hold, and those of an array whose pages matter.
+COLD, LARGE = 128 << 20, 8 << 20
+
+
+def _lookups(high: int, row_bytes: int, *shape: int) -> Sets:
+    """Indices in so many sets that a row is not in the caches for the call before having taken it, unless the whole table is."""
+    random, taken = _random(), math.prod(shape) * row_bytes
+    return Sets(random.integers(0, high, shape).astype(np.int32) for _ in range(-(-min(COLD, high * row_bytes) // taken)))
+
+
+def _made(make: Callable, arrays) -> list:
+    """The arrays as a framework has them."""
+    return [Sets(map(make, array)) if isinstance(array, Sets) else make(array) for array in arrays]
+
+
+def _arguments(arrays) -> Iterator[tuple]:
+    """Those of one call after the other."""
+    return zip(*(itertools.cycle(array) if isinstance(array, Sets) else itertools.repeat(array) for array in arrays))
+
+
+def in_jax(function, *arrays, donated=False) -> dict[str, Callable]:
+    """Ours, also with the large arrays rebuilt in large pages, and XLA's; with ``donated``, the first argument is the last result."""
+    options = {"donate_argnums": 0} if donated else {}
+    ours, theirs = (jit(function, **options) for jit in (hlo2dae.jax.jit, jax.jit))
+
+    def runner(jitted, arrays):
+        calls, state = _arguments(arrays), []
 
         def run():
-            state[0] = jax.block_until_ready(jitted(state[0], *arrays[1:]))
-            return state[0]
+            first, *others = next(calls)
+            if donated:
+                first = state.pop() if state else first.copy()
+            result = jax.block_until_ready(jitted(first, *others))
+            if donated:
+                state.append(result)
+            return result
 
         return run
 
-    options = {"donate_argnums": 0} if donated else {}
-    return {OURS_JAX: runner(hlo2dae.jax.jit(function, **options)), XLA_JAX: runner(jax.jit(function, **options))}
+    def in_large_pages(array):
+        array = jax.device_put(array)
+        if array.nbytes >= LARGE:
+            hlo2dae.huge_pages(array)
+        return array
+
+    on_device = _made(jax.device_put, arrays)
+    runners = {OURS_JAX: runner(ours, on_device), XLA_JAX: runner(theirs, on_device)}
+    if not donated:
+        runners[OURS_LARGE] = runner(ours, _made(in_large_pages, arrays))
+    return runners
 
 
 def in_tensorflow(function, *arrays) -> dict[str, Callable]:
     """Ours, XLA's and TensorFlow's own kernels."""
-    arrays = [_prepared(tf.constant(array)) for array in arrays]
+    arrays = _made(tf.constant, arrays)
 
     def runner(traced):
+        calls = _arguments(arrays)
+
         def run():
-            result = traced(*arrays)
+            result = traced(*next(calls))
             tf.test.experimental.sync_devices()
             return result
 
@@ -115,11 +156,11 @@ def in_torch(function, *arrays) -> dict[str, Callable]:
     """PyTorch's, where it is installed."""
     if torch is None:
         return {}
-    arrays = [_prepared(_tensor(array)) for array in arrays]
+    calls = _arguments(_made(_tensor, arrays))
 
     def run():
         with torch.inference_mode():
-            return function(*arrays)
+            return function(*next(calls))
 
     return {TORCH: run}
 
@@ -129,19 +170,6 @@ def _tensor(array: np.ndarray):
     if array.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(array.view(np.int16)).clone().view(torch.bfloat16)
     return torch.from_numpy(array).clone()
-
-
-#: Whether all large arrays are rebuilt in large pages.
-huge_pages = False
-
-
-def _prepared(array):
-    if huge_pages:
-        # NumPy has no name for the type of PyTorch's bfloat16.
-        view = array.view(torch.int16) if torch is not None and array.dtype == torch.bfloat16 else array
-        if np.asarray(view).nbytes >= 8 << 20:
-            hlo2dae.huge_pages(view)
-    return array
 
 
 def as_numpy(result) -> np.ndarray:
@@ -164,7 +192,7 @@ def as_numpy(result) -> np.ndarray:
 @row("bag-pooling-1", "bag 1e6 x 32, 8192 x 1", 1_000_000, 32, 8192, 1)
 @row("bag-tiny", "bag 1e4 x 64, 8 x 4", 10_000, 64, 8, 4)
 def bag(rows, width, bags, pooling):
-    table, ids = _table(rows, width), _ids(rows, bags, pooling)
+    table, ids = _table(rows, width), _lookups(rows, 4 * width, bags, pooling)
     return {
         **in_jax(lambda table, ids: jnp.take(table, ids, axis=0, mode="clip").sum(axis=1), table, ids),
         **in_tensorflow(lambda table, ids: tf.reduce_sum(tf.gather(table, ids), axis=1), table, ids),
@@ -176,7 +204,7 @@ def bag(rows, width, bags, pooling):
 @row("weighted-1e6x128", "weighted bag 1e6 x 128, 1024 x 32", 1_000_000, 128, 1024, 32)
 @row("weighted-4e6x32", "weighted bag 4e6 x 32, 512 x 80", 4_000_000, 32, 512, 80)
 def weighted_bag(rows, width, bags, pooling):
-    table, ids, weights = _table(rows, width), _ids(rows, bags, pooling), _table(bags, pooling)
+    table, ids, weights = _table(rows, width), _lookups(rows, 4 * width, bags, pooling), _table(bags, pooling)
     return {
         **in_jax(lambda table, ids, w: (jnp.take(table, ids, axis=0, mode="clip") * w[..., None]).sum(axis=1), table, ids, weights),
         **in_tensorflow(lambda table, ids, w: tf.reduce_sum(tf.gather(table, ids) * w[..., None], axis=1), table, ids, weights),
@@ -188,7 +216,7 @@ def weighted_bag(rows, width, bags, pooling):
 
 @row("bag-bf16", "bf16 bag 1e6 x 64, 2048 x 64")
 def bf16_bag(rows=1_000_000, width=64, bags=2048, pooling=64):
-    table, ids = _table(rows, width, ml_dtypes.bfloat16), _ids(rows, bags, pooling)
+    table, ids = _table(rows, width, ml_dtypes.bfloat16), _lookups(rows, 2 * width, bags, pooling)
     return {
         **in_jax(lambda table, ids: jnp.take(table, ids, axis=0, mode="clip").astype(jnp.float32).sum(axis=1), table, ids),
         **in_tensorflow(lambda table, ids: tf.reduce_sum(tf.cast(tf.gather(table, ids), tf.float32), axis=1), table, ids),
@@ -199,7 +227,7 @@ def bf16_bag(rows=1_000_000, width=64, bags=2048, pooling=64):
 @row("bag-int8", "int8 bag 1e6 x 64 with scale and bias, 2048 x 64")
 def int8_bag(rows=1_000_000, width=64, bags=2048, pooling=64):
     random = _random()
-    table, ids = random.integers(0, 256, (rows, width), np.uint8), _ids(rows, bags, pooling)
+    table, ids = random.integers(0, 256, (rows, width), np.uint8), _lookups(rows, width + 8, bags, pooling)
     scale = random.random((rows, 1), np.float32) / 128
     bias = random.random((rows, 1), np.float32) - 1
 
@@ -219,7 +247,7 @@ def int8_bag(rows=1_000_000, width=64, bags=2048, pooling=64):
         **in_torch(
             lambda packed, ids, offsets: torch.ops.quantized.embedding_bag_byte_rowwise_offsets(packed, ids, offsets, mode=0),
             packed,
-            ids.ravel(),
+            Sets(map(np.ravel, ids)),
             offsets,
         ),
     }
@@ -229,7 +257,7 @@ def int8_bag(rows=1_000_000, width=64, bags=2048, pooling=64):
 def tables(count=26, rows=100_000, width=64, bags=512, pooling=20):
     random = _random()
     arrays = [random.random((rows, width), np.float32) for _ in range(count)]
-    ids = _ids(rows, count, bags, pooling)
+    ids = _lookups(rows, 4 * width, count, bags, pooling)
 
     def in_words_of_jax(ids, *tables):
         return [jnp.take(table, ids[number], axis=0, mode="clip").sum(axis=1) for number, table in enumerate(tables)]
@@ -252,7 +280,7 @@ def tables(count=26, rows=100_000, width=64, bags=512, pooling=20):
 
 @row("gather", "gather 131072 x 64 of 1e6")
 def gather(rows=1_000_000, width=64, lookups=131_072):
-    table, ids = _table(rows, width), _ids(rows, lookups)
+    table, ids = _table(rows, width), _lookups(rows, 4 * width, lookups)
     return {
         **in_jax(lambda table, ids: jnp.take(table, ids, axis=0, mode="clip"), table, ids),
         **in_tensorflow(lambda table, ids: tf.gather(table, ids), table, ids),
@@ -263,7 +291,7 @@ def gather(rows=1_000_000, width=64, lookups=131_072):
 @row("scatter-zeros", "scatter-add 131072 x 64 into zeros 1e6", 1_000_000)
 @row("scatter-zeros-1e4", "scatter-add 131072 x 64 into zeros 1e4", 10_000)
 def scatter_into_zeros(rows, width=64, updates=131_072):
-    ids, values = _ids(rows, updates), _table(updates, width)
+    ids, values = _lookups(rows, 4 * width, updates), _table(updates, width)
 
     def in_words_of_torch(ids, values):
         return torch.zeros(rows, width).index_add_(0, ids, values)
@@ -278,7 +306,7 @@ def scatter_into_zeros(rows, width=64, updates=131_072):
 @row("scatter-in-place", "scatter-add 131072 x 64 into 1e6, in place", 1_000_000)
 @row("scatter-in-place-1e4", "scatter-add 131072 x 64 into 1e4, in place", 10_000)
 def scatter_in_place(rows, width=64, updates=131_072):
-    table, ids, values = _table(rows, width), _ids(rows, updates), _table(updates, width)
+    table, ids, values = _table(rows, width), _lookups(rows, 4 * width, updates), _table(updates, width)
     return {
         **in_jax(lambda table, ids, values: table.at[ids].add(values, mode="drop"), table, ids, values, donated=True),
         **in_torch(lambda table, ids, values: table.index_add_(0, ids, values), table.copy(), ids, values),
@@ -382,8 +410,7 @@ def gat_aggregate(features, left, right, senders, receivers, nodes):
 @row("distmult", "DistMult 65536 triples x 128", "distmult")
 def triples(model, entities=1_000_000, relations=1000, width=128, count=65_536):
     nodes, edges = _table(entities, width), _table(relations, width)
-    heads, tails, kinds = _ids(entities, 2, count).tolist() + [_ids(relations, count)]
-    heads, tails = np.array(heads, np.int32), np.array(tails, np.int32)
+    (heads, tails), kinds = _ids(entities, 2, count), _ids(relations, count)
 
     def in_words_of_jax(nodes, edges, heads, kinds, tails):
         take = functools.partial(jnp.take, axis=0, mode="clip")

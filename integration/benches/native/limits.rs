@@ -12,20 +12,24 @@ use crate::classes::Work;
 use crate::clock::{Times, timed};
 
 /// How often a limit is measured in a round.
-pub const RUNS: usize = 10;
+pub const RUNS: usize = 14;
 
-/// Distances that are tried, into the second cache and into the first.
-const DISTANCES: [(usize, usize); RUNS] = [
-    (0, 0),
-    (0, 8),
-    (0, 16),
-    (4, 0),
-    (16, 0),
-    (32, 0),
-    (64, 0),
-    (32, 8),
-    (64, 8),
-    (96, 4),
+/// Distances that are tried, into the second cache and into the first, and whether lines are fetched between those that are loaded.
+const PLANS: [(usize, usize, bool); RUNS] = [
+    (0, 0, false),
+    (0, 8, true),
+    (0, 16, false),
+    (0, 16, true),
+    (16, 0, true),
+    (32, 0, false),
+    (64, 0, false),
+    (64, 0, true),
+    (32, 8, false),
+    (32, 8, true),
+    (64, 8, false),
+    (64, 8, true),
+    (96, 4, false),
+    (96, 4, true),
 ];
 
 /// Sets of lookups that take turns, where each touches so many bytes: all of them are more than the caches hold.
@@ -46,7 +50,7 @@ pub struct Limit {
     next: usize,
     /// Rows in order: what is read, or written.
     rows: Bytes,
-    /// For each distance.
+    /// For each plan.
     times: Vec<Times>,
     /// The best with fewer threads, in milliseconds: one may always be left idle.
     least: f64,
@@ -82,7 +86,7 @@ impl Limit {
             lookups: tables * lookups,
             next: 0,
             rows: Bytes::ones(rows),
-            times: vec![Times::default(); DISTANCES.len()],
+            times: vec![Times::default(); PLANS.len()],
             least: f64::INFINITY,
         }
     }
@@ -90,45 +94,46 @@ impl Limit {
     /// Goes on to a larger number of threads.
     pub fn clear(&mut self) {
         self.least = self.best();
-        self.times = vec![Times::default(); DISTANCES.len()];
+        self.times = vec![Times::default(); PLANS.len()];
     }
 
-    /// Measures once, with every distance that can matter.
+    /// Measures once, with every plan that can matter.
     pub fn measure(&mut self, threads: usize) {
         let plain = matches!(self.work, Work::Read { .. } | Work::Zero { .. });
         let tried = if plain { 1 } else { RUNS };
-        for (n, &distances) in DISTANCES.iter().take(tried).enumerate() {
-            let time = self.once(threads, distances);
+        for (n, &plan) in PLANS.iter().take(tried).enumerate() {
+            let time = self.once(threads, plan);
             if let Some(times) = self.times.get_mut(n) {
                 times.push(time);
             }
         }
     }
 
-    /// The median time with the best distances, in milliseconds.
+    /// The median time with the best plan, in milliseconds.
     pub fn best(&self) -> f64 {
         let times = self.times.iter().filter_map(Times::median);
         times.fold(self.least, f64::min)
     }
 
-    /// The median times with all distances.
+    /// The median times with all plans.
     pub fn all(&self) -> String {
-        let times = self.times.iter().zip(DISTANCES);
-        let times =
-            times.filter_map(|(times, (l2, l1))| Some(format!("{l2}/{l1} {:.3}", times.median()?)));
+        let times = self.times.iter().zip(PLANS);
+        let times = times
+            .filter_map(|(times, plan)| Some(format!("{} {:.3}", named(plan), times.median()?)));
         times.collect::<Vec<_>>().join(", ")
     }
 
-    /// The best distances.
-    pub fn distances(&self) -> (usize, usize) {
-        let times = self.times.iter().zip(DISTANCES);
+    /// The best plan.
+    pub fn plan(&self) -> String {
+        let times = self.times.iter().zip(PLANS);
         let best = times.filter_map(|(times, at)| Some((times.median()?, at)));
         best.min_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or((0, 0), |(_, at)| at)
+            .map_or(String::new(), |(_, plan)| named(plan))
     }
 
-    fn once(&mut self, threads: usize, (l2, l1): (usize, usize)) -> f64 {
+    fn once(&mut self, threads: usize, (l2, l1, spread): (usize, usize, bool)) -> f64 {
         let prefetch = Prefetch { l2, l1 };
+        let plan = limit::Plan { prefetch, spread };
         let pool = Threads::new(Some(threads));
         let isa = Isa::best();
         self.next = (self.next + 1) % self.sets;
@@ -146,7 +151,7 @@ impl Limit {
             Work::Load { row, .. } => timed(|| {
                 pool.run(threads, &|task| {
                     let order = part(order, threads, task, 1);
-                    black_box(limit::random(isa, table.f32(), order, size(row), prefetch));
+                    black_box(limit::random(isa, table.f32(), order, size(row), plan));
                 });
             }),
             Work::Copy { row, .. } => {
@@ -157,15 +162,7 @@ impl Limit {
                     pool.run(threads, &|task| {
                         let order = part(order, threads, task, 1);
                         if let Some(Ok(mut out)) = parts.get(task).map(|out| out.lock()) {
-                            limit::copy(
-                                isa,
-                                table.f32(),
-                                order,
-                                size(row),
-                                prefetch,
-                                stream,
-                                &mut out,
-                            );
+                            limit::copy(isa, table.f32(), order, size(row), plan, stream, &mut out);
                         }
                     });
                 })
@@ -180,7 +177,7 @@ impl Limit {
                         let order = part(&order, threads, task, 1);
                         let rows = part(rows.f32(), threads, task, size(row));
                         if let Some(Ok(mut table)) = parts.get(task).map(|table| table.lock()) {
-                            limit::add(isa, &mut table, order, size(row), prefetch, rows);
+                            limit::add(isa, &mut table, order, size(row), plan, rows);
                         }
                     });
                 })
@@ -211,6 +208,11 @@ impl Limit {
             }
         }
     }
+}
+
+/// Distances, and `*` where lines are fetched one by one.
+fn named((l2, l1, spread): (usize, usize, bool)) -> String {
+    format!("{l2}/{l1}{}", if spread { "*" } else { "" })
 }
 
 /// The `task`-th part of rows of `size` elements.

@@ -6,9 +6,9 @@
 //!
 //! A class is a small HLO module at one size; its regions are found, put together in calls and lowered as those of any other module. The
 //! limit is measured in the same rounds, beside the class: the same number of rows of the same size out of a table of
-//! the same size, other rows every time, by plain loops that do nothing else, with the best prefetch distances; parts of the work are added up. Medians count.
+//! the same size, other rows every time, by plain loops that do nothing else, with the best prefetch plan; parts of the work are added up. Medians count.
 //!
-//! `--distances` shows what the limit takes with every prefetch plan, `--quick` measures for a tenth of the time, `--scaling` the curves
+//! `--plans` shows what the limit takes with every prefetch plan, `--quick` measures for a tenth of the time, `--scaling` the curves
 //! instead of the classes, and `--write` puts the table, the same as CSV, and a plot into `integration/benches/results`. A filter is a part of a name.
 
 #![allow(
@@ -71,7 +71,7 @@ fn main() {
             Ok(measured) => {
                 for row in measured {
                     println!("{}", row.line());
-                    if has("--distances") {
+                    if has("--plans") {
                         row.parts.iter().for_each(|part| println!("  {part}"));
                     }
                     rows.push(row);
@@ -201,7 +201,7 @@ fn measure(class: &Class, seconds: f64) -> Result<Vec<Row>, String> {
                 ours: ours.median().unwrap(),
                 limit: limits.iter().map(Limit::best).sum(),
                 bytes: class.work.iter().map(|work| work.bytes()).sum(),
-                distances: limits.iter().map(Limit::distances).collect(),
+                plans: limits.iter().map(Limit::plan).collect(),
                 parts: limits.iter().map(Limit::all).collect(),
             }
         })

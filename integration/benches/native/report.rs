@@ -17,9 +17,9 @@ pub struct Row {
     pub limit: f64,
     /// What goes between the cores and memory.
     pub bytes: usize,
-    /// The best distances of each part of the limit.
-    pub distances: Vec<(usize, usize)>,
-    /// What each part of the limit takes with all distances.
+    /// The best plan of each part of the limit.
+    pub plans: Vec<String>,
+    /// What each part of the limit takes with all plans.
     pub parts: Vec<String>,
 }
 
@@ -36,9 +36,8 @@ const COLUMNS: [(&str, Cell); 8] = [
     ("GB/s", |row| {
         digits(row.bytes as f64 / row.ours.max(1e-9) / 1e6)
     }),
-    ("prefetch of the limit, L2/L1", |row| {
-        let each = row.distances.iter().map(|(l2, l1)| format!("{l2}/{l1}"));
-        each.collect::<Vec<_>>().join(" ")
+    ("prefetch of the limit: L2/L1 (*: line by line)", |row| {
+        row.plans.join(" ")
     }),
 ];
 

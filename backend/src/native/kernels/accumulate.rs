@@ -9,9 +9,11 @@
 //! a time, from the first lookup to the last, so that it is read and written once. Each element is combined in the order of
 //! the lookups.
 
+use std::ops::Range;
+
 use hlo2dae_ir::core::ElementType;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, LINE};
 use super::memory::{Memory, Outside, span};
 use super::simd::{Bf16, F16, F32, Portable, S8, Simd, Source, U8};
 #[cfg(target_arch = "x86_64")]
@@ -226,21 +228,6 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The row of lookup `k`.
-    ///
-    /// # Safety
-    /// `k` is a lookup.
-    #[inline(always)]
-    unsafe fn row<X: Source>(&self, k: usize) -> *const u8 {
-        // SAFETY: the caller's promise.
-        let offset = unsafe { *self.src.get_unchecked(k) };
-        if offset < 0 {
-            self.fill
-        } else {
-            self.table.wrapping_add(offset as usize * X::BYTES)
-        }
-    }
-
     /// The chain of lookup `k` on some vectors of its row.
     ///
     /// # Safety
@@ -315,7 +302,7 @@ unsafe fn vector<S: Simd, X: Source>(row: *const u8, v: usize, last: bool, tail:
     // SAFETY: the caller's promise.
     unsafe {
         let p = row.add(v * S::LANES * X::BYTES);
-        if last && tail < S::LANES {
+        if last && (S::PARTS && X::PARTS || tail < S::LANES) {
             X::load_part::<S>(p, tail)
         } else {
             X::load::<S>(p)
@@ -323,46 +310,57 @@ unsafe fn vector<S: Simd, X: Source>(row: *const u8, v: usize, last: bool, tail:
     }
 }
 
-/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes. `ahead` says how many lines rows that are fetched ahead have
-/// at least, if they are.
+/// The part of [`columns`] in between: rows `group` into `sums`. `L2` and `L1` say what is fetched ahead.
 ///
 /// # Safety
-/// The lookups `k..end` exist and have one `dst`; rows have all of these columns; the CPU has what `S` names.
+/// As for [`columns`]; what is fetched ahead is known.
 #[inline(always)]
-unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+unsafe fn add<
+    S: Simd,
+    X: Source,
+    const OP: u8,
+    const POST: u8,
+    const V: usize,
+    const L2: bool,
+    const L1: bool,
+>(
     rows: &Rows<'_>,
-    group: std::ops::Range<usize>,
-    out: *mut f32,
+    group: Range<usize>,
     first: usize,
     tail: usize,
-    ahead: Option<usize>,
+    sums: &mut [S::V; V],
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let out = out.add(first);
-        let mut sums = [S::splat(0.0); V];
-        for (v, sum) in sums.iter_mut().enumerate() {
-            let p = out.add(v * S::LANES);
-            *sum = if v + 1 == V && tail < S::LANES {
-                S::load_part(p, tail)
-            } else {
-                S::load(p)
-            };
-        }
+        let ahead = rows.ahead.staged::<L2, L1>(X::BYTES);
+        let bytes = S::LANES * X::BYTES;
+        let lines = (V * bytes).div_ceil(LINE);
+        let table = rows.table.wrapping_add(first * X::BYTES);
+        let fill = rows.fill.wrapping_add(first * X::BYTES);
+        let src = rows.src.as_ptr();
         for k in group {
-            let row = rows.row::<X>(k).add(first * X::BYTES);
-            if let Some(lines) = ahead {
-                rows.ahead.fetch(k, lines);
-            }
+            let offset = *src.add(k);
+            let row = match offset < 0 {
+                true => fill,
+                false => table.wrapping_add(offset as usize * X::BYTES),
+            };
+            let later = ahead.rows(k);
+            let load = |v: usize| {
+                if (v * bytes).is_multiple_of(LINE) {
+                    later.line(v * bytes / LINE);
+                }
+                vector::<S, X>(row, v, v + 1 == V, tail)
+            };
             if POST == CHAIN {
                 let mut xs = [S::splat(0.0); V];
                 for (v, x) in xs.iter_mut().enumerate() {
-                    *x = vector::<S, X>(row, v, v + 1 == V, tail);
+                    *x = load(v);
                 }
                 let xs = rows.chained::<S, V>(k, xs);
                 for (sum, x) in sums.iter_mut().zip(xs) {
                     *sum = combine::<S, OP>(*sum, x);
                 }
+                later.rest(lines);
                 continue;
             }
             let s = S::splat(if matches!(POST, 1..=3) {
@@ -376,10 +374,55 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
                 0.0
             });
             for (v, sum) in sums.iter_mut().enumerate() {
-                let x = vector::<S, X>(row, v, v + 1 == V, tail);
-                *sum = combine::<S, OP>(*sum, post::<S, POST>(x, s, b));
+                *sum = combine::<S, OP>(*sum, post::<S, POST>(load(v), s, b));
             }
+            later.rest(lines);
         }
+    }
+}
+
+/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes. `ahead` says whether rows are fetched ahead.
+///
+/// # Safety
+/// The lookups `k..end` exist and have one `dst`; rows have all of these columns; the CPU has what `S` names.
+#[inline(always)]
+unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+    rows: &Rows<'_>,
+    group: Range<usize>,
+    out: *mut f32,
+    first: usize,
+    tail: usize,
+    ahead: bool,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let out = out.add(first);
+        let mut sums = [S::splat(0.0); V];
+        for (v, sum) in sums.iter_mut().enumerate() {
+            let p = out.add(v * S::LANES);
+            *sum = if v + 1 == V && tail < S::LANES {
+                S::load_part(p, tail)
+            } else {
+                S::load(p)
+            };
+        }
+        let mut start = group.start;
+        if ahead {
+            let (second_end, first_end) = rows.ahead.stages(&group);
+            let both_end = second_end.min(first_end);
+            add::<S, X, OP, POST, V, true, true>(rows, start..both_end, first, tail, &mut sums);
+            add::<S, X, OP, POST, V, true, false>(
+                rows,
+                both_end..second_end,
+                first,
+                tail,
+                &mut sums,
+            );
+            start = both_end.max(second_end);
+            add::<S, X, OP, POST, V, false, true>(rows, start..first_end, first, tail, &mut sums);
+            start = start.max(first_end);
+        }
+        add::<S, X, OP, POST, V, false, false>(rows, start..group.end, first, tail, &mut sums);
         for (v, sum) in sums.into_iter().enumerate() {
             let p = out.add(v * S::LANES);
             if v + 1 == V && tail < S::LANES {
@@ -389,6 +432,26 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
             }
         }
     }
+}
+
+/// How many of the first values are the same.
+#[inline(always)]
+fn alike(values: &[i64]) -> usize {
+    let Some((&first, _)) = values.split_first() else {
+        return 0;
+    };
+    let mut alike = 1;
+    // Many at a time; where they end at once, that is seen at the first of them.
+    let many = |chunk: &&[i64; 8]| chunk.iter().fold(0, |odd, &value| odd | (value ^ first)) == 0;
+    if values.get(1) == Some(&first) {
+        let chunks = values.as_chunks::<8>().0;
+        alike = (8 * chunks.iter().take_while(many).count()).max(1);
+    }
+    alike
+        + values[alike..]
+            .iter()
+            .take_while(|&&value| value == first)
+            .count()
 }
 
 /// All groups.
@@ -411,31 +474,26 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
         // SAFETY: `k` and what follows are below `n`.
         unsafe {
             let at = *rows.dst.get_unchecked(k);
-            let mut end = k + 1;
-            while end < n && *rows.dst.get_unchecked(end) == at {
-                end += 1;
-            }
+            let end = k + alike(rows.dst.get_unchecked(k..n));
             let out = rows.out.wrapping_add(at as usize);
             if blocks == 0 {
                 rows.ahead_out
                     .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(64));
-                let lines = (V * S::LANES * X::BYTES).div_ceil(64);
-                columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, Some(lines));
+                columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, true);
             } else if S::MANY && V == 8 && blocks % 2 == 1 {
                 // Sixteen at a time, and the last eight with the block before them.
                 rows.ahead_out.fetch_behind(k, end, 0);
                 for b in (0..=blocks).step_by(2) {
-                    let ahead = (b == 0).then_some(0);
                     let tail = if b + 1 == blocks { tail } else { S::LANES };
-                    columns::<S, X, OP, POST, 16>(rows, k..end, out, b * block, tail, ahead);
+                    columns::<S, X, OP, POST, 16>(rows, k..end, out, b * block, tail, b == 0);
                 }
             } else {
                 rows.ahead_out.fetch_behind(k, end, 0);
-                columns::<S, X, OP, POST, 8>(rows, k..end, out, 0, S::LANES, Some(0));
+                columns::<S, X, OP, POST, 8>(rows, k..end, out, 0, S::LANES, true);
                 for b in 1..blocks {
-                    columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, None);
+                    columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, false);
                 }
-                columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, None);
+                columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, false);
             }
             k = end;
         }

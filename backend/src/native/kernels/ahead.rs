@@ -1,6 +1,11 @@
 //! Rows that are fetched ahead of their use.
 
+use std::ops::Range;
+
 use crate::native::prefetch::Prefetch;
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
 
 /// The rows of one operand, and how far ahead they are fetched.
 #[derive(Clone, Copy)]
@@ -36,6 +41,33 @@ impl<'a> Ahead<'a> {
         }
     }
 
+    /// Where in `group` the lookups end for which a row ahead is known that is fetched into the second cache, and into the first.
+    #[inline(always)]
+    pub fn stages(&self, group: &Range<usize>) -> (usize, usize) {
+        let known = |distance: usize| match distance {
+            0 => group.start,
+            _ => self
+                .offsets
+                .len()
+                .saturating_sub(distance)
+                .clamp(group.start, group.end),
+        };
+        (known(self.plan.l2), known(self.plan.l1))
+    }
+
+    /// What is fetched for the lookups before the ends that [`Self::stages`] gives. The elements of the table have `width` bytes: a constant
+    /// there makes products go.
+    #[inline(always)]
+    pub fn staged<const L2: bool, const L1: bool>(&self, width: usize) -> Staged<L2, L1> {
+        Staged {
+            table: self.table,
+            second: self.offsets.as_ptr().wrapping_add(self.plan.l2),
+            first: self.offsets.as_ptr().wrapping_add(self.plan.l1),
+            width,
+            lines: self.lines,
+        }
+    }
+
     /// Fetches when lookup `k` is done: rows whose turn comes later. They have `known` lines at least; a constant there makes the loop
     /// over them go, 0 is not known.
     #[inline(always)]
@@ -64,21 +96,107 @@ impl<'a> Ahead<'a> {
     /// Fetches the row of lookup `k`, or the last.
     #[inline(always)]
     fn row<const FIRST: bool>(&self, k: usize, known: usize) {
+        row::<FIRST>(self.at(k), known, self.lines);
+    }
+
+    /// The row of lookup `k`, or the last, where there is a plan.
+    #[inline(always)]
+    fn at(&self, k: usize) -> *const u8 {
         let last = self.offsets.len() - 1;
         // SAFETY: there is a last offset where there is a plan.
         let offset = unsafe { *self.offsets.get_unchecked(k.min(last)) };
-        let row = self
-            .table
-            .wrapping_add((offset as usize).wrapping_mul(self.width));
-        if known == 0 {
-            return fetch::<FIRST>(row, self.lines);
+        let start = (offset as usize).wrapping_mul(self.width);
+        self.table.wrapping_add(start)
+    }
+}
+
+/// See [`Ahead::staged`].
+#[derive(Clone, Copy)]
+pub(super) struct Staged<const L2: bool, const L1: bool> {
+    table: *const u8,
+    second: *const i64,
+    first: *const i64,
+    width: usize,
+    lines: usize,
+}
+
+impl<const L2: bool, const L1: bool> Staged<L2, L1> {
+    /// The rows that come so much later than that of lookup `k`.
+    ///
+    /// # Safety
+    /// The offsets are still there, and `k` comes before the ends of the stages.
+    #[inline(always)]
+    pub unsafe fn rows(&self, k: usize) -> Later<L2, L1> {
+        let row = |fetched: bool, offsets: *const i64| {
+            if !fetched {
+                return self.table;
+            }
+            // SAFETY: the caller's promise.
+            let offset = unsafe { *offsets.add(k) };
+            self.table
+                .wrapping_add((offset as usize).wrapping_mul(self.width))
+        };
+        Later {
+            second: row(L2, self.second),
+            first: row(L1, self.first),
+            lines: self.lines,
         }
-        for k in 0..known {
-            line::<FIRST>(row, k);
+    }
+}
+
+/// Rows to be fetched. A line after each that is loaded of another row keeps the queue of misses from running full, which stops the loads.
+#[derive(Clone, Copy)]
+pub(super) struct Later<const L2: bool, const L1: bool> {
+    /// The row that is fetched into the second cache, and the one into the first.
+    pub second: *const u8,
+    pub first: *const u8,
+    /// Of each row.
+    pub lines: usize,
+}
+
+impl<const L2: bool, const L1: bool> Later<L2, L1> {
+    /// Fetches line `k`.
+    #[inline(always)]
+    pub fn line(&self, k: usize) {
+        if L2 {
+            line::<false>(self.second, k);
         }
-        for k in known..self.lines {
-            line::<FIRST>(row, k);
+        if L1 {
+            line::<true>(self.first, k);
         }
+    }
+
+    /// Fetches all lines.
+    #[inline(always)]
+    pub fn all(&self) {
+        if L2 {
+            fetch::<false>(self.second, self.lines);
+        }
+        if L1 {
+            fetch::<true>(self.first, self.lines);
+        }
+    }
+
+    /// Fetches the lines from `k` on.
+    #[inline(always)]
+    pub fn rest(&self, k: usize) {
+        for k in k..self.lines {
+            self.line(k);
+        }
+    }
+}
+
+/// Fetches a row of so many lines, `known` of them at least.
+#[inline(always)]
+fn row<const FIRST: bool>(row: *const u8, known: usize, lines: usize) {
+    if known == 0 {
+        return fetch::<FIRST>(row, lines);
+    }
+    for k in 0..known {
+        line::<FIRST>(row, k);
+    }
+    for k in known..lines {
+        line::<FIRST>(row, k);
     }
 }
 
@@ -104,7 +222,7 @@ pub(super) fn fetch<const FIRST: bool>(row: *const u8, lines: usize) {
 /// Fetches one line of a row into the first cache, or the second.
 #[inline(always)]
 fn line<const FIRST: bool>(row: *const u8, line: usize) {
-    let p = row.wrapping_add(line * 64);
+    let p = row.wrapping_add(line * LINE);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program could see, whatever the address.
     unsafe {
@@ -121,10 +239,10 @@ fn line<const FIRST: bool>(row: *const u8, line: usize) {
 
 /// Cache lines that a row of `bytes` bytes may touch.
 fn lines(table: *const u8, bytes: usize) -> usize {
-    if table.addr().is_multiple_of(64) && bytes.is_multiple_of(64) {
-        bytes / 64
+    if table.addr().is_multiple_of(LINE) && bytes.is_multiple_of(LINE) {
+        bytes / LINE
     } else {
-        bytes.div_ceil(64)
-            + usize::from(!64usize.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
+        bytes.div_ceil(LINE)
+            + usize::from(!LINE.is_multiple_of(bytes) || !table.addr().is_multiple_of(bytes))
     }
 }

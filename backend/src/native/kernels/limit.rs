@@ -3,12 +3,21 @@
 //! They do nothing but load, copy or add rows: no indices to be decoded, no bags. Whoever measures tries many distances
 //! and takes the best.
 
-use super::ahead::fetch;
+use super::ahead::Later;
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
+
+/// How rows are fetched ahead.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// How far.
+    pub prefetch: Prefetch,
+    /// Whether a line after each that is loaded, or all lines of a row at once.
+    pub spread: bool,
+}
 
 /// The sum of all elements, read from the first to the last.
 pub fn sequential(isa: Isa, table: &[f32]) -> f32 {
@@ -24,9 +33,9 @@ pub fn sequential(isa: Isa, table: &[f32]) -> f32 {
 }
 
 /// The sum of the elements of rows of `size` elements, in the order of `rows`; rows that are not in the table count nothing.
-pub fn random(isa: Isa, table: &[f32], rows: &[u32], size: usize, prefetch: Prefetch) -> f32 {
+pub fn random(isa: Isa, table: &[f32], rows: &[u32], size: usize, plan: Plan) -> f32 {
     let mut sum = 0.0;
-    let order = Order::new(rows, size, prefetch);
+    let order = Order::new(rows, size, plan);
     run(
         isa,
         &mut Job::Random {
@@ -44,11 +53,11 @@ pub fn copy(
     table: &[f32],
     rows: &[u32],
     size: usize,
-    prefetch: Prefetch,
+    plan: Plan,
     stream: bool,
     out: &mut [f32],
 ) {
-    let order = Order::new(rows, size, prefetch);
+    let order = Order::new(rows, size, plan);
     run(
         isa,
         &mut Job::Copy {
@@ -61,15 +70,8 @@ pub fn copy(
 }
 
 /// The rows of `values`, one behind the other, added to those of a table in the order of `rows`.
-pub fn add(
-    isa: Isa,
-    table: &mut [f32],
-    rows: &[u32],
-    size: usize,
-    prefetch: Prefetch,
-    values: &[f32],
-) {
-    let order = Order::new(rows, size, prefetch);
+pub fn add(isa: Isa, table: &mut [f32], rows: &[u32], size: usize, plan: Plan, values: &[f32]) {
+    let order = Order::new(rows, size, plan);
     run(
         isa,
         &mut Job::Add {
@@ -80,41 +82,52 @@ pub fn add(
     );
 }
 
+/// Elements of a cache line.
+const LINE: usize = super::ahead::LINE / size_of::<f32>();
+
 /// Rows in an order.
 #[derive(Clone, Copy)]
 struct Order<'a> {
     rows: &'a [u32],
     size: usize,
-    prefetch: Prefetch,
+    plan: Plan,
 }
 
 impl Order<'_> {
-    fn new(rows: &[u32], size: usize, prefetch: Prefetch) -> Order<'_> {
+    fn new(rows: &[u32], size: usize, plan: Plan) -> Order<'_> {
         Order {
             rows,
             size: size.max(1),
-            prefetch,
+            plan,
         }
     }
 
-    /// Calls `f` with the number of each row that is among the `count` rows of a table, and its place in the table.
+    /// Calls `f` with the number of each row that is among the `count` rows of a table, its place in the table, and what is to be fetched
+    /// meanwhile.
     #[inline(always)]
-    fn each(&self, table: *const f32, count: usize, mut f: impl FnMut(usize, usize)) {
-        let Prefetch { l2, l1 } = self.prefetch;
+    fn each<const L2: bool, const L1: bool, const SPREAD: bool>(
+        &self,
+        table: *const f32,
+        count: usize,
+        mut f: impl FnMut(usize, usize, Later<L2, L1>),
+    ) {
+        let Prefetch { l2, l1 } = self.plan.prefetch;
         let lines = (self.size * 4).div_ceil(64);
         let at = |k: usize| {
             let row = self.rows.get(k).map_or(0, |&row| row as usize);
             table.wrapping_add(row * self.size).cast::<u8>()
         };
         for (k, &row) in self.rows.iter().enumerate() {
-            if l2 > 0 {
-                fetch::<false>(at(k + l2), lines);
-            }
-            if l1 > 0 {
-                fetch::<true>(at(k + l1), lines);
+            let later = Later {
+                second: if L2 { at(k + l2) } else { table.cast() },
+                first: if L1 { at(k + l1) } else { table.cast() },
+                lines,
+            };
+            if !SPREAD {
+                later.all();
             }
             if (row as usize) < count {
-                f(k, row as usize * self.size);
+                f(k, row as usize * self.size, later);
             }
         }
     }
@@ -151,7 +164,7 @@ fn run(isa: Isa, job: &mut Job<'_>) {
             Isa::Avx512 if isa.is_available() => avx512(job),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 if isa.is_available() => avx2(job),
-            _ => go::<Portable>(job),
+            _ => planned::<Portable>(job),
         }
     }
 }
@@ -160,33 +173,62 @@ fn run(isa: Isa, job: &mut Job<'_>) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c")]
 fn avx512(job: &mut Job<'_>) {
     // SAFETY: here the CPU has what is named.
-    unsafe { go::<Avx512>(job) }
+    unsafe { planned::<Avx512>(job) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,f16c")]
 fn avx2(job: &mut Job<'_>) {
     // SAFETY: here the CPU has what is named.
-    unsafe { go::<Avx2>(job) }
+    unsafe { planned::<Avx2>(job) }
 }
 
 /// # Safety
 /// The CPU has what `S` names.
 #[inline(always)]
-unsafe fn go<S: Simd>(job: &mut Job<'_>) {
+unsafe fn planned<S: Simd>(job: &mut Job<'_>) {
+    let Plan { prefetch, spread } = match job {
+        Job::Sequential { .. } => Plan::default(),
+        Job::Random { order, .. } | Job::Copy { order, .. } | Job::Add { order, .. } => order.plan,
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (prefetch.l2 > 0, prefetch.l1 > 0, spread) {
+            (false, false, _) => go::<S, false, false, false>(job),
+            (false, true, false) => go::<S, false, true, false>(job),
+            (false, true, true) => go::<S, false, true, true>(job),
+            (true, false, false) => go::<S, true, false, false>(job),
+            (true, false, true) => go::<S, true, false, true>(job),
+            (true, true, false) => go::<S, true, true, false>(job),
+            (true, true, true) => go::<S, true, true, true>(job),
+        }
+    }
+}
+
+/// # Safety
+/// The CPU has what `S` names.
+#[inline(always)]
+unsafe fn go<S: Simd, const L2: bool, const L1: bool, const SPREAD: bool>(job: &mut Job<'_>) {
+    let fetch = |later: Later<L2, L1>| {
+        move |line| {
+            if SPREAD {
+                later.line(line);
+            }
+        }
+    };
     // SAFETY: the caller's promise; rows are below the number of rows of their table, and all of their vectors inside.
     unsafe {
         let mut sums = [S::splat(0.0); 4];
         let total = |[a, b, c, d]: [S::V; 4]| S::sum(S::add(S::add(a, b), S::add(c, d)));
         match job {
             Job::Sequential { table, sum } => {
-                add_up::<S>(&mut sums, table.as_ptr(), table.len());
+                add_up::<S>(&mut sums, table.as_ptr(), table.len(), |_| ());
                 **sum = total(sums);
             }
             Job::Random { table, order, sum } => {
                 let (p, size) = (table.as_ptr(), order.size);
-                order.each(p, table.len() / size, |_, at| {
-                    add_up::<S>(&mut sums, p.add(at), size);
+                order.each::<L2, L1, SPREAD>(p, table.len() / size, |_, at, later| {
+                    add_up::<S>(&mut sums, p.add(at), size, fetch(later));
                 });
                 **sum = total(sums);
             }
@@ -198,11 +240,11 @@ unsafe fn go<S: Simd>(job: &mut Job<'_>) {
             } => {
                 let (p, to, size) = (table.as_ptr(), out.as_mut_ptr(), order.size);
                 let space = out.len() / size;
-                order.each(p, table.len() / size, |k, at| {
+                order.each::<L2, L1, SPREAD>(p, table.len() / size, |k, at, later| {
                     if k < space {
                         let (from, to) = (p.add(at), to.add(k * size));
                         let stream = *stream && to.addr().is_multiple_of(4 * S::LANES);
-                        each_vector::<S>(size, |d, n| match n {
+                        each_vector::<S>(size, fetch(later), |d, n| match n {
                             Some(n) => S::store_part(to.add(d), S::load_part(from.add(d), n), n),
                             None if stream => S::stream(to.add(d), S::load(from.add(d))),
                             None => S::store(to.add(d), S::load(from.add(d))),
@@ -220,10 +262,10 @@ unsafe fn go<S: Simd>(job: &mut Job<'_>) {
             } => {
                 let (p, from, size) = (table.as_mut_ptr(), values.as_ptr(), order.size);
                 let given = values.len() / size;
-                order.each(p, table.len() / size, |k, at| {
+                order.each::<L2, L1, SPREAD>(p, table.len() / size, |k, at, later| {
                     if k < given {
                         let (from, to) = (from.add(k * size), p.add(at));
-                        each_vector::<S>(size, |d, n| match n {
+                        each_vector::<S>(size, fetch(later), |d, n| match n {
                             Some(n) => {
                                 let sum = S::add(
                                     S::load_part(to.add(d), n),
@@ -243,40 +285,64 @@ unsafe fn go<S: Simd>(job: &mut Job<'_>) {
     }
 }
 
-/// Calls `f` with the first element of each vector of a row, and of the last one, if it is not whole, with its elements.
+/// Calls `fetch` with the number of each line of a row, and `f` with the first element of each of its vectors, and of the last one, if it is not whole, with its elements.
 #[inline(always)]
-fn each_vector<S: Simd>(size: usize, mut f: impl FnMut(usize, Option<usize>)) {
+fn each_vector<S: Simd>(
+    size: usize,
+    fetch: impl Fn(usize),
+    mut f: impl FnMut(usize, Option<usize>),
+) {
     let mut at = 0;
     while at + S::LANES <= size {
+        if at % LINE == 0 {
+            fetch(at / LINE);
+        }
         f(at, None);
         at += S::LANES;
     }
     if at < size {
+        if at % LINE == 0 {
+            fetch(at / LINE);
+        }
         f(at, Some(size - at));
     }
 }
 
-/// Adds a row, four vectors at a time.
+/// Adds a row, four vectors at a time, and calls `fetch` with the number of each of its lines.
 ///
 /// # Safety
 /// The row has `size` elements; the CPU has what `S` names.
 #[inline(always)]
-unsafe fn add_up<S: Simd>(sums: &mut [S::V; 4], row: *const f32, size: usize) {
+unsafe fn add_up<S: Simd>(
+    sums: &mut [S::V; 4],
+    row: *const f32,
+    size: usize,
+    fetch: impl Fn(usize),
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut at = 0;
         while at + 4 * S::LANES <= size {
             for (v, sum) in sums.iter_mut().enumerate() {
+                if (v * S::LANES).is_multiple_of(LINE) {
+                    fetch((at + v * S::LANES) / LINE);
+                }
                 *sum = S::add(*sum, S::load(row.add(at + v * S::LANES)));
             }
             at += 4 * S::LANES;
         }
         let [first, ..] = sums;
         while at + S::LANES <= size {
+            if at % LINE == 0 {
+                fetch(at / LINE);
+            }
             *first = S::add(*first, S::load(row.add(at)));
             at += S::LANES;
         }
         if at < size {
+            if at % LINE == 0 {
+                fetch(at / LINE);
+            }
             *first = S::add(*first, S::load_part(row.add(at), size - at));
         }
     }
@@ -296,20 +362,29 @@ mod tests {
                 .map(|row| table[row * size..][..size].iter().sum::<f32>())
                 .sum();
             for isa in Isa::available() {
-                let prefetch = Prefetch { l2: 3, l1: 1 };
-                assert_eq!(random(isa, &table, &order, size, prefetch), expected);
+                for (l2, l1) in [(0, 0), (0, 1), (3, 0), (3, 1)] {
+                    for spread in [false, true] {
+                        let prefetch = Prefetch { l2, l1 };
+                        let plan = Plan { prefetch, spread };
+                        assert_eq!(random(isa, &table, &order, size, plan), expected);
+                    }
+                }
             }
         }
         let table: Vec<f32> = (0..130).map(|k| k as f32).collect();
         for isa in Isa::available() {
             let prefetch = Prefetch { l2: 3, l1: 1 };
             for stream in [false, true] {
+                let plan = Plan {
+                    prefetch,
+                    spread: stream,
+                };
                 let mut out = vec![0.0; 26];
-                copy(isa, &table, &[4, 0, 1], 13, prefetch, stream, &mut out);
+                copy(isa, &table, &[4, 0, 1], 13, plan, stream, &mut out);
                 assert_eq!(out[..13], table[52..65]);
                 assert_eq!(out[13..], table[..13]);
                 let mut sums = out.clone();
-                add(isa, &mut sums, &[1, 1, 7], 13, prefetch, &table[..39]);
+                add(isa, &mut sums, &[1, 1, 7], 13, plan, &table[..39]);
                 assert_eq!(sums[..13], out[..13]);
                 let expected: Vec<f32> = (0..13)
                     .map(|k| table[k] + table[k] + table[k + 13])

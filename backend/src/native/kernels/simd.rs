@@ -16,6 +16,8 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Whether sixteen vectors stay in registers beside what is done with them.
     const MANY: bool = false;
+    /// Whether a part of a vector is loaded as fast as all of it.
+    const PARTS: bool = false;
 
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self::V;
@@ -69,6 +71,8 @@ pub(crate) trait Simd: Copy {
 pub(crate) trait Source {
     /// Bytes of an element.
     const BYTES: usize;
+    /// Whether parts are loaded with [`Simd::load_part`].
+    const PARTS: bool = false;
     /// All lanes.
     unsafe fn load<S: Simd>(p: *const u8) -> S::V;
     /// The first `n` lanes, the others 0.
@@ -109,6 +113,7 @@ sources! {
 pub(crate) struct F32;
 impl Source for F32 {
     const BYTES: usize = 4;
+    const PARTS: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(p: *const u8) -> S::V {
         // SAFETY: the caller's promise.

@@ -140,6 +140,7 @@ impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
     const MANY: bool = true;
+    const PARTS: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
