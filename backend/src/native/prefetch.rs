@@ -32,7 +32,8 @@ impl Prefetch {
             return Prefetch { l2: 0, l1: 12 };
         }
         match row {
-            0..=1024 => Prefetch { l2: 64, l1: 8 },
+            0..=128 => Prefetch { l2: 96, l1: 4 },
+            129..=1024 => Prefetch { l2: 64, l1: 8 },
             1025..=4096 => Prefetch { l2: 16, l1: 2 },
             4097..=8191 => Prefetch { l2: 4, l1: 0 },
             // Long rows are streams, which the hardware follows.
