@@ -68,20 +68,20 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// Fetches when lookup `k` is done: rows whose turn comes later. They have `known` lines at least; a constant there makes the loop
-    /// over them go, 0 is not known.
+    /// Fetches when lookup `k` is done: rows whose turn comes later.
     #[inline(always)]
-    pub fn fetch(&self, k: usize, known: usize) {
+    pub fn fetch(&self, k: usize) {
         let Prefetch { l2, l1 } = self.plan;
         if l2 > 0 {
-            self.row::<false>(k + l2, known);
+            self.row::<false>(k + l2, 0);
         }
         if l1 > 0 {
-            self.row::<true>(k + l1, known);
+            self.row::<true>(k + l1, 0);
         }
     }
 
-    /// The same for rows that are done once for a group of lookups `k..end`: what comes behind the group at least.
+    /// The same for rows that are done once for a group of lookups `k..end`: what comes behind the group at least. They have `known` lines at
+    /// least; a constant there makes the loop over them go, 0 is not known.
     #[inline(always)]
     pub fn fetch_behind(&self, k: usize, end: usize, known: usize) {
         let Prefetch { l2, l1 } = self.plan;
@@ -96,18 +96,26 @@ impl<'a> Ahead<'a> {
     /// Fetches the row of lookup `k`, or the last.
     #[inline(always)]
     fn row<const FIRST: bool>(&self, k: usize, known: usize) {
-        row::<FIRST>(self.at(k), known, self.lines);
-    }
-
-    /// The row of lookup `k`, or the last, where there is a plan.
-    #[inline(always)]
-    fn at(&self, k: usize) -> *const u8 {
         let last = self.offsets.len() - 1;
         // SAFETY: there is a last offset where there is a plan.
         let offset = unsafe { *self.offsets.get_unchecked(k.min(last)) };
-        let start = (offset as usize).wrapping_mul(self.width);
-        self.table.wrapping_add(start)
+        let row = at(self.table, offset, self.width);
+        if known == 0 {
+            return fetch::<FIRST>(row, self.lines);
+        }
+        for k in 0..known {
+            line::<FIRST>(row, k);
+        }
+        for k in known..self.lines {
+            line::<FIRST>(row, k);
+        }
     }
+}
+
+/// The row at an offset, in elements of `width` bytes; there need be none.
+#[inline(always)]
+fn at(table: *const u8, offset: i64, width: usize) -> *const u8 {
+    table.wrapping_add((offset as usize).wrapping_mul(width))
 }
 
 /// See [`Ahead::staged`].
@@ -132,9 +140,7 @@ impl<const L2: bool, const L1: bool> Staged<L2, L1> {
                 return self.table;
             }
             // SAFETY: the caller's promise.
-            let offset = unsafe { *offsets.add(k) };
-            self.table
-                .wrapping_add((offset as usize).wrapping_mul(self.width))
+            at(self.table, unsafe { *offsets.add(k) }, self.width)
         };
         Later {
             second: row(L2, self.second),
@@ -183,20 +189,6 @@ impl<const L2: bool, const L1: bool> Later<L2, L1> {
         for k in k..self.lines {
             self.line(k);
         }
-    }
-}
-
-/// Fetches a row of so many lines, `known` of them at least.
-#[inline(always)]
-fn row<const FIRST: bool>(row: *const u8, known: usize, lines: usize) {
-    if known == 0 {
-        return fetch::<FIRST>(row, lines);
-    }
-    for k in 0..known {
-        line::<FIRST>(row, k);
-    }
-    for k in known..lines {
-        line::<FIRST>(row, k);
     }
 }
 

@@ -106,7 +106,7 @@ impl Rows<'_> {
                 .wrapping_add((offset as usize).wrapping_mul(self.element))
         };
         for (k, (&src, &dst)) in self.copies.src.iter().zip(self.copies.dst).enumerate() {
-            self.ahead.fetch(k, 0);
+            self.ahead.fetch(k);
             let from = if src < 0 {
                 self.copies.fill.as_ptr()
             } else {

@@ -192,12 +192,12 @@ unsafe fn each<S: Simd, const A: u8, const B: u8, const L: u8>(rows: &Rows<'_>) 
     let rest = rows.size - whole;
     for (k, &dst) in rows.dst.iter().enumerate() {
         let [first, second, third] = &rows.ahead;
-        first.fetch(k, 0);
+        first.fetch(k);
         if A > 0 {
-            second.fetch(k, 0);
+            second.fetch(k);
         }
         if B > 0 {
-            third.fetch(k, 0);
+            third.fetch(k);
         }
         // SAFETY: the caller's promise.
         unsafe {
