@@ -51,7 +51,7 @@ def allow(threads: int) -> None:
 
 
 #: Seconds of a turn.
-TURN = 0.02
+TURN = 0.05
 
 
 def interleaved(functions: dict, seconds: float, most: int) -> dict[str, list[float]]:
