@@ -5,8 +5,8 @@
 //! chain(x) = x then up to four of:  * y | / y | + y     y = s[k] | b[k] | constant
 //! ```
 //!
-//! Lookups one after the other with the same `dst` form a group (a bag): its row stays in registers, eight vectors at
-//! a time, from the first lookup to the last, so that it is read and written once. Each element is combined in the order of
+//! Lookups one after the other with the same `dst` form a group (a bag): its row stays in registers, eight or sixteen vectors
+//! at a time, from the first lookup to the last, so that it is read and written once. Each element is combined in the order of
 //! the lookups.
 
 use std::ops::Range;
@@ -360,21 +360,20 @@ unsafe fn add<
                 for (sum, x) in sums.iter_mut().zip(xs) {
                     *sum = combine::<S, OP>(*sum, x);
                 }
-                later.rest(lines);
-                continue;
-            }
-            let s = S::splat(if matches!(POST, 1..=3) {
-                *rows.scale.get_unchecked(k)
             } else {
-                0.0
-            });
-            let b = S::splat(if matches!(POST, 2 | 3) {
-                *rows.bias.get_unchecked(k)
-            } else {
-                0.0
-            });
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = combine::<S, OP>(*sum, post::<S, POST>(load(v), s, b));
+                let s = S::splat(if matches!(POST, 1..=3) {
+                    *rows.scale.get_unchecked(k)
+                } else {
+                    0.0
+                });
+                let b = S::splat(if matches!(POST, 2 | 3) {
+                    *rows.bias.get_unchecked(k)
+                } else {
+                    0.0
+                });
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = combine::<S, OP>(*sum, post::<S, POST>(load(v), s, b));
+                }
             }
             later.rest(lines);
         }
@@ -399,12 +398,7 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
         let out = out.add(first);
         let mut sums = [S::splat(0.0); V];
         for (v, sum) in sums.iter_mut().enumerate() {
-            let p = out.add(v * S::LANES);
-            *sum = if v + 1 == V && tail < S::LANES {
-                S::load_part(p, tail)
-            } else {
-                S::load(p)
-            };
+            *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
         }
         let mut start = group.start;
         if ahead {
@@ -447,11 +441,8 @@ fn alike(values: &[i64]) -> usize {
         let chunks = values.as_chunks::<8>().0;
         alike = (8 * chunks.iter().take_while(many).count()).max(1);
     }
-    alike
-        + values[alike..]
-            .iter()
-            .take_while(|&&value| value == first)
-            .count()
+    let rest = values.iter().skip(alike);
+    alike + rest.take_while(|&&value| value == first).count()
 }
 
 /// All groups.
@@ -478,7 +469,7 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
             let out = rows.out.wrapping_add(at as usize);
             if blocks == 0 {
                 rows.ahead_out
-                    .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(64));
+                    .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(LINE));
                 columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, true);
             } else if S::MANY && V == 8 && blocks % 2 == 1 {
                 // Sixteen at a time, and the last eight with the block before them.

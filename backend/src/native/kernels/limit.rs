@@ -3,7 +3,7 @@
 //! They do nothing but load, copy or add rows: no indices to be decoded, no bags. Whoever measures tries many distances
 //! and takes the best.
 
-use super::ahead::Later;
+use super::ahead::{LINE, Later};
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
@@ -82,9 +82,6 @@ pub fn add(isa: Isa, table: &mut [f32], rows: &[u32], size: usize, plan: Plan, v
     );
 }
 
-/// Elements of a cache line.
-const LINE: usize = super::ahead::LINE / size_of::<f32>();
-
 /// Rows in an order.
 #[derive(Clone, Copy)]
 struct Order<'a> {
@@ -112,7 +109,7 @@ impl Order<'_> {
         mut f: impl FnMut(usize, usize, Later<L2, L1>),
     ) {
         let Prefetch { l2, l1 } = self.plan.prefetch;
-        let lines = (self.size * 4).div_ceil(64);
+        let lines = (self.size * 4).div_ceil(LINE);
         let at = |k: usize| {
             let row = self.rows.get(k).map_or(0, |&row| row as usize);
             table.wrapping_add(row * self.size).cast::<u8>()
@@ -209,10 +206,11 @@ unsafe fn planned<S: Simd>(job: &mut Job<'_>) {
 /// The CPU has what `S` names.
 #[inline(always)]
 unsafe fn go<S: Simd, const L2: bool, const L1: bool, const SPREAD: bool>(job: &mut Job<'_>) {
+    // A line, where one begins with this element of a row.
     let fetch = |later: Later<L2, L1>| {
-        move |line| {
-            if SPREAD {
-                later.line(line);
+        move |at: usize| {
+            if SPREAD && (4 * at).is_multiple_of(LINE) {
+                later.line(4 * at / LINE);
             }
         }
     };
@@ -285,7 +283,7 @@ unsafe fn go<S: Simd, const L2: bool, const L1: bool, const SPREAD: bool>(job: &
     }
 }
 
-/// Calls `fetch` with the number of each line of a row, and `f` with the first element of each of its vectors, and of the last one, if it is not whole, with its elements.
+/// Calls `fetch` and `f` with the first element of each vector of a row, and `f`, if the last one is not whole, with its elements.
 #[inline(always)]
 fn each_vector<S: Simd>(
     size: usize,
@@ -294,21 +292,17 @@ fn each_vector<S: Simd>(
 ) {
     let mut at = 0;
     while at + S::LANES <= size {
-        if at % LINE == 0 {
-            fetch(at / LINE);
-        }
+        fetch(at);
         f(at, None);
         at += S::LANES;
     }
     if at < size {
-        if at % LINE == 0 {
-            fetch(at / LINE);
-        }
+        fetch(at);
         f(at, Some(size - at));
     }
 }
 
-/// Adds a row, four vectors at a time, and calls `fetch` with the number of each of its lines.
+/// Adds a row, four vectors at a time, and calls `fetch` with the first element of each.
 ///
 /// # Safety
 /// The row has `size` elements; the CPU has what `S` names.
@@ -324,25 +318,19 @@ unsafe fn add_up<S: Simd>(
         let mut at = 0;
         while at + 4 * S::LANES <= size {
             for (v, sum) in sums.iter_mut().enumerate() {
-                if (v * S::LANES).is_multiple_of(LINE) {
-                    fetch((at + v * S::LANES) / LINE);
-                }
+                fetch(at + v * S::LANES);
                 *sum = S::add(*sum, S::load(row.add(at + v * S::LANES)));
             }
             at += 4 * S::LANES;
         }
         let [first, ..] = sums;
         while at + S::LANES <= size {
-            if at % LINE == 0 {
-                fetch(at / LINE);
-            }
+            fetch(at);
             *first = S::add(*first, S::load(row.add(at)));
             at += S::LANES;
         }
         if at < size {
-            if at % LINE == 0 {
-                fetch(at / LINE);
-            }
+            fetch(at);
             *first = S::add(*first, S::load_part(row.add(at), size - at));
         }
     }
@@ -374,11 +362,8 @@ mod tests {
         let table: Vec<f32> = (0..130).map(|k| k as f32).collect();
         for isa in Isa::available() {
             let prefetch = Prefetch { l2: 3, l1: 1 };
-            for stream in [false, true] {
-                let plan = Plan {
-                    prefetch,
-                    spread: stream,
-                };
+            for (stream, spread) in [(false, false), (false, true), (true, false), (true, true)] {
+                let plan = Plan { prefetch, spread };
                 let mut out = vec![0.0; 26];
                 copy(isa, &table, &[4, 0, 1], 13, plan, stream, &mut out);
                 assert_eq!(out[..13], table[52..65]);

@@ -265,8 +265,9 @@ impl Run<'_> {
             }
             Step::Pick { from, to } => {
                 let from = outer.and_then(|outer| outer.columns.get(*from));
+                let long = block.has_long_runs(n);
                 if let (Some(from), Some(to)) = (from, block.columns.get_mut(*to)) {
-                    if block.runs.len() * 8 <= n {
+                    if long {
                         to.pick_runs(from, block.runs.iter().map(|run| (run.around, run.count)));
                     } else {
                         to.pick(from, block.around.get(..n).unwrap_or(&[]));
