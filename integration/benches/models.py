@@ -284,13 +284,24 @@ def tf_gcn(parameters, x, senders, receivers, weights, labels):
     return x
 
 
-def tf_cross_entropy(parameters, *batch):
-    logits = tf.nn.log_softmax(tf_gcn(parameters, *batch))
+def tf_gat(parameters, x, senders, receivers, weights, labels):
+    for number, layer in enumerate(parameters):
+        x = x @ layer["dense"]
+        left, right = (tf.linalg.matvec(x, layer[side]) for side in ("left", "right"))
+        x = rows.tf_gat_aggregate(x, left, right, senders, receivers, NODES)
+        x = tf.nn.elu(x) if number == 0 else x
+    return x
+
+
+def tf_cross_entropy(model, parameters, *batch):
+    logits = tf.nn.log_softmax(model(parameters, *batch))
     return -tf.reduce_mean(tf.reduce_sum(logits * tf.one_hot(batch[-1], CLASSES), axis=1))
 
 
-@step("tf-gcn-inference", "GCN: inference in TensorFlow", "TensorFlow", training=False)
-@step("tf-gcn-training", "GCN: training in TensorFlow", "TensorFlow", training=True)
-def gcn_in_tensorflow(training):
-    parameters, batch = graph_arrays(False)
-    return in_tensorflow(tf_gcn, tf_cross_entropy, parameters, batch, training)
+@step("tf-gcn-inference", "GCN: inference in TensorFlow", "TensorFlow", model=tf_gcn, training=False)
+@step("tf-gcn-training", "GCN: training in TensorFlow", "TensorFlow", model=tf_gcn, training=True)
+@step("tf-gat-inference", "GAT: inference in TensorFlow", "TensorFlow", model=tf_gat, training=False)
+@step("tf-gat-training", "GAT: training in TensorFlow", "TensorFlow", model=tf_gat, training=True)
+def graph_network_in_tensorflow(model, training):
+    parameters, batch = graph_arrays(model is tf_gat)
+    return in_tensorflow(model, functools.partial(tf_cross_entropy, model), parameters, batch, training)

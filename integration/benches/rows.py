@@ -382,11 +382,7 @@ def gat(nodes=100_000, degree=16, width=64):
         return gat_aggregate(features, left, right, senders, receivers, nodes)
 
     def in_words_of_tensorflow(features, left, right, senders, receivers):
-        scores = tf.nn.leaky_relu(tf.gather(left, senders) + tf.gather(right, receivers), 0.2)
-        scores = tf.exp(scores - tf.gather(tf.math.unsorted_segment_max(scores, receivers, nodes), receivers))
-        total = tf.math.unsorted_segment_sum(scores, receivers, nodes)
-        weights = scores / (tf.gather(total, receivers) + 1e-16)
-        return tf.math.unsorted_segment_sum(weights[:, None] * tf.gather(features, senders), receivers, nodes)
+        return tf_gat_aggregate(features, left, right, senders, receivers, nodes)
 
     return {
         **in_jax(in_words_of_jax, features, left, right, senders, receivers),
@@ -404,6 +400,15 @@ def gat_aggregate(features, left, right, senders, receivers, nodes):
     total = jax.ops.segment_sum(scores, receivers, **segment)
     weights = scores / (take(total, receivers) + 1e-16)
     return jax.ops.segment_sum(weights[:, None] * take(features, senders), receivers, **segment)
+
+
+def tf_gat_aggregate(features, left, right, senders, receivers, nodes):
+    """The same in TensorFlow."""
+    scores = tf.nn.leaky_relu(tf.gather(left, senders) + tf.gather(right, receivers), 0.2)
+    scores = tf.exp(scores - tf.gather(tf.math.unsorted_segment_max(scores, receivers, nodes), receivers))
+    total = tf.math.unsorted_segment_sum(scores, receivers, nodes)
+    weights = scores / (tf.gather(total, receivers) + 1e-16)
+    return tf.math.unsorted_segment_sum(weights[:, None] * tf.gather(features, senders), receivers, nodes)
 
 
 @row("transe", "TransE 65536 triples x 128", "transe")

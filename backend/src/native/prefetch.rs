@@ -29,7 +29,7 @@ impl Prefetch {
         }
         // What a near cache holds, at the first lookup or soon after it, comes soon enough for the first.
         if (small || kept) && row <= 1024 {
-            return Prefetch { l2: 0, l1: 12 };
+            return Prefetch { l2: 0, l1: 16 };
         }
         match row {
             0..=128 => Prefetch { l2: 96, l1: 4 },

@@ -102,7 +102,8 @@ pub(crate) struct Lookups<'a> {
     pub out: usize,
     /// Where its rows start.
     pub dst: &'a [i64],
-    /// Elements of a row.
+    /// The first column that is done, and how many are.
+    pub column: usize,
     pub size: usize,
     /// For each lookup, the first value that its post reads.
     pub scale: &'a [f32],
@@ -112,6 +113,33 @@ pub(crate) struct Lookups<'a> {
     pub prefetch: Prefetch,
     /// How far ahead rows of `out` are fetched.
     pub prefetch_out: Prefetch,
+}
+
+/// Rows of `out` that start as lookups come to them: those from a watermark on have not been touched. A row is neither filled nor read before
+/// its first group, which begins in registers; what is passed over is filled. Rows in order are written once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Start {
+    /// What rows start as.
+    pub value: f32,
+    /// The first element that has not been started. Nothing is left to be started where it is [`i64::MAX`].
+    pub next: i64,
+    /// Whether rows that are done go past the caches.
+    pub stream: bool,
+}
+
+impl Default for Start {
+    fn default() -> Start {
+        Start::DONE
+    }
+}
+
+impl Start {
+    /// Everything was started.
+    pub const DONE: Start = Start {
+        value: 0.0,
+        next: i64::MAX,
+        stream: false,
+    };
 }
 
 /// Whether there is a kernel for rows of this type.
@@ -130,13 +158,14 @@ pub(crate) fn covers(element: ElementType, op: Op, post: Post) -> bool {
     }
 }
 
-/// Accumulates all lookups.
+/// Accumulates all lookups; those that come to rows from `start` on start them, which takes whole rows.
 pub(crate) fn accumulate(
     isa: Isa,
     memory: &Memory<'_>,
     op: Op,
     post: Post,
     lookups: &Lookups<'_>,
+    start: &mut Start,
 ) -> Result<(), Outside> {
     let n = lookups.n;
     if n == 0 || lookups.size == 0 {
@@ -151,28 +180,28 @@ pub(crate) fn accumulate(
     } else {
         low
     };
-    let table = memory.read(
-        lookups.table,
-        low,
-        high.max(low),
-        if high < 0 { 0 } else { lookups.size },
-    )?;
+    let end = lookups.column.checked_add(lookups.size).ok_or(Outside)?;
+    let rows = if high < 0 { 0 } else { end };
+    let table = memory.read(lookups.table, low, high.max(low), rows)?;
     let (low, high) = span(lookups.dst.get(..n).ok_or(Outside)?);
-    let out = memory.write(lookups.out, low, high, lookups.size)?;
+    let out = memory.write(lookups.out, low, high, end)?;
     let (scaled, biased) = post.reads();
     if out.element() != ElementType::F32
         || !covers(element, op, post)
         || (scaled && lookups.scale.len() < n)
         || (biased && lookups.bias.len() < n)
+        || start.next < 0
     {
         return Err(Outside);
     }
+    let from = table.data().wrapping_add(lookups.column * element.bytes());
+    let to = out.data().wrapping_add(lookups.column * 4);
     let rows = Rows {
-        table: table.data(),
+        table: from,
         src: lookups.src,
         n,
         fill: lookups.fill.as_ptr(),
-        out: out.data().cast(),
+        out: to.cast(),
         dst: lookups.dst,
         size: lookups.size,
         scale: lookups.scale,
@@ -183,14 +212,14 @@ pub(crate) fn accumulate(
         },
         // Ahead of what was checked, offsets are only prefetched, which reads nothing.
         ahead: Ahead::new(
-            table.data(),
+            from,
             lookups.src,
             row_bytes,
             lookups.size,
             lookups.prefetch,
         ),
         ahead_out: Ahead::new(
-            out.data(),
+            to,
             lookups.dst,
             lookups.size * 4,
             lookups.size,
@@ -201,10 +230,10 @@ pub(crate) fn accumulate(
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => choose_avx512(element, op, post, &rows),
+            Isa::Avx512 => choose_avx512(element, op, post, &rows, start),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => choose_avx2(element, op, post, &rows),
-            _ => choose_portable(element, op, post, &rows),
+            Isa::Avx2 => choose_avx2(element, op, post, &rows, start),
+            _ => choose_portable(element, op, post, &rows, start),
         }
     }
     Ok(())
@@ -332,9 +361,10 @@ unsafe fn add<
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let ahead = rows.ahead.staged::<L2, L1>(X::BYTES);
         let bytes = S::LANES * X::BYTES;
         let lines = (V * bytes).div_ceil(LINE);
+        let end = first + (V - 1) * S::LANES + tail;
+        let ahead = rows.ahead.staged::<L2, L1>(X::BYTES, first, end);
         let table = rows.table.wrapping_add(first * X::BYTES);
         let fill = rows.fill.wrapping_add(first * X::BYTES);
         let src = rows.src.as_ptr();
@@ -380,7 +410,7 @@ unsafe fn add<
     }
 }
 
-/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes. `ahead` says whether rows are fetched ahead.
+/// Columns `first..` of a group, `V` vectors, the last of which has `tail` lanes.
 ///
 /// # Safety
 /// The lookups `k..end` exist and have one `dst`; rows have all of these columns; the CPU has what `S` names.
@@ -391,36 +421,34 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
     out: *mut f32,
     first: usize,
     tail: usize,
-    ahead: bool,
+    met: Met,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let out = out.add(first);
-        let mut sums = [S::splat(0.0); V];
-        for (v, sum) in sums.iter_mut().enumerate() {
-            *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
+        let mut sums = [S::splat(met.start.unwrap_or(0.0)); V];
+        if met.start.is_none() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
+            }
         }
-        let mut start = group.start;
-        if ahead {
-            let (second_end, first_end) = rows.ahead.stages(&group);
-            let both_end = second_end.min(first_end);
-            add::<S, X, OP, POST, V, true, true>(rows, start..both_end, first, tail, &mut sums);
-            add::<S, X, OP, POST, V, true, false>(
-                rows,
-                both_end..second_end,
-                first,
-                tail,
-                &mut sums,
-            );
-            start = both_end.max(second_end);
-            add::<S, X, OP, POST, V, false, true>(rows, start..first_end, first, tail, &mut sums);
-            start = start.max(first_end);
-        }
+        let (second_end, first_end) = rows.ahead.stages(&group);
+        let both_end = second_end.min(first_end);
+        let both = group.start..both_end;
+        add::<S, X, OP, POST, V, true, true>(rows, both, first, tail, &mut sums);
+        let second = both_end..second_end;
+        add::<S, X, OP, POST, V, true, false>(rows, second, first, tail, &mut sums);
+        let start = both_end.max(second_end);
+        add::<S, X, OP, POST, V, false, true>(rows, start..first_end, first, tail, &mut sums);
+        let start = start.max(first_end);
         add::<S, X, OP, POST, V, false, false>(rows, start..group.end, first, tail, &mut sums);
+        let stream = met.stream && out.addr().is_multiple_of(4 * S::LANES);
         for (v, sum) in sums.into_iter().enumerate() {
             let p = out.add(v * S::LANES);
             if v + 1 == V && tail < S::LANES {
                 S::store_part(p, sum, tail);
+            } else if stream {
+                S::stream(p, sum);
             } else {
                 S::store(p, sum);
             }
@@ -445,48 +473,173 @@ fn alike(values: &[i64]) -> usize {
     alike + rest.take_while(|&&value| value == first).count()
 }
 
-/// All groups.
+/// The groups of lookups that are left, each with its `dst`.
+struct Groups<'a> {
+    dst: &'a [i64],
+    next: usize,
+}
+
+impl<'a> Groups<'a> {
+    /// Those of all lookups.
+    #[inline(always)]
+    fn of(rows: &Rows<'a>) -> Groups<'a> {
+        Groups {
+            dst: rows.dst.get(..rows.n).unwrap_or(&[]),
+            next: 0,
+        }
+    }
+}
+
+impl Iterator for Groups<'_> {
+    type Item = (Range<usize>, i64);
+
+    // What takes rows is compiled for a CPU, and has to be one function with this.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(Range<usize>, i64)> {
+        let left = self.dst.get(self.next..)?;
+        let (&at, start) = (left.first()?, self.next);
+        self.next += alike(left);
+        Some((start..self.next, at))
+    }
+}
+
+/// How a row of `out` is met.
+#[derive(Clone, Copy)]
+struct Met {
+    /// What it is begun with, if that is not what is there.
+    start: Option<f32>,
+    /// Whether it goes past the caches.
+    stream: bool,
+}
+
+impl Met {
+    const KEPT: Met = Met {
+        start: None,
+        stream: false,
+    };
+}
+
+impl Start {
+    /// How the row at `at` is met by lookups up to `end`.
+    ///
+    /// # Safety
+    /// The row lies in its buffer, and `next` is not negative.
+    #[inline(always)]
+    unsafe fn meet(&mut self, rows: &Rows<'_>, at: i64, end: usize) -> Met {
+        if at < self.next {
+            return Met::KEPT;
+        }
+        // SAFETY: up to a row of the buffer, from an element on that is none before it.
+        unsafe { fill(rows.out, self.next as usize..at as usize, self.value) };
+        self.next = at + rows.size as i64;
+        Met {
+            start: Some(self.value),
+            // The last group may go on in the next call.
+            stream: self.stream && end < rows.n,
+        }
+    }
+}
+
+/// Gives elements a value.
 ///
 /// # Safety
-/// All rows lie in their buffers; `V` vectors, the last of them perhaps in part, are what is left of a row behind
-/// the blocks of eight; the CPU has what `S` names.
+/// They are in memory that may be written.
+#[inline(always)]
+unsafe fn fill(out: *mut f32, elements: Range<usize>, value: f32) {
+    if elements.is_empty() {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let first = out.add(elements.start);
+        if value.to_bits() == 0 {
+            return std::ptr::write_bytes(first.cast::<u8>(), 0, elements.len() * 4);
+        }
+        (0..elements.len()).for_each(|k| first.add(k).write_unaligned(value));
+    }
+}
+
+/// All groups of rows of `V` vectors, the last of them perhaps in part.
+///
+/// # Safety
+/// All rows lie in their buffers; the CPU has what `S` names.
 #[inline(always)]
 unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
     rows: &Rows<'_>,
+    start: &mut Start,
 ) {
     // A copy that nothing else points to: its fields stay in registers.
     let rows = &{ *rows };
-    let block = 8 * S::LANES;
-    let blocks = (rows.size - 1) / block;
-    let tail = rows.size - blocks * block - (V - 1) * S::LANES;
-    let n = rows.n;
-    let mut k = 0;
-    while k < n {
-        // SAFETY: `k` and what follows are below `n`.
-        unsafe {
-            let at = *rows.dst.get_unchecked(k);
-            let end = k + alike(rows.dst.get_unchecked(k..n));
+    let tail = rows.size - (V - 1) * S::LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
+        for (group, at) in Groups::of(rows) {
+            rows.ahead_out
+                .fetch_behind(group.start, group.end, (V * S::LANES * 4).div_ceil(LINE));
+            let met = start.meet(rows, at, group.end);
             let out = rows.out.wrapping_add(at as usize);
-            if blocks == 0 {
-                rows.ahead_out
-                    .fetch_behind(k, end, (V * S::LANES * 4).div_ceil(LINE));
-                columns::<S, X, OP, POST, V>(rows, k..end, out, 0, tail, true);
-            } else if S::MANY && V == 8 && blocks % 2 == 1 {
-                // Sixteen at a time, and the last eight with the block before them.
-                rows.ahead_out.fetch_behind(k, end, 0);
-                for b in (0..=blocks).step_by(2) {
-                    let tail = if b + 1 == blocks { tail } else { S::LANES };
-                    columns::<S, X, OP, POST, 16>(rows, k..end, out, b * block, tail, b == 0);
+            columns::<S, X, OP, POST, V>(rows, group, out, 0, tail, met);
+        }
+        if start.stream {
+            S::fence();
+        }
+    }
+}
+
+/// Bytes of rows that are added block by block before the next ones are: the first cache keeps them, and what is fetched in between comes evenly.
+const TURN: usize = 8 << 10;
+
+/// All groups of rows of more than eight vectors: a few rows at a time, block by block of eight, or of sixteen where so many stay in registers.
+///
+/// # Safety
+/// As for [`groups`].
+#[inline(always)]
+unsafe fn wide_groups<S: Simd, X: Source, const OP: u8, const POST: u8>(
+    rows: &Rows<'_>,
+    started: &mut Start,
+) {
+    // A copy that nothing else points to: its fields stay in registers.
+    let rows = &{ *rows };
+    let (lanes, eight) = (S::LANES, 8 * S::LANES);
+    let turn = (TURN / (rows.size * X::BYTES)).max(1);
+    // SAFETY: the caller's promise; blocks end where rows end.
+    unsafe {
+        for (group, at) in Groups::of(rows) {
+            rows.ahead_out.fetch_behind(group.start, group.end, 0);
+            let met = started.meet(rows, at, group.end);
+            let out = rows.out.wrapping_add(at as usize);
+            for start in group.clone().step_by(turn) {
+                let turn = start..group.end.min(start + turn);
+                let met = Met {
+                    start: met.start.filter(|_| start == group.start),
+                    stream: met.stream && turn.end == group.end,
+                };
+                let mut at = 0;
+                while at < rows.size {
+                    let left = rows.size - at;
+                    let turn = turn.clone();
+                    let tail = |vectors: usize| (left - (vectors - 1) * lanes).min(lanes);
+                    if S::MANY && left > eight + 7 * lanes {
+                        columns::<S, X, OP, POST, 16>(rows, turn, out, at, tail(16), met);
+                        at += 2 * eight;
+                        continue;
+                    }
+                    match left.div_ceil(lanes) {
+                        1 => columns::<S, X, OP, POST, 1>(rows, turn, out, at, tail(1), met),
+                        2 => columns::<S, X, OP, POST, 2>(rows, turn, out, at, tail(2), met),
+                        3 => columns::<S, X, OP, POST, 3>(rows, turn, out, at, tail(3), met),
+                        4 => columns::<S, X, OP, POST, 4>(rows, turn, out, at, tail(4), met),
+                        5 => columns::<S, X, OP, POST, 5>(rows, turn, out, at, tail(5), met),
+                        6 => columns::<S, X, OP, POST, 6>(rows, turn, out, at, tail(6), met),
+                        7 => columns::<S, X, OP, POST, 7>(rows, turn, out, at, tail(7), met),
+                        _ => columns::<S, X, OP, POST, 8>(rows, turn, out, at, tail(8), met),
+                    }
+                    at += eight;
                 }
-            } else {
-                rows.ahead_out.fetch_behind(k, end, 0);
-                columns::<S, X, OP, POST, 8>(rows, k..end, out, 0, S::LANES, true);
-                for b in 1..blocks {
-                    columns::<S, X, OP, POST, 8>(rows, k..end, out, b * block, S::LANES, false);
-                }
-                columns::<S, X, OP, POST, V>(rows, k..end, out, blocks * block, tail, false);
             }
-            k = end;
+        }
+        if started.stream {
+            S::fence();
         }
     }
 }
@@ -497,47 +650,55 @@ macro_rules! choices {
         /// # Safety
         /// As for [`groups`].
         $(#[$feature])?
-        unsafe fn $sized<X: Source, const OP: u8, const POST: u8>(rows: &Rows<'_>) {
-            let lanes = <$simd as Simd>::LANES;
-            let rest = rows.size - (rows.size - 1) / (8 * lanes) * (8 * lanes);
-            // SAFETY: the caller's promise, and the number of vectors that is left.
+        unsafe fn $sized<X: Source, const OP: u8, const POST: u8>(
+            rows: &Rows<'_>,
+            start: &mut Start,
+        ) {
+            // SAFETY: the caller's promise, and the number of vectors.
             unsafe {
-                match rest.div_ceil(lanes) {
-                    1 => groups::<$simd, X, OP, POST, 1>(rows),
-                    2 => groups::<$simd, X, OP, POST, 2>(rows),
-                    3 => groups::<$simd, X, OP, POST, 3>(rows),
-                    4 => groups::<$simd, X, OP, POST, 4>(rows),
-                    5 => groups::<$simd, X, OP, POST, 5>(rows),
-                    6 => groups::<$simd, X, OP, POST, 6>(rows),
-                    7 => groups::<$simd, X, OP, POST, 7>(rows),
-                    _ => groups::<$simd, X, OP, POST, 8>(rows),
+                match rows.size.div_ceil(<$simd as Simd>::LANES) {
+                    1 => groups::<$simd, X, OP, POST, 1>(rows, start),
+                    2 => groups::<$simd, X, OP, POST, 2>(rows, start),
+                    3 => groups::<$simd, X, OP, POST, 3>(rows, start),
+                    4 => groups::<$simd, X, OP, POST, 4>(rows, start),
+                    5 => groups::<$simd, X, OP, POST, 5>(rows, start),
+                    6 => groups::<$simd, X, OP, POST, 6>(rows, start),
+                    7 => groups::<$simd, X, OP, POST, 7>(rows, start),
+                    8 => groups::<$simd, X, OP, POST, 8>(rows, start),
+                    _ => wide_groups::<$simd, X, OP, POST>(rows, start),
                 }
             }
         }
 
         /// # Safety
         /// As for [`groups`]; [`covers`] says yes.
-        unsafe fn $choose(element: ElementType, op: Op, post: Post, rows: &Rows<'_>) {
+        unsafe fn $choose(
+            element: ElementType,
+            op: Op,
+            post: Post,
+            rows: &Rows<'_>,
+            start: &mut Start,
+        ) {
             // SAFETY: the caller's promise.
             unsafe {
                 match (op, post, element) {
-                    (Op::Min, _, _) => $sized::<F32, 1, 0>(rows),
-                    (Op::Max, _, _) => $sized::<F32, 2, 0>(rows),
-                    (Op::Add, Post::Plain, ElementType::S8) => $sized::<S8, 0, 0>(rows),
-                    (Op::Add, Post::Plain, ElementType::U8) => $sized::<U8, 0, 0>(rows),
-                    (Op::Add, Post::Plain, ElementType::F16) => $sized::<F16, 0, 0>(rows),
-                    (Op::Add, Post::Plain, ElementType::BF16) => $sized::<Bf16, 0, 0>(rows),
-                    (Op::Add, Post::Plain, _) => $sized::<F32, 0, 0>(rows),
-                    (Op::Add, Post::Scale, ElementType::S8) => $sized::<S8, 0, 1>(rows),
-                    (Op::Add, Post::Scale, ElementType::U8) => $sized::<U8, 0, 1>(rows),
-                    (Op::Add, Post::Scale, ElementType::F16) => $sized::<F16, 0, 1>(rows),
-                    (Op::Add, Post::Scale, ElementType::BF16) => $sized::<Bf16, 0, 1>(rows),
-                    (Op::Add, Post::Scale, _) => $sized::<F32, 0, 1>(rows),
-                    (Op::Add, Post::ScaleBias, ElementType::S8) => $sized::<S8, 0, 2>(rows),
-                    (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, 2>(rows),
-                    (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, 3>(rows),
-                    (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, 3>(rows),
-                    (Op::Add, Post::Chain(_), _) => $sized::<F32, 0, CHAIN>(rows),
+                    (Op::Min, _, _) => $sized::<F32, 1, 0>(rows, start),
+                    (Op::Max, _, _) => $sized::<F32, 2, 0>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::S8) => $sized::<S8, 0, 0>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::U8) => $sized::<U8, 0, 0>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::F16) => $sized::<F16, 0, 0>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::BF16) => $sized::<Bf16, 0, 0>(rows, start),
+                    (Op::Add, Post::Plain, _) => $sized::<F32, 0, 0>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::S8) => $sized::<S8, 0, 1>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::U8) => $sized::<U8, 0, 1>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::F16) => $sized::<F16, 0, 1>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::BF16) => $sized::<Bf16, 0, 1>(rows, start),
+                    (Op::Add, Post::Scale, _) => $sized::<F32, 0, 1>(rows, start),
+                    (Op::Add, Post::ScaleBias, ElementType::S8) => $sized::<S8, 0, 2>(rows, start),
+                    (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, 2>(rows, start),
+                    (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, 3>(rows, start),
+                    (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, 3>(rows, start),
+                    (Op::Add, Post::Chain(_), _) => $sized::<F32, 0, CHAIN>(rows, start),
                 }
             }
         }

@@ -12,7 +12,8 @@ pub(super) const LINE: usize = 64;
 pub(super) struct Ahead<'a> {
     table: *const u8,
     offsets: &'a [i64],
-    /// Bytes of an element.
+    /// Elements of a row, and bytes of each.
+    size: usize,
     width: usize,
     /// Cache lines that a row may touch.
     lines: usize,
@@ -31,6 +32,7 @@ impl<'a> Ahead<'a> {
         Ahead {
             table,
             offsets,
+            size,
             width: bytes / size.max(1),
             lines: lines(table, bytes),
             plan: if offsets.is_empty() {
@@ -55,16 +57,25 @@ impl<'a> Ahead<'a> {
         (known(self.plan.l2), known(self.plan.l1))
     }
 
-    /// What is fetched for the lookups before the ends that [`Self::stages`] gives. The elements of the table have `width` bytes: a constant
-    /// there makes products go.
+    /// What is fetched for the lookups before the ends that [`Self::stages`] gives: of each row the elements from `start` on, to its end if that
+    /// is `end`. The elements of the table have `width` bytes: a constant there makes products go.
     #[inline(always)]
-    pub fn staged<const L2: bool, const L1: bool>(&self, width: usize) -> Staged<L2, L1> {
+    pub fn staged<const L2: bool, const L1: bool>(
+        &self,
+        width: usize,
+        start: usize,
+        end: usize,
+    ) -> Staged<L2, L1> {
+        let lines = match end == self.size {
+            true => self.lines - start * width / LINE,
+            false => (end - start) * width / LINE,
+        };
         Staged {
-            table: self.table,
+            table: self.table.wrapping_add(start * width),
             second: self.offsets.as_ptr().wrapping_add(self.plan.l2),
             first: self.offsets.as_ptr().wrapping_add(self.plan.l1),
             width,
-            lines: self.lines,
+            lines,
         }
     }
 

@@ -346,17 +346,17 @@ fn slice<T: Element>(column: &Column) -> Option<&[T]> {
 
 /// Makes a function that runs `$body` as it was compiled for the CPU.
 macro_rules! versions {
-    ($(#[$doc:meta])* $name:ident = $body:ident $(<$t:ident: $bound:path>)? ($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {
+    ($(#[$doc:meta])* $name:ident = $body:ident $(<$($t:ident: $bound:path),+>)? ($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {
         $(#[$doc])*
-        fn $name $(<$t: $bound>)? (isa: Isa, $($arg: $ty),*) $(-> $result)? {
+        fn $name $(<$($t: $bound),+>)? (isa: Isa, $($arg: $ty),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,bmi1,bmi2")]
-            fn avx2 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+            fn avx2 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $result)? {
                 $body($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2")]
-            fn avx512 $(<$t: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+            fn avx512 $(<$($t: $bound),+>)? ($($arg: $ty),*) $(-> $result)? {
                 $body($($arg),*)
             }
             // SAFETY: an `Isa` beyond the portable one is used where the CPU has it.

@@ -21,7 +21,8 @@ pub(crate) struct Copies<'a> {
     pub out: usize,
     /// Where its rows start.
     pub dst: &'a [i64],
-    /// Elements of a row.
+    /// The first column that is copied, and how many are.
+    pub column: usize,
     pub size: usize,
     /// Whether stores go past the caches.
     pub stream: bool,
@@ -44,21 +45,24 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
     } else {
         low
     };
-    let rows = if high < 0 { 0 } else { copies.size };
+    let end = copies.column.checked_add(copies.size).ok_or(Outside)?;
+    let rows = if high < 0 { 0 } else { end };
     let table = memory.read(copies.table, low, high.max(low), rows)?;
     let (low, high) = span(copies.dst);
-    let out = memory.write(copies.out, low, high, copies.size)?;
+    let out = memory.write(copies.out, low, high, end)?;
     if out.element() != element || copies.out == copies.table {
         return Err(Outside);
     }
+    let skipped = copies.column * element.bytes();
+    let from = table.data().wrapping_add(skipped);
     let rows = Rows {
         copies,
-        table: table.data(),
-        out: out.data(),
+        table: from,
+        out: out.data().wrapping_add(skipped),
         element: element.bytes(),
         bytes,
         ahead: Ahead::new(
-            table.data(),
+            from,
             copies.src,
             bytes,
             copies.size,
@@ -216,10 +220,14 @@ mod tests {
                     (element, Bytes::Read(table.bytes())),
                     (element, Bytes::Write(out.bytes_mut())),
                 ].into_iter());
-                copy(isa, &memory, &Copies {
-                    table: 0, src: &src, fill: fill.bytes(), out: 1, dst: &dst, size, stream,
-                    prefetch: Prefetch { l2, l1: l2 / 4 },
-                }).unwrap();
+                for columns in [0..size / 3, size / 3..size] {
+                    let bytes = columns.start * element.bytes()..columns.end * element.bytes();
+                    copy(isa, &memory, &Copies {
+                        table: 0, src: &src, fill: &fill.bytes()[bytes], out: 1, dst: &dst,
+                        column: columns.start, size: columns.len(), stream,
+                        prefetch: Prefetch { l2, l1: l2 / 4 },
+                    }).unwrap();
+                }
                 drop(memory);
                 let differs = difference(&expected, &elements(out.bytes(), element));
                 prop_assert!(differs.is_none(), "{isa:?} {element}: {differs:?}");
@@ -246,7 +254,7 @@ mod tests {
                     (ElementType::U8, Bytes::Read(&[])),
                 ].into_iter());
                 let copies = Copies {
-                    table: 0, src: &src, fill: &fill, out: 1, dst: &dst, size, stream,
+                    table: 0, src: &src, fill: &fill, out: 1, dst: &dst, column: 0, size, stream,
                     prefetch: Prefetch { l2: 3, l1: 1 },
                 };
                 let expected = if inside { Ok(()) } else { Err(Outside) };

@@ -502,15 +502,25 @@ macro_rules! widest {
         #[inline]
         $vis fn $name(offsets: &[i64]) -> $result {
             #[cfg(target_arch = "x86_64")]
-            if Isa::best() == Isa::Avx512 {
-                #[target_feature(enable = "avx512f,avx512vl")]
-                fn avx512(offsets: &[i64]) -> $result {
-                    $body(offsets)
-                }
-                // SAFETY: the CPU has it.
-                return unsafe { avx512(offsets) };
+            #[target_feature(enable = "avx512f,avx512vl")]
+            fn avx512(offsets: &[i64]) -> $result {
+                $body(offsets)
             }
-            $body(offsets)
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2(offsets: &[i64]) -> $result {
+                $body(offsets)
+            }
+            // SAFETY: the CPU has it.
+            unsafe {
+                match Isa::best() {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512(offsets),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => avx2(offsets),
+                    _ => $body(offsets),
+                }
+            }
         }
     };
 }

@@ -23,6 +23,7 @@ unsafe fn first(n: usize) -> __m256i {
 impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
+    const PARTS: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {

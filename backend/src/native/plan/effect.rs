@@ -52,6 +52,13 @@ pub(crate) enum Kernel {
     Copy { table: Table },
 }
 
+impl Kernel {
+    /// Whether rows that are done from a column on are given to it as rows that start there.
+    pub fn is_shifted(&self) -> bool {
+        matches!(self, Kernel::Rows { .. })
+    }
+}
+
 /// The rows that a kernel reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {

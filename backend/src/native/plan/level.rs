@@ -86,13 +86,22 @@ pub(crate) struct Level {
     pub steps: Vec<Step>,
 }
 
-/// A buffer that each outermost position starts by itself, just before what is inside of it is added there: it is in the cache then.
+/// A buffer that a nest starts by itself, just before it is added to: it is in the cache then, or not needed there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub buffer: BufferNumber,
     pub value: Scalar,
-    /// Elements of one position; those of the first come first.
-    pub elements: usize,
+    pub how: Starting,
+}
+
+/// Who starts which elements of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Starting {
+    /// Each outermost position as many; those of the first come first.
+    Position(usize),
+    /// The kernel of the only effect: rows as lookups come to them, and what they pass over. Those of an outermost position are as many, if its
+    /// lookups write nothing else.
+    Lookup(Option<usize>),
 }
 
 /// A nest that runs by columns.

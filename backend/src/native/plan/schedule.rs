@@ -3,11 +3,11 @@
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_ir::core::{Arith, BinaryOp, Init, Role, Scalar, ScalarType};
 
-use super::effect::{self, Effect};
+use super::effect::{self, Effect, Kernel};
 use super::flat::{Chain, Check, End};
 use super::fuse::fuse;
 use super::graph::{ANY, Def, Val};
-use super::level::{Flat, Level, Place, Start, Step, Uniform, pruned};
+use super::level::{Flat, Level, Place, Start, Starting, Step, Uniform, pruned};
 use super::source::Source;
 
 /// Schedules a chain; none if it does nothing or lost something.
@@ -143,9 +143,10 @@ impl Scheduler {
         let combines = self.chain.combines.iter().enumerate();
         let shared = combines.filter(|(_, combine)| !self.is_outer(combine));
         let shared: Vec<usize> = shared.map(|(number, _)| number).collect();
-        // Where several threads may do the same positions, none of them starts anything.
-        let combines = self.chain.combines.iter().filter(|_| shared.is_empty());
-        let starts = combines.filter_map(|combine| self.start(source, combine));
+        let combines = self.chain.combines.iter().zip(&effects);
+        let starts = combines.filter_map(|(combine, effect)| {
+            self.start(source, combine, effect, shared.is_empty(), apart)
+        });
         let starts = starts.collect();
         let places = effects.iter().flat_map(|effect| {
             effect
@@ -362,9 +363,17 @@ impl Scheduler {
         })
     }
 
-    /// What a combine adds to is started position by position: each position of the outermost level is an index into the first
-    /// dimension.
-    fn start(&self, source: &Source, combine: &super::flat::Combine) -> Option<Start> {
+    /// How what a combine adds to is started by the nest: by lookups, if it is the only one, and its rows are accumulated and divide the buffer;
+    /// else position by position, if each position of the outermost level is an index into the first dimension. Where several threads may
+    /// do the same position, none of them starts it.
+    fn start(
+        &self,
+        source: &Source,
+        combine: &super::flat::Combine,
+        effect: &Effect,
+        outer: bool,
+        apart: bool,
+    ) -> Option<Start> {
         let buffer = source.buffers.get(combine.buffer)?;
         let (Role::Output(Init::Splat(value)) | Role::Temp(Init::Splat(value))) = buffer.role
         else {
@@ -376,11 +385,27 @@ impl Scheduler {
             && outermost.step == 1
             && outermost.end == End::Constant(*buffer.dims.first()?);
         let is_position = self.chain.graph.get(index).def == Def::Position(1) && reach == 0;
-        (all && is_position).then_some(Start {
-            buffer: combine.buffer,
-            value,
-            elements: usize::try_from(*buffer.strides.first()?).ok()?,
-        })
+        let elements = match outer && all && is_position {
+            true => Some(usize::try_from(*buffer.strides.first()?).ok()?),
+            false => None,
+        };
+        let [_] = self.chain.combines.as_slice() else {
+            let elements = elements?;
+            let how = Starting::Position(elements);
+            return Some(Start { buffer: combine.buffer, value, how });
+        };
+        let row = usize::try_from(self.chain.row?).ok()?;
+        let rows = apart
+            && combine.stride == Some(1)
+            && matches!(effect.kernel, Kernel::Accumulate { .. })
+            && (elements.is_some() || !outer)
+            && elements.unwrap_or(row).is_multiple_of(row)
+            && (buffer.bytes / buffer.element.bytes()).is_multiple_of(row);
+        let how = match (rows, elements) {
+            (true, elements) => Starting::Lookup(elements),
+            (false, elements) => Starting::Position(elements?),
+        };
+        Some(Start { buffer: combine.buffer, value, how })
     }
 
     /// A value as a multiple of the outermost position and a rest in a range.

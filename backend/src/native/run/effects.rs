@@ -12,7 +12,7 @@ use super::exports::Exports;
 use super::split::Part;
 use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
-use crate::native::kernels::accumulate::{Lookups, accumulate};
+use crate::native::kernels::accumulate::{Lookups, Start, accumulate};
 use crate::native::kernels::column::choose::choose;
 use crate::native::kernels::column::{BLOCK, Column, Slot, with_column};
 use crate::native::kernels::copy::{Copies, copy};
@@ -20,7 +20,7 @@ use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
 use crate::native::machine::Caches;
 use crate::native::plan::effect::{Effect, Kernel, RowStep, Table};
-use crate::native::plan::level::{Flat, Place};
+use crate::native::plan::level::{Flat, Place, Starting};
 use crate::native::plan::source::BufferNumber;
 use crate::native::prefetch::Prefetch;
 
@@ -38,6 +38,9 @@ pub(crate) struct Window {
     pub prefetch: Vec<Prefetch>,
     /// Of the rows that are written.
     pub prefetch_out: Prefetch,
+    /// Which of them lookups begin, and where those of this part end.
+    begun: Start,
+    end: i64,
     /// Whether nothing was handed over yet.
     cold: bool,
     /// Lookups kept back.
@@ -93,8 +96,11 @@ impl Effects<'_, '_> {
                     .prefetch
                     .push(plan(table.buffer, table.scattered || gaps));
             }
+            (window.begun, window.end) = self.flat.begins(self.run, self.part);
             window.prefetch_out = match (&effect.kernel, effect.scattered) {
                 (Kernel::Scalars { .. }, _) => Prefetch::default(),
+                // Nobody reads them.
+                _ if window.begun.stream => Prefetch::default(),
                 (_, true) => plan(effect.buffer, true),
                 (_, false) => {
                     Prefetch::following(Caches::get(), self.run.memory.bytes(effect.buffer))
@@ -139,7 +145,16 @@ impl Effects<'_, '_> {
         (0..self.flat.effects.len()).try_for_each(|n| {
             let all = self.windows.get(n).map_or(0, |window| window.len);
             self.hand_over(n, all)
-        })
+        })?;
+        for (window, effect) in self.windows.iter().zip(&self.flat.effects) {
+            let Start { value, next, .. } = window.begun;
+            if next < window.end {
+                let (next, end) = (next as usize, window.end as usize);
+                let rest = (self.run.memory).fill(effect.buffer, next, end, Scalar::F32(value));
+                rest.map_err(|_| self.run.outside(effect.buffer, effect.span))?;
+            }
+        }
+        Ok(())
     }
 
     /// Elements of a row in this part.
@@ -183,13 +198,51 @@ impl Effects<'_, '_> {
     }
 }
 
+impl Flat {
+    /// Which rows a part of it begins lookup by lookup, and where they end.
+    fn begins(&self, run: &Run<'_>, part: &Part) -> (Start, i64) {
+        let start = self.starts.iter().find_map(|start| match start.how {
+            Starting::Lookup(elements) => Some((start, elements)),
+            Starting::Position(_) => None,
+        });
+        let started = (Start::DONE, i64::MAX);
+        let (Some((start, elements)), None) = (start, part.columns) else {
+            return started;
+        };
+        let Some((buffer, Scalar::F32(value))) =
+            (run.source.buffers.get(start.buffer)).zip(Some(start.value))
+        else {
+            return started;
+        };
+        let at = |position: u64, elements: usize| {
+            (position as i64).saturating_mul(elements as i64)
+        };
+        let owned = part.owned.as_ref().and_then(|owned| owned.first());
+        let (low, high) = match (elements, owned, part.rows) {
+            (Some(elements), _, _) => (at(part.first, elements), at(part.last, elements)),
+            (None, Some(&rows), _) | (None, None, Some(rows)) => rows,
+            (None, None, None) => (0, i64::MAX),
+        };
+        let stream = run.memory.bytes(start.buffer) >= Caches::get().last / 2;
+        let start = Start {
+            value,
+            next: low.max(0),
+            stream,
+        };
+        (start, high.min(buffer.len() as i64))
+    }
+}
+
 impl Consumer for Effects<'_, '_> {
     fn begin(&mut self, first: u64, n: u64) {
         if self.part.columns.is_some() {
             return;
         }
         for start in &self.flat.starts {
-            let at = |position: u64| position as usize * start.elements;
+            let Starting::Position(elements) = start.how else {
+                continue;
+            };
+            let at = |position: u64| position as usize * elements;
             // Positions are indices into the first dimension: they are inside.
             let memory = &self.run.memory;
             let _ = memory.fill(start.buffer, at(first), at(first + n), start.value);
@@ -197,6 +250,8 @@ impl Consumer for Effects<'_, '_> {
     }
 
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
+        let size = self.row_size();
+        let first_column = self.part.columns.map_or(0, |(first, _)| first);
         for (number, effect) in self.flat.effects.iter().enumerate() {
             let Some(window) = self.windows.get_mut(number) else {
                 continue;
@@ -216,11 +271,11 @@ impl Consumer for Effects<'_, '_> {
             };
             if all
                 && window.is_direct()
-                && self.part.columns.is_none()
+                && (first_column == 0 || !effect.kernel.is_shifted())
                 && let Some(exports) = Exports::among(columns, &effect.exports, n)
             {
-                window.fetch_first(&exports, self.run, effect, self.flat.row);
-                window.run(&exports, self.run, effect, n, self.flat.row, 0)?;
+                window.fetch_first(&exports, self.run, effect, size);
+                window.run(&exports, self.run, effect, n, size, first_column)?;
                 continue;
             }
             let which = (!all).then_some(window.which.as_slice());
@@ -237,8 +292,8 @@ impl Consumer for Effects<'_, '_> {
                     }
                 }
             }
-            if let Some((first, _)) = self.part.columns {
-                window.shift(effect, added, first as i64);
+            if first_column > 0 {
+                window.shift(effect, added, first_column as i64);
             }
             window.len += added;
             let ready = window.len.saturating_sub(window.far);
@@ -294,7 +349,7 @@ pub(crate) fn active(
 }
 
 impl Window {
-    /// Moves the last `added` rows to the column `first`.
+    /// Moves the last `added` rows to the column `first`, for kernels that do not do that themselves. Reductions are not divided along the row.
     fn shift(&mut self, effect: &Effect, added: usize, first: i64) {
         let mut shift = |column: usize, by: i64| {
             if let Some(Column::S64(offsets)) = self.columns.get_mut(column) {
@@ -304,20 +359,15 @@ impl Window {
                 }
             }
         };
-        shift(0, first);
-        match &effect.kernel {
-            // Reductions are not divided along the row.
-            Kernel::Scalars { .. } | Kernel::Fold { .. } => {}
-            Kernel::Accumulate { table, .. } | Kernel::Copy { table } => shift(table.src, first),
-            Kernel::Rows { program, .. } => {
-                let mut done = Vec::new();
-                for (step, _) in &program.steps {
-                    if let RowStep::Load { table, stride } = step
-                        && !done.contains(&table.src)
-                    {
-                        shift(table.src, first.wrapping_mul(*stride));
-                        done.push(table.src);
-                    }
+        if let Kernel::Rows { program, .. } = &effect.kernel {
+            shift(0, first);
+            let mut done = Vec::new();
+            for (step, _) in &program.steps {
+                if let RowStep::Load { table, stride } = step
+                    && !done.contains(&table.src)
+                {
+                    shift(table.src, first.wrapping_mul(*stride));
+                    done.push(table.src);
                 }
             }
         }
@@ -381,13 +431,14 @@ impl Window {
                     fill: &self.fill,
                     out: effect.buffer,
                     dst: all,
+                    column: first_column,
                     size,
                     scale: exports.f32(*scale),
                     bias: exports.f32(*bias),
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),
                     prefetch_out: self.prefetch_out,
                 };
-                accumulate(isa, run.memory, *op, *post, &lookups)
+                accumulate(isa, run.memory, *op, *post, &lookups, &mut self.begun)
                     .map_err(|_| run.outside(table.buffer, table.span))
             }
             Kernel::Fold {
@@ -428,6 +479,7 @@ impl Window {
                     fill: &self.fill,
                     out: effect.buffer,
                     dst,
+                    column: first_column,
                     size,
                     stream: run.memory.bytes(effect.buffer) >= Caches::get().last / 2,
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),

@@ -86,8 +86,8 @@ impl Run<'_> {
         for (flat, uniforms, size) in &nests {
             let share = (u128::from(threads * TASKS) * bytes(size)).div_ceil(all.max(1));
             let parts = split::parts(self, flat, uniforms, size, threads, share.max(1) as u64)?;
-            // Parts that have the same positions start nothing.
-            if parts.iter().any(|part| part.columns.is_some()) {
+            // Parts that have the same positions start nothing, and neither do none.
+            if parts.is_empty() || parts.iter().any(|part| part.columns.is_some()) {
                 self.start_all(flat);
             }
             tasks.extend(parts.into_iter().map(|part| (*flat, uniforms, part)));

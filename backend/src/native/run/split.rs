@@ -7,8 +7,12 @@
 //! 2. where the outermost position says what is written (bags, gathers), its positions are divided, by what is inside of them;
 //! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes: those
 //!    of the effects that are not divided by the outermost position anyway, if they have the same;
-//! 4. otherwise destinations are divided: a thread does the lookups whose rows are its own, by a sample of them evenly;
-//! 5. rows that are wide enough are divided when there are too few bags.
+//! 4. otherwise, where no cache holds what is written, rows are divided if each thread gets two cache lines of them: all threads decode all
+//!    lookups, have equally much to do however skewed these are, and read what they add in order;
+//! 5. what caches hold, and rows that are not wide enough, has owners: a thread does the lookups whose destinations are its own, by a sample of
+//!    them evenly. Two threads with parts of one row would take its neighbouring lines from one another's cache.
+//!
+//! Rows that are wide enough are divided also where there are too few bags, or one is too large, or one destination gets most lookups.
 
 use std::sync::Mutex;
 
@@ -20,6 +24,7 @@ use super::effects::{Effects, active};
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
 use crate::native::kernels::memory::never_decrease;
+use crate::native::machine::Caches;
 use crate::native::plan::effect::Effect;
 use crate::native::plan::level::{Flat, Level, Place};
 
@@ -33,6 +38,8 @@ pub(crate) struct Part {
     pub columns: Option<(usize, usize)>,
     /// For each effect, the destinations that it does; all of them if none are said.
     pub owned: Option<Vec<(i64, i64)>>,
+    /// Where destinations never decrease, the first of this part, and of the next.
+    pub rows: Option<(i64, i64)>,
 }
 
 /// How much a nest is to do.
@@ -144,6 +151,10 @@ pub(crate) fn parts(
         return Ok(parts);
     }
     if flat.apart {
+        let written = flat.effects.iter().map(|e| run.memory.bytes(e.buffer));
+        if wide && written.sum::<usize>() >= Caches::get().last {
+            return Ok(columns(&whole, flat.row, threads));
+        }
         return owned(run, flat, uniforms, &whole, size, threads, wide);
     }
     Ok(vec![whole])
@@ -279,8 +290,8 @@ fn balanced(weights: &[u64], count: u64, tasks: u64) -> Vec<u64> {
 struct Seen {
     /// The first destination, and the last.
     ends: Option<(i64, i64)>,
-    /// The first position whose destination is another than the first.
-    change: Option<u64>,
+    /// The first position whose destination is another than the first, and that destination.
+    change: Option<(u64, i64)>,
     decreasing: bool,
 }
 
@@ -294,7 +305,8 @@ impl Seen {
         self.decreasing |= first < before || !never_decrease(dst);
         self.ends = Some((begin, last));
         if self.change.is_none() {
-            self.change = dst.iter().position(|&at| at != begin).map(number);
+            let change = dst.iter().enumerate().find(|&(_, &at)| at != begin);
+            self.change = change.map(|(k, &at)| (number(k), at));
         }
     }
 }
@@ -404,7 +416,7 @@ fn sorted(
             *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = result;
         }
     });
-    let mut borders = vec![0];
+    let mut borders = vec![(0, i64::MIN)];
     let mut before: Option<i64> = None;
     for (task, seen) in seen.into_iter().enumerate() {
         let seen = seen
@@ -419,14 +431,21 @@ fn sorted(
         }
         // What continues the row before belongs to whoever has that: a border only where the row ends, if it does.
         match (before == Some(begin), seen.change) {
-            (false, _) => borders.push(first),
+            (false, _) if first > 0 => borders.push((first, begin)),
             (true, Some(change)) => borders.push(change),
-            (true, None) => {}
+            (false, _) | (true, None) => {}
         }
         before = Some(end);
     }
-    borders.push(count);
-    Ok(Some(between(&borders)))
+    borders.push((count, i64::MAX));
+    let pairs = borders.iter().zip(borders.iter().skip(1));
+    let parts = pairs.map(|(&(first, low), &(last, high))| Part {
+        first,
+        last,
+        rows: Some((low, high)),
+        ..Part::default()
+    });
+    Ok(Some(parts.collect()))
 }
 
 /// Parts that own destinations.

@@ -106,6 +106,10 @@ struct Work {
     dst: Vec<i64>,
     shifts: [usize; 3],
     prefetch: Prefetch,
+    /// The column at which rows are divided, where nothing is begun.
+    divided: usize,
+    /// The first row that lookups begin, and how.
+    begun: Option<(usize, Start)>,
 }
 
 impl Work {
@@ -124,6 +128,9 @@ impl Work {
             .map(|v| f32::from_scalar(v).unwrap())
             .collect();
         let (src, dst, size) = (&self.src, &self.dst, self.size);
+        if let Some((row, start)) = self.begun {
+            expected[row * size..].fill(start.value);
+        }
         defined(
             element,
             op,
@@ -150,20 +157,54 @@ impl Work {
                 ]
                 .into_iter(),
             );
-            let lookups = Lookups {
+            let all = Lookups {
                 table: 0,
                 n: src.len(),
                 src,
                 fill: fill.bytes(),
                 out: 1,
                 dst,
+                column: 0,
                 size,
                 scale,
                 bias,
                 prefetch: self.prefetch,
                 prefetch_out: self.prefetch,
             };
-            prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), Ok(()));
+            if let Some((row, start)) = self.begun {
+                let next = (row * size) as i64;
+                let mut start = Start { next, ..start };
+                // Groups go on from one call to the next.
+                let cut = src.len() / 2;
+                for part in [0..cut, cut..src.len()] {
+                    let lookups = Lookups {
+                        n: part.len(),
+                        src: &src[part.clone()],
+                        dst: &dst[part.clone()],
+                        scale: &scale[part.clone()],
+                        bias: &bias[part],
+                        ..all
+                    };
+                    let done = accumulate(isa, &memory, op, post, &lookups, &mut start);
+                    prop_assert_eq!(done, Ok(()));
+                }
+                let (value, end) = (Scalar::F32(start.value), self.rows * size);
+                prop_assert_eq!(memory.fill(1, start.next as usize, end, value), Ok(()));
+            } else {
+                // The columns before the one at which rows are divided, and the others.
+                for columns in [0..self.divided, self.divided..size] {
+                    let bytes = columns.start * element.bytes()..columns.end * element.bytes();
+                    let lookups = Lookups {
+                        fill: &fill.bytes()[bytes],
+                        column: columns.start,
+                        size: columns.len(),
+                        ..all
+                    };
+                    let mut start = Start::DONE;
+                    let done = accumulate(isa, &memory, op, post, &lookups, &mut start);
+                    prop_assert_eq!((done, start), (Ok(()), Start::DONE));
+                }
+            }
             drop(memory);
             let found = elements(out.bytes(), ElementType::F32);
             let differs = difference(&expected, &found);
@@ -182,12 +223,16 @@ proptest! {
         bags in prop::collection::vec((0i64..6, prop::collection::vec(-1i64..6, 0..12)), 0..8),
         shifts in [shifts(), shifts(), shifts()],
         l2 in 0usize..20,
+        divided in 0.0..1.0,
+        begun in prop::option::of((0usize..=6, prop::sample::select(vec![0.0, -0.0, 1.5, f32::NEG_INFINITY]), any::<bool>())),
         seed: u64,
     ) {
+        let divided = (divided * size as f64) as usize;
+        let begun = begun.map(|(row, value, stream)| (row, Start { value, next: 0, stream }));
         let lookups = || bags.iter().flat_map(|(bag, rows)| rows.iter().map(move |row| (row, bag)));
         let (src, dst) = lookups().map(|(row, bag)| (row * size as i64, bag * size as i64)).unzip();
         let prefetch = Prefetch { l2, l1: l2 / 3 };
-        Work { kernel, size, rows: 6, src, dst, shifts, prefetch }.check(seed)?;
+        Work { kernel, size, rows: 6, src, dst, shifts, prefetch, divided, begun }.check(seed)?;
     }
 
     #[test]
@@ -210,10 +255,12 @@ proptest! {
                 (ElementType::F32, Bytes::Write(out.bytes_mut())),
             ].into_iter());
             let lookups = Lookups {
-                table: 0, n, src: &src, fill: &fill, out: 1, dst: &dst, size, scale: &ones, bias: &ones,
+                table: 0, n, src: &src, fill: &fill, out: 1, dst: &dst, column: 0, size, scale: &ones, bias: &ones,
                 prefetch: Prefetch { l2: 3, l1: 1 }, prefetch_out: Prefetch { l2: 2, l1: 1 },
             };
-            prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), if inside || n == 0 { Ok(()) } else { Err(Outside) });
+            let of = |lookups: &Lookups<'_>, start: i64| accumulate(isa, &memory, op, post, lookups, &mut Start { next: start, ..Start::DONE });
+            prop_assert_eq!(of(&lookups, i64::MAX), if inside || n == 0 { Ok(()) } else { Err(Outside) });
+            prop_assert_eq!(of(&lookups, -1), if n == 0 { Ok(()) } else { Err(Outside) });
             // Columns that are too short, and buffers that are none.
             if n > 0 {
                 let wrong = [
@@ -224,7 +271,7 @@ proptest! {
                     Lookups { out: 0, scale: &[], bias: &[], ..lookups },
                 ];
                 for lookups in wrong {
-                    prop_assert_eq!(accumulate(isa, &memory, op, post, &lookups), Err(Outside));
+                    prop_assert_eq!(of(&lookups, i64::MAX), Err(Outside));
                 }
             }
         }
@@ -251,6 +298,8 @@ fn a_giant_bag_is_added_up_in_the_order_of_its_lookups() {
             src,
             shifts: [5, 0, 12],
             prefetch: Prefetch { l2: 64, l1: 8 },
+            divided: size / 2,
+            begun: None,
         };
         work.check(7).unwrap();
     }

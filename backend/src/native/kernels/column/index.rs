@@ -34,14 +34,6 @@ impl Decode {
         high: i64::MAX,
         bounds: Bounds::Clamp { scale: 1 },
     };
-
-    fn wrapped(self, x: i64) -> i64 {
-        x.wrapping_add(if x < 0 { self.wrap } else { 0 })
-    }
-
-    fn holds(self, w: i64) -> bool {
-        (self.low <= w) & (w <= self.high)
-    }
 }
 
 /// Decodes the first `n` values of a column of integers into one of `index`, or of `bool` for [`Bounds::Inside`].
@@ -52,10 +44,14 @@ pub(crate) fn decode(
     out: &mut Column,
     n: usize,
 ) -> Result<(), TypeError> {
+    let wide = Numbers::of(decode);
     let done = match column {
-        Column::S32(x) => into(isa, decode, x, out, n),
-        Column::U32(x) => into(isa, decode, x, out, n),
-        Column::S64(x) => into(isa, decode, x, out, n),
+        Column::S32(x) => match Numbers::<i32>::narrow(decode) {
+            Some(narrow) => into(isa, narrow, decode.bounds, x, out, n),
+            None => into(isa, wide, decode.bounds, x, out, n),
+        },
+        Column::U32(x) => into(isa, wide, decode.bounds, x, out, n),
+        Column::S64(x) => into(isa, wide, decode.bounds, x, out, n),
         _ => None,
     };
     done.ok_or(TypeError::Unary {
@@ -65,60 +61,158 @@ pub(crate) fn decode(
 }
 
 /// None if the columns do not fit.
-fn into<T: IntoIndex>(isa: Isa, decode: Decode, x: &[T], out: &mut Column, n: usize) -> Option<()> {
+fn into<T: In<L>, L: Lane>(
+    isa: Isa,
+    numbers: Numbers<L>,
+    bounds: Bounds,
+    x: &[T],
+    out: &mut Column,
+    n: usize,
+) -> Option<()> {
     let x = x.get(..n)?;
-    match (decode.bounds, out) {
-        (Bounds::Clamp { scale }, Column::S64(out)) => {
-            clamp(isa, decode, scale, x, out.get_mut(..n)?)
+    match (bounds, out) {
+        (Bounds::Clamp { .. }, Column::S64(out)) => clamp(isa, numbers, x, out.get_mut(..n)?),
+        (Bounds::Select { elsewhere, .. }, Column::S64(out)) => {
+            select(isa, numbers, elsewhere, x, out.get_mut(..n)?);
         }
-        (Bounds::Select { scale, elsewhere }, Column::S64(out)) => {
-            select(isa, decode, scale, elsewhere, x, out.get_mut(..n)?);
-        }
-        (Bounds::Inside, Column::Bool(out)) => inside(isa, decode, x, out.get_mut(..n)?),
+        (Bounds::Inside, Column::Bool(out)) => inside(isa, numbers, x, out.get_mut(..n)?),
         _ => return None,
     }
     Some(())
 }
 
-versions! {
-    clamp = clamp_body <T: IntoIndex> (decode: Decode, scale: i64, x: &[T], out: &mut [i64])
+/// The numbers of a [`Decode`], as wide as it is computed.
+#[derive(Clone, Copy)]
+struct Numbers<L> {
+    wrap: L,
+    low: L,
+    high: L,
+    scale: L,
 }
 
-#[inline(always)]
-fn clamp_body<T: IntoIndex>(decode: Decode, scale: i64, x: &[T], out: &mut [i64]) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = decode
-            .wrapped(x.into())
-            .max(decode.low)
-            .min(decode.high)
-            .wrapping_mul(scale);
+impl Numbers<i64> {
+    fn of(decode: Decode) -> Numbers<i64> {
+        let Decode {
+            wrap,
+            low,
+            high,
+            bounds,
+        } = decode;
+        let scale = match bounds {
+            Bounds::Clamp { scale } | Bounds::Select { scale, .. } => scale,
+            Bounds::Inside => 1,
+        };
+        Numbers {
+            wrap,
+            low,
+            high,
+            scale,
+        }
+    }
+}
+
+impl Numbers<i32> {
+    /// The same in 32 bits, in which a vector has twice the lanes, and in which every CPU compares and multiplies, if an index of that width is
+    /// decoded so: what is added to a negative one is not, so that no sum leaves them.
+    fn narrow(decode: Decode) -> Option<Numbers<i32>> {
+        let wide = Numbers::of(decode);
+        let numbers = Numbers {
+            wrap: wide.wrap.try_into().ok().filter(|&wrap: &i32| wrap >= 0)?,
+            low: wide.low.max(i32::MIN.into()).try_into().ok()?,
+            high: wide.high.min(i32::MAX.into()).try_into().ok()?,
+            scale: wide.scale.try_into().ok()?,
+        };
+        Some(numbers)
+    }
+}
+
+impl<L: Lane> Numbers<L> {
+    #[inline(always)]
+    fn wrapped(self, x: L) -> L {
+        x.plus(if x < L::default() {
+            self.wrap
+        } else {
+            L::default()
+        })
+    }
+
+    #[inline(always)]
+    fn holds(self, w: L) -> bool {
+        (self.low <= w) & (w <= self.high)
+    }
+}
+
+/// An integer that becomes one of type `L` without loss.
+trait In<L>: Copy + Into<L> {}
+impl<T: Copy + Into<L>, L> In<L> for T {}
+
+/// An integer that indices are computed in.
+trait Lane: Copy + Ord + Default {
+    fn plus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> i64;
+}
+
+impl Lane for i32 {
+    #[inline(always)]
+    fn plus(self, other: i32) -> i32 {
+        self.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn times(self, other: i32) -> i64 {
+        i64::from(self) * i64::from(other)
+    }
+}
+
+impl Lane for i64 {
+    #[inline(always)]
+    fn plus(self, other: i64) -> i64 {
+        self.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn times(self, other: i64) -> i64 {
+        self.wrapping_mul(other)
     }
 }
 
 versions! {
-    select = select_body <T: IntoIndex> (decode: Decode, scale: i64, elsewhere: i64, x: &[T], out: &mut [i64])
+    clamp = clamp_body <T: In<L>, L: Lane> (numbers: Numbers<L>, x: &[T], out: &mut [i64])
 }
 
 #[inline(always)]
-fn select_body<T: IntoIndex>(decode: Decode, scale: i64, elsewhere: i64, x: &[T], out: &mut [i64]) {
+fn clamp_body<T: In<L>, L: Lane>(numbers: Numbers<L>, x: &[T], out: &mut [i64]) {
     for (out, &x) in out.iter_mut().zip(x) {
-        let w = decode.wrapped(x.into());
-        let offset = w.wrapping_mul(scale);
-        *out = if decode.holds(w) { offset } else { elsewhere };
+        let w = numbers.wrapped(x.into());
+        *out = w.max(numbers.low).min(numbers.high).times(numbers.scale);
     }
 }
 
 versions! {
-    inside = inside_body <T: IntoIndex> (decode: Decode, x: &[T], out: &mut [bool])
+    select = select_body <T: In<L>, L: Lane> (numbers: Numbers<L>, elsewhere: i64, x: &[T], out: &mut [i64])
 }
 
 #[inline(always)]
-fn inside_body<T: IntoIndex>(decode: Decode, x: &[T], out: &mut [bool]) {
+fn select_body<T: In<L>, L: Lane>(
+    numbers: Numbers<L>,
+    elsewhere: i64,
+    x: &[T],
+    out: &mut [i64],
+) {
     for (out, &x) in out.iter_mut().zip(x) {
-        *out = decode.holds(decode.wrapped(x.into()));
+        let w = numbers.wrapped(x.into());
+        let offset = w.times(numbers.scale);
+        *out = if numbers.holds(w) { offset } else { elsewhere };
     }
 }
 
-/// An integer that is an `index` without loss.
-trait IntoIndex: Copy + Into<i64> {}
-impl<T: Copy + Into<i64>> IntoIndex for T {}
+versions! {
+    inside = inside_body <T: In<L>, L: Lane> (numbers: Numbers<L>, x: &[T], out: &mut [bool])
+}
+
+#[inline(always)]
+fn inside_body<T: In<L>, L: Lane>(numbers: Numbers<L>, x: &[T], out: &mut [bool]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = numbers.holds(numbers.wrapped(x.into()));
+    }
+}
