@@ -66,6 +66,26 @@ impl Isa {
     }
 }
 
+/// Which cache of a core has room for many lines that are on their way from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misses {
+    /// The first, for as many as the second.
+    First,
+    /// The second, for more than the first.
+    Second,
+}
+
+impl Misses {
+    /// Those of this machine, as the bench `native` finds them with `--plans`: the first cache of Zen 3, the second of Zen 4 and Zen 5. Cores
+    /// are told apart by whether they have AVX-512.
+    pub fn get() -> Misses {
+        match Isa::best() {
+            Isa::Avx512 => Misses::Second,
+            Isa::Avx2 | Isa::Portable => Misses::First,
+        }
+    }
+}
+
 /// Sizes of the data caches that one core reaches, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caches {

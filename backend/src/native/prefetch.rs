@@ -1,10 +1,10 @@
 //! The prefetch plan: how far ahead of their use rows are fetched, and into which cache.
 //!
-//! A core has few outstanding misses in its first cache and many in its second. Rows of a table that no
+//! Most cores have few outstanding misses in their first cache and many in the second ([`Misses`]). Rows of a table that no
 //! cache holds are therefore fetched into the second cache, dozens of rows ahead, across the borders of bags, and a
-//! second time, into the first cache, a few rows ahead.
+//! second time, into the first cache, a few rows ahead. Where the first cache has as many, rows of several lines are fetched there alone.
 
-use super::machine::Caches;
+use super::machine::{Caches, Misses};
 
 /// Distances in rows; 0 is no prefetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,15 @@ impl Prefetch {
     /// The largest distance of any plan: how many rows must be decoded ahead.
     pub const FARTHEST: usize = 96;
 
-    /// The plan for rows of `row` bytes out of a table of `table` bytes, where `all` tables that take turns have so many.
-    pub fn choose(caches: Caches, table: usize, row: usize, all: usize) -> Prefetch {
+    /// The plan for rows of `row` bytes out of a table of `table` bytes, where `all` tables that take turns have so many. Rows that are written, or
+    /// copied, take the second cache's misses, whatever the core has.
+    pub fn choose(
+        caches: Caches,
+        misses: Misses,
+        table: usize,
+        row: usize,
+        all: usize,
+    ) -> Prefetch {
         // Shared as it is, the last cache holds no more for sure.
         let kept = all.max(table) <= caches.last / 8;
         let small = table <= caches.l2 / 2;
@@ -32,6 +39,9 @@ impl Prefetch {
             return Prefetch { l2: 0, l1: 16 };
         }
         match row {
+            // As many lines ahead.
+            129..=512 if misses == Misses::First => Prefetch { l2: 0, l1: 16 },
+            513..=1024 if misses == Misses::First => Prefetch { l2: 0, l1: 8 },
             0..=128 => Prefetch { l2: 96, l1: 4 },
             129..=1024 => Prefetch { l2: 64, l1: 8 },
             1025..=4096 => Prefetch { l2: 16, l1: 2 },
@@ -79,11 +89,13 @@ mod tests {
             l2: 1 << 20,
             last: 32 << 20,
         };
-        for row in (1..10_000).step_by(7) {
-            let plan = Prefetch::choose(caches, 1 << 30, row, 0);
-            assert!(plan.farthest() <= Prefetch::FARTHEST);
+        for misses in [Misses::First, Misses::Second] {
+            for row in (1..10_000).step_by(7) {
+                let plan = Prefetch::choose(caches, misses, 1 << 30, row, 0);
+                assert!(plan.farthest() <= Prefetch::FARTHEST);
+            }
         }
-        let small = |all: usize| Prefetch::choose(caches, 1 << 18, 64, all);
+        let small = |all: usize| Prefetch::choose(caches, Misses::get(), 1 << 18, 64, all);
         assert_eq!(small(0).farthest(), 0, "the table stays in the cache");
         assert_ne!(small(1 << 30).farthest(), 0, "the others take its place");
     }

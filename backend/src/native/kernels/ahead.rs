@@ -241,7 +241,7 @@ fn line<const FIRST: bool>(row: *const u8, line: usize) {
 }
 
 /// Cache lines that a row of `bytes` bytes may touch.
-fn lines(table: *const u8, bytes: usize) -> usize {
+pub(super) fn lines(table: *const u8, bytes: usize) -> usize {
     if table.addr().is_multiple_of(LINE) && bytes.is_multiple_of(LINE) {
         bytes / LINE
     } else {

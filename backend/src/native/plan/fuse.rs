@@ -5,7 +5,7 @@
 //! integer that was loaded; what it was computed from goes unless somebody else needs it. Values, levels, types and ranges stay as they are.
 //!
 //! A load whose offset is the position of its level and something that is the same for all positions around reads one element behind the other: whole runs
-//! of them are copied, and no offset is computed.
+//! of them are copied, and no offset is computed. Indices that are read so are decoded where they lie.
 
 use hlo2dae_ir::core::{Arith, BinaryOp, CompareOp, ElementType, Scalar, ScalarType};
 
@@ -40,12 +40,23 @@ pub(super) fn fuse(graph: &mut Graph, levels: usize, in_order: impl Fn(usize) ->
         };
         chains.push(chain);
     }
-    for (data, chain) in graph.vals.iter_mut().zip(chains) {
-        let conversion = matches!(data.def, Def::Arith(Arith::Convert(_, _)));
-        if let Some(Chain { of, decode }) = chain
-            && !conversion
-        {
-            data.def = Def::Decode(of, decode);
+    for (n, chain) in chains.into_iter().enumerate() {
+        let conversion = matches!(graph.vals[n].def, Def::Arith(Arith::Convert(_, _)));
+        if let Some(Chain { of, decode }) = chain {
+            let def = match graph.get(of).def {
+                // Decoded where it lies.
+                Def::LoadRun {
+                    buffer, base, span, ..
+                } if graph.level(of) == graph.level(Val(n)) => Def::LoadRun {
+                    buffer,
+                    base,
+                    decode: Some(decode),
+                    span,
+                },
+                _ if conversion => continue,
+                _ => Def::Decode(of, decode),
+            };
+            graph.vals[n].def = def;
         }
     }
 }
@@ -69,7 +80,12 @@ fn run(graph: &Graph, val: Val, zero: Val) -> Option<Def> {
         Def::Arith(Arith::Binary(BinaryOp::Add, a, b)) if is_position(a) => b,
         _ => return None,
     };
-    let run = Def::LoadRun { buffer, base, span };
+    let run = Def::LoadRun {
+        buffer,
+        base,
+        decode: None,
+        span,
+    };
     (graph.level(base) < level).then_some(run)
 }
 

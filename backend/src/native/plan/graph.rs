@@ -33,9 +33,11 @@ pub(crate) enum Def {
         span: Span,
     },
     /// The element at `base` and the position of the value's level, one unit step after the other: a `Load` whose offsets are in order.
+    /// What is made of it, if it is an index.
     LoadRun {
         buffer: BufferNumber,
         base: Val,
+        decode: Option<Decode>,
         span: Span,
     },
     /// An element of a row, at a base and a multiple of the row's position; where `fill.0` is false, `fill.1`.
@@ -400,6 +402,7 @@ impl Graph {
             Def::LoadRun {
                 buffer: _,
                 base,
+                decode: _,
                 span: _,
             } => vec![*base],
             Def::RowLoad {

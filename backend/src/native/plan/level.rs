@@ -57,10 +57,12 @@ pub(crate) enum Step {
         to: usize,
         span: Span,
     },
-    /// Elements one behind the other: at the positions of the level's unit, from `base` on, which is a place of the level around.
+    /// Elements one behind the other: at the positions of the level's unit, from `base` on, which is a place of the level around; decoded, if
+    /// they are indices.
     LoadRun {
         buffer: BufferNumber,
         base: Place,
+        decode: Option<Decode>,
         to: usize,
         span: Span,
     },

@@ -289,9 +289,15 @@ impl Scheduler {
                         decode: *decode,
                         to,
                     }),
-                    Def::LoadRun { buffer, base, span } => steps.push(Step::LoadRun {
+                    Def::LoadRun {
+                        buffer,
+                        base,
+                        decode,
+                        span,
+                    } => steps.push(Step::LoadRun {
                         buffer: *buffer,
                         base: self.place(*base, outer)?,
+                        decode: *decode,
                         to,
                         span: *span,
                     }),

@@ -8,7 +8,7 @@ use hlo2dae_ir::core::{Scalar, ScalarType};
 use super::Run;
 use super::split::Part;
 use crate::native::error::RunError;
-use crate::native::kernels::column::index;
+use crate::native::kernels::column::index::{self, Decoded};
 use crate::native::kernels::column::{BLOCK, Column, Operands, Slot, compute, with_column};
 use crate::native::plan::level::{Level, Place, Step};
 
@@ -337,6 +337,7 @@ impl Run<'_> {
             Step::LoadRun {
                 buffer,
                 base,
+                decode,
                 to,
                 span,
             } => {
@@ -354,7 +355,14 @@ impl Run<'_> {
                 let Some(out) = block.columns.get_mut(*to) else {
                     return Err(self.no_operand());
                 };
-                let done = with_column!(out, |out| self.memory.load_runs(*buffer, runs, out));
+                let done = match decode {
+                    None => with_column!(out, |out| self.memory.load_runs(*buffer, runs, out)),
+                    Some(decode) => {
+                        let out = Decoded::of(out).ok_or_else(|| self.no_operand())?;
+                        let isa = self.options.isa;
+                        self.memory.decode_runs(isa, *buffer, runs, *decode, out)
+                    }
+                };
                 done.map_err(|_| self.outside(*buffer, *span))?;
             }
             Step::Check {

@@ -18,7 +18,7 @@ use crate::native::kernels::column::{BLOCK, Column, Slot, with_column};
 use crate::native::kernels::copy::{Copies, copy};
 use crate::native::kernels::fold::{Folds, Meet, Operand, fold};
 use crate::native::kernels::memory::Outside;
-use crate::native::machine::Caches;
+use crate::native::machine::{Caches, Misses};
 use crate::native::plan::effect::{Effect, Kernel, RowStep, Table};
 use crate::native::plan::level::{Flat, Place, Starting};
 use crate::native::plan::source::BufferNumber;
@@ -79,29 +79,33 @@ impl Effects<'_, '_> {
                 let columns = effect.exports.iter().map(|&(_, ty)| Column::new(ty, 0));
                 window.columns = columns.collect();
             }
-            let plan = |buffer: BufferNumber, scattered: bool| {
+            let plan = |buffer: BufferNumber, scattered: bool, misses: Misses| {
                 let bytes = self.run.memory.bytes(buffer);
                 let element = self.run.source.buffers.get(buffer);
                 let row = size * element.map_or(1, |data| data.element.bytes());
                 match scattered {
-                    true => Prefetch::choose(Caches::get(), bytes, row, self.run.tables),
+                    true => Prefetch::choose(Caches::get(), misses, bytes, row, self.run.tables),
                     false => Prefetch::in_order(Caches::get(), bytes, row),
                 }
             };
             // Who owns some of the destinations reads rows with gaps between them.
             let gaps = self.part.owned.is_some();
+            let misses = match effect.kernel {
+                Kernel::Copy { .. } => Misses::Second,
+                _ => Misses::get(),
+            };
             window.prefetch.clear();
             for table in effect.tables() {
                 window
                     .prefetch
-                    .push(plan(table.buffer, table.scattered || gaps));
+                    .push(plan(table.buffer, table.scattered || gaps, misses));
             }
             (window.begun, window.end) = self.flat.begins(self.run, self.part);
             window.prefetch_out = match (&effect.kernel, effect.scattered) {
                 (Kernel::Scalars { .. }, _) => Prefetch::default(),
                 // Nobody reads them.
                 _ if window.begun.stream => Prefetch::default(),
-                (_, true) => plan(effect.buffer, true),
+                (_, true) => plan(effect.buffer, true, Misses::Second),
                 (_, false) => {
                     Prefetch::following(Caches::get(), self.run.memory.bytes(effect.buffer))
                 }

@@ -3,6 +3,7 @@
 use hlo2dae_ir::core::TypeError;
 
 use super::{Column, versions};
+use crate::native::kernels::element::Element;
 use crate::native::machine::Isa;
 
 /// What is made of an index `x`: with `w = if x < 0 { x + wrap } else { x }`, see [`Bounds`].
@@ -36,6 +37,64 @@ impl Decode {
     };
 }
 
+/// Where decoded indices go.
+pub(crate) enum Decoded<'a> {
+    Index(&'a mut [i64]),
+    /// For [`Bounds::Inside`].
+    Inside(&'a mut [bool]),
+}
+
+impl<'a> Decoded<'a> {
+    /// The values of a column of `index` or `bool`.
+    pub fn of(column: &'a mut Column) -> Option<Decoded<'a>> {
+        match column {
+            Column::S64(out) => Some(Decoded::Index(out)),
+            Column::Bool(out) => Some(Decoded::Inside(out)),
+            _ => None,
+        }
+    }
+
+    /// The first `n` places, which are taken off.
+    pub fn take(&mut self, n: usize) -> Option<Decoded<'a>> {
+        fn first<'a, T>(out: &mut &'a mut [T], n: usize) -> Option<&'a mut [T]> {
+            let (first, rest) = std::mem::take(out).split_at_mut_checked(n)?;
+            *out = rest;
+            Some(first)
+        }
+        match self {
+            Decoded::Index(out) => first(out, n).map(Decoded::Index),
+            Decoded::Inside(out) => first(out, n).map(Decoded::Inside),
+        }
+    }
+}
+
+/// An integer that indices are decoded from.
+pub(crate) trait Coded: Element {
+    /// Decodes all of `x`; none if it does not fit `out`.
+    fn decode(isa: Isa, decode: Decode, x: &[Self], out: Decoded<'_>) -> Option<()>;
+}
+
+impl Coded for i32 {
+    fn decode(isa: Isa, decode: Decode, x: &[i32], out: Decoded<'_>) -> Option<()> {
+        match Numbers::<i32>::narrow(decode) {
+            Some(narrow) => into(isa, narrow, decode.bounds, x, out),
+            None => into(isa, Numbers::of(decode), decode.bounds, x, out),
+        }
+    }
+}
+
+impl Coded for u32 {
+    fn decode(isa: Isa, decode: Decode, x: &[u32], out: Decoded<'_>) -> Option<()> {
+        into(isa, Numbers::of(decode), decode.bounds, x, out)
+    }
+}
+
+impl Coded for i64 {
+    fn decode(isa: Isa, decode: Decode, x: &[i64], out: Decoded<'_>) -> Option<()> {
+        into(isa, Numbers::of(decode), decode.bounds, x, out)
+    }
+}
+
 /// Decodes the first `n` values of a column of integers into one of `index`, or of `bool` for [`Bounds::Inside`].
 pub(crate) fn decode(
     isa: Isa,
@@ -44,39 +103,35 @@ pub(crate) fn decode(
     out: &mut Column,
     n: usize,
 ) -> Result<(), TypeError> {
-    let wide = Numbers::of(decode);
-    let done = match column {
-        Column::S32(x) => match Numbers::<i32>::narrow(decode) {
-            Some(narrow) => into(isa, narrow, decode.bounds, x, out, n),
-            None => into(isa, wide, decode.bounds, x, out, n),
-        },
-        Column::U32(x) => into(isa, wide, decode.bounds, x, out, n),
-        Column::S64(x) => into(isa, wide, decode.bounds, x, out, n),
+    let out = Decoded::of(out).and_then(|mut out| out.take(n));
+    let done = out.and_then(|out| match column {
+        Column::S32(x) => i32::decode(isa, decode, x.get(..n)?, out),
+        Column::U32(x) => u32::decode(isa, decode, x.get(..n)?, out),
+        Column::S64(x) => i64::decode(isa, decode, x.get(..n)?, out),
         _ => None,
-    };
+    });
     done.ok_or(TypeError::Unary {
         op: "decode",
         operand: super::ty(&super::Operands::Each(column)),
     })
 }
 
-/// None if the columns do not fit.
+/// None if there are not as many places, or of another kind.
 fn into<T: In<L>, L: Lane>(
     isa: Isa,
     numbers: Numbers<L>,
     bounds: Bounds,
     x: &[T],
-    out: &mut Column,
-    n: usize,
+    out: Decoded<'_>,
 ) -> Option<()> {
-    let x = x.get(..n)?;
+    let n = x.len();
     match (bounds, out) {
-        (Bounds::Clamp { .. }, Column::S64(out)) => clamp(isa, numbers, x, out.get_mut(..n)?),
-        (Bounds::Select { elsewhere, .. }, Column::S64(out)) => {
+        (Bounds::Clamp { .. }, Decoded::Index(out)) => clamp(isa, numbers, x, out.get_mut(..n)?),
+        (Bounds::Select { elsewhere, .. }, Decoded::Index(out)) => {
             select(isa, numbers, elsewhere, x, out.get_mut(..n)?);
         }
-        (Bounds::Inside, Column::Bool(out)) => inside(isa, numbers, x, out.get_mut(..n)?),
-        _ => return None,
+        (Bounds::Inside, Decoded::Inside(out)) => inside(isa, numbers, x, out.get_mut(..n)?),
+        (Bounds::Clamp { .. } | Bounds::Select { .. } | Bounds::Inside, _) => return None,
     }
     Some(())
 }
