@@ -211,13 +211,7 @@ pub(crate) fn accumulate(
             Post::Plain | Post::Scale | Post::ScaleBias | Post::BiasScale => [None; LONGEST],
         },
         // Ahead of what was checked, offsets are only prefetched, which reads nothing.
-        ahead: Ahead::new(
-            from,
-            lookups.src,
-            row_bytes,
-            lookups.size,
-            lookups.prefetch,
-        ),
+        ahead: Ahead::new(from, lookups.src, row_bytes, lookups.size, lookups.prefetch),
         ahead_out: Ahead::new(
             to,
             lookups.dst,
@@ -257,6 +251,13 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// Whether most of the first lookups have another `dst` than the one before them.
+    fn are_scattered(&self) -> bool {
+        let first = self.dst.get(..self.n.min(64)).unwrap_or(&[]);
+        let pairs = first.iter().zip(first.iter().skip(1));
+        2 * pairs.filter(|(before, dst)| before != dst).count() > first.len()
+    }
+
     /// The chain of lookup `k` on some vectors of its row.
     ///
     /// # Safety
@@ -426,12 +427,7 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
     // SAFETY: the caller's promise.
     unsafe {
         let out = out.add(first);
-        let mut sums = [S::splat(met.start.unwrap_or(0.0)); V];
-        if met.start.is_none() {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
-            }
-        }
+        let mut sums = met.begin::<S, V>(out, tail);
         let (second_end, first_end) = rows.ahead.stages(&group);
         let both_end = second_end.min(first_end);
         let both = group.start..both_end;
@@ -442,17 +438,7 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
         add::<S, X, OP, POST, V, false, true>(rows, start..first_end, first, tail, &mut sums);
         let start = start.max(first_end);
         add::<S, X, OP, POST, V, false, false>(rows, start..group.end, first, tail, &mut sums);
-        let stream = met.stream && out.addr().is_multiple_of(4 * S::LANES);
-        for (v, sum) in sums.into_iter().enumerate() {
-            let p = out.add(v * S::LANES);
-            if v + 1 == V && tail < S::LANES {
-                S::store_part(p, sum, tail);
-            } else if stream {
-                S::stream(p, sum);
-            } else {
-                S::store(p, sum);
-            }
-        }
+        met.end::<S, V>(out, tail, sums);
     }
 }
 
@@ -517,6 +503,46 @@ impl Met {
         start: None,
         stream: false,
     };
+
+    /// The vectors of a row, from its first element or that of a block of it; the last one has `tail` lanes.
+    ///
+    /// # Safety
+    /// The row has them; the CPU has what `S` names.
+    #[inline(always)]
+    unsafe fn begin<S: Simd, const V: usize>(self, out: *mut f32, tail: usize) -> [S::V; V] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = [S::splat(self.start.unwrap_or(0.0)); V];
+            if self.start.is_none() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
+                }
+            }
+            sums
+        }
+    }
+
+    /// Stores them.
+    ///
+    /// # Safety
+    /// As for [`Met::begin`].
+    #[inline(always)]
+    unsafe fn end<S: Simd, const V: usize>(self, out: *mut f32, tail: usize, sums: [S::V; V]) {
+        let stream = self.stream && out.addr().is_multiple_of(4 * S::LANES);
+        for (v, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let p = out.add(v * S::LANES);
+                if v + 1 == V && tail < S::LANES {
+                    S::store_part(p, sum, tail);
+                } else if stream {
+                    S::stream(p, sum);
+                } else {
+                    S::store(p, sum);
+                }
+            }
+        }
+    }
 }
 
 impl Start {
@@ -573,15 +599,61 @@ unsafe fn groups<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usiz
     let tail = rows.size - (V - 1) * S::LANES;
     // SAFETY: the caller's promise.
     unsafe {
+        if rows.are_scattered() {
+            scattered::<S, X, OP, POST, V>(rows, start, tail);
+        } else {
+            grouped::<S, X, OP, POST, V>(rows, start, tail);
+        }
+        if start.stream {
+            S::fence();
+        }
+    }
+}
+
+/// Lookups that have a `dst` each, most of them: nothing is done for a group.
+///
+/// # Safety
+/// As for [`groups`].
+#[inline(always)]
+unsafe fn scattered<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+    rows: &Rows<'_>,
+    start: &mut Start,
+    tail: usize,
+) {
+    let lines = |width: usize| (V * S::LANES * width).div_ceil(LINE);
+    for k in 0..rows.n {
+        rows.ahead.fetch_behind(k, k + 1, lines(X::BYTES));
+        rows.ahead_out.fetch_behind(k, k + 1, lines(4));
+        // SAFETY: the caller's promise; `k` is a lookup.
+        unsafe {
+            let at = *rows.dst.get_unchecked(k);
+            let met = start.meet(rows, at, k + 1);
+            let out = rows.out.wrapping_add(at as usize);
+            let mut sums = met.begin::<S, V>(out, tail);
+            add::<S, X, OP, POST, V, false, false>(rows, k..k + 1, 0, tail, &mut sums);
+            met.end::<S, V>(out, tail, sums);
+        }
+    }
+}
+
+/// Lookups that come in groups.
+///
+/// # Safety
+/// As for [`groups`].
+#[inline(always)]
+unsafe fn grouped<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usize>(
+    rows: &Rows<'_>,
+    start: &mut Start,
+    tail: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
         for (group, at) in Groups::of(rows) {
             rows.ahead_out
                 .fetch_behind(group.start, group.end, (V * S::LANES * 4).div_ceil(LINE));
             let met = start.meet(rows, at, group.end);
             let out = rows.out.wrapping_add(at as usize);
             columns::<S, X, OP, POST, V>(rows, group, out, 0, tail, met);
-        }
-        if start.stream {
-            S::fence();
         }
     }
 }

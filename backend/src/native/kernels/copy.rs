@@ -61,13 +61,7 @@ pub(crate) fn copy(isa: Isa, memory: &Memory<'_>, copies: &Copies<'_>) -> Result
         out: out.data().wrapping_add(skipped),
         element: element.bytes(),
         bytes,
-        ahead: Ahead::new(
-            from,
-            copies.src,
-            bytes,
-            copies.size,
-            copies.prefetch,
-        ),
+        ahead: Ahead::new(from, copies.src, bytes, copies.size, copies.prefetch),
     };
     // SAFETY: all rows lie in their buffers, which are two; the CPU has what `isa` names.
     unsafe {

@@ -398,7 +398,11 @@ impl Scheduler {
         let [_] = self.chain.combines.as_slice() else {
             let elements = elements?;
             let how = Starting::Position(elements);
-            return Some(Start { buffer: combine.buffer, value, how });
+            return Some(Start {
+                buffer: combine.buffer,
+                value,
+                how,
+            });
         };
         let row = usize::try_from(self.chain.row?).ok()?;
         let rows = apart
@@ -411,7 +415,11 @@ impl Scheduler {
             (true, elements) => Starting::Lookup(elements),
             (false, elements) => Starting::Position(elements?),
         };
-        Some(Start { buffer: combine.buffer, value, how })
+        Some(Start {
+            buffer: combine.buffer,
+            value,
+            how,
+        })
     }
 
     /// A value as a multiple of the outermost position and a rest in a range.

@@ -218,9 +218,7 @@ impl Flat {
         else {
             return started;
         };
-        let at = |position: u64, elements: usize| {
-            (position as i64).saturating_mul(elements as i64)
-        };
+        let at = |position: u64, elements: usize| (position as i64).saturating_mul(elements as i64);
         let owned = part.owned.as_ref().and_then(|owned| owned.first());
         let (low, high) = match (elements, owned, part.rows) {
             (Some(elements), _, _) => (at(part.first, elements), at(part.last, elements)),

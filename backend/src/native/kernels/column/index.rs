@@ -248,12 +248,7 @@ versions! {
 }
 
 #[inline(always)]
-fn select_body<T: In<L>, L: Lane>(
-    numbers: Numbers<L>,
-    elsewhere: i64,
-    x: &[T],
-    out: &mut [i64],
-) {
+fn select_body<T: In<L>, L: Lane>(numbers: Numbers<L>, elsewhere: i64, x: &[T], out: &mut [i64]) {
     for (out, &x) in out.iter_mut().zip(x) {
         let w = numbers.wrapped(x.into());
         let offset = w.times(numbers.scale);
