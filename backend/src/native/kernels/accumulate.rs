@@ -13,6 +13,8 @@ use std::ops::Range;
 
 use hlo2dae_ir::core::ElementType;
 
+use groups::{Groups, Met};
+
 use super::ahead::{Ahead, LINE};
 use super::memory::{Memory, Outside, span};
 use super::simd::{Bf16, F16, F32, Portable, S8, Simd, Source, U8};
@@ -21,70 +23,20 @@ use super::x86::{Avx2, Avx512};
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
 
+mod groups;
+mod post;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use groups::Start;
+pub(crate) use post::{By, LONGEST, Post, Step, StepOp};
+
 /// How a row meets what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Add,
     Min,
     Max,
-}
-
-/// What is done to a row's elements first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Post {
-    /// Nothing.
-    Plain,
-    /// `s * x`.
-    Scale,
-    /// `s * x + b`.
-    ScaleBias,
-    /// `(x + b) * s`.
-    BiasScale,
-    /// Steps one after the other, each of them rounded.
-    Chain([Option<Step>; LONGEST]),
-}
-
-/// Steps of the longest chain.
-pub(crate) const LONGEST: usize = 4;
-
-/// A step of a chain.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Step {
-    pub op: StepOp,
-    pub by: By,
-}
-
-/// What a step does to an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StepOp {
-    Mul,
-    Div,
-    Add,
-}
-
-/// The other operand of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum By {
-    Constant(f32),
-    /// The lookup's [`Lookups::scale`].
-    Scale,
-    /// The lookup's [`Lookups::bias`].
-    Bias,
-}
-
-impl Post {
-    /// Whether it reads `scale`, and `bias`.
-    fn reads(self) -> (bool, bool) {
-        match self {
-            Post::Plain => (false, false),
-            Post::Scale => (true, false),
-            Post::ScaleBias | Post::BiasScale => (true, true),
-            Post::Chain(steps) => {
-                let by = |by: By| steps.iter().flatten().any(|step| step.by == by);
-                (by(By::Scale), by(By::Bias))
-            }
-        }
-    }
 }
 
 /// Lookups to be accumulated.
@@ -113,33 +65,6 @@ pub(crate) struct Lookups<'a> {
     pub prefetch: Prefetch,
     /// How far ahead rows of `out` are fetched.
     pub prefetch_out: Prefetch,
-}
-
-/// Rows of `out` that start as lookups come to them: those from a watermark on have not been touched. A row is neither filled nor read before
-/// its first group, which begins in registers; what is passed over is filled. Rows in order are written once.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Start {
-    /// What rows start as.
-    pub value: f32,
-    /// The first element that has not been started. Nothing is left to be started where it is [`i64::MAX`].
-    pub next: i64,
-    /// Whether rows that are done go past the caches.
-    pub stream: bool,
-}
-
-impl Default for Start {
-    fn default() -> Start {
-        Start::DONE
-    }
-}
-
-impl Start {
-    /// Everything was started.
-    pub const DONE: Start = Start {
-        value: 0.0,
-        next: i64::MAX,
-        stream: false,
-    };
 }
 
 /// Whether there is a kernel for rows of this type.
@@ -191,6 +116,7 @@ pub(crate) fn accumulate(
         || (scaled && lookups.scale.len() < n)
         || (biased && lookups.bias.len() < n)
         || start.next < 0
+        || (*start != Start::DONE && lookups.column > 0)
     {
         return Err(Outside);
     }
@@ -442,149 +368,6 @@ unsafe fn columns<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
     }
 }
 
-/// How many of the first values are the same.
-#[inline(always)]
-fn alike(values: &[i64]) -> usize {
-    let Some((&first, _)) = values.split_first() else {
-        return 0;
-    };
-    let mut alike = 1;
-    // Many at a time; where they end at once, that is seen at the first of them.
-    let many = |chunk: &&[i64; 8]| chunk.iter().fold(0, |odd, &value| odd | (value ^ first)) == 0;
-    if values.get(1) == Some(&first) {
-        let chunks = values.as_chunks::<8>().0;
-        alike = (8 * chunks.iter().take_while(many).count()).max(1);
-    }
-    let rest = values.iter().skip(alike);
-    alike + rest.take_while(|&&value| value == first).count()
-}
-
-/// The groups of lookups that are left, each with its `dst`.
-struct Groups<'a> {
-    dst: &'a [i64],
-    next: usize,
-}
-
-impl<'a> Groups<'a> {
-    /// Those of all lookups.
-    #[inline(always)]
-    fn of(rows: &Rows<'a>) -> Groups<'a> {
-        Groups {
-            dst: rows.dst.get(..rows.n).unwrap_or(&[]),
-            next: 0,
-        }
-    }
-}
-
-impl Iterator for Groups<'_> {
-    type Item = (Range<usize>, i64);
-
-    // What takes rows is compiled for a CPU, and has to be one function with this.
-    #[inline(always)]
-    fn next(&mut self) -> Option<(Range<usize>, i64)> {
-        let left = self.dst.get(self.next..)?;
-        let (&at, start) = (left.first()?, self.next);
-        self.next += alike(left);
-        Some((start..self.next, at))
-    }
-}
-
-/// How a row of `out` is met.
-#[derive(Clone, Copy)]
-struct Met {
-    /// What it is begun with, if that is not what is there.
-    start: Option<f32>,
-    /// Whether it goes past the caches.
-    stream: bool,
-}
-
-impl Met {
-    const KEPT: Met = Met {
-        start: None,
-        stream: false,
-    };
-
-    /// The vectors of a row, from its first element or that of a block of it; the last one has `tail` lanes.
-    ///
-    /// # Safety
-    /// The row has them; the CPU has what `S` names.
-    #[inline(always)]
-    unsafe fn begin<S: Simd, const V: usize>(self, out: *mut f32, tail: usize) -> [S::V; V] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut sums = [S::splat(self.start.unwrap_or(0.0)); V];
-            if self.start.is_none() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = vector::<S, F32>(out.cast(), v, v + 1 == V, tail);
-                }
-            }
-            sums
-        }
-    }
-
-    /// Stores them.
-    ///
-    /// # Safety
-    /// As for [`Met::begin`].
-    #[inline(always)]
-    unsafe fn end<S: Simd, const V: usize>(self, out: *mut f32, tail: usize, sums: [S::V; V]) {
-        let stream = self.stream && out.addr().is_multiple_of(4 * S::LANES);
-        for (v, sum) in sums.into_iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let p = out.add(v * S::LANES);
-                if v + 1 == V && tail < S::LANES {
-                    S::store_part(p, sum, tail);
-                } else if stream {
-                    S::stream(p, sum);
-                } else {
-                    S::store(p, sum);
-                }
-            }
-        }
-    }
-}
-
-impl Start {
-    /// How the row at `at` is met by lookups up to `end`.
-    ///
-    /// # Safety
-    /// The row lies in its buffer, and `next` is not negative.
-    #[inline(always)]
-    unsafe fn meet(&mut self, rows: &Rows<'_>, at: i64, end: usize) -> Met {
-        if at < self.next {
-            return Met::KEPT;
-        }
-        // SAFETY: up to a row of the buffer, from an element on that is none before it.
-        unsafe { fill(rows.out, self.next as usize..at as usize, self.value) };
-        self.next = at + rows.size as i64;
-        Met {
-            start: Some(self.value),
-            // The last group may go on in the next call.
-            stream: self.stream && end < rows.n,
-        }
-    }
-}
-
-/// Gives elements a value.
-///
-/// # Safety
-/// They are in memory that may be written.
-#[inline(always)]
-unsafe fn fill(out: *mut f32, elements: Range<usize>, value: f32) {
-    if elements.is_empty() {
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        let first = out.add(elements.start);
-        if value.to_bits() == 0 {
-            return std::ptr::write_bytes(first.cast::<u8>(), 0, elements.len() * 4);
-        }
-        (0..elements.len()).for_each(|k| first.add(k).write_unaligned(value));
-    }
-}
-
 /// All groups of rows of `V` vectors, the last of them perhaps in part.
 ///
 /// # Safety
@@ -782,6 +565,3 @@ choices! { choose_portable, sized_portable, Portable, }
 choices! { choose_avx2, sized_avx2, Avx2, #[target_feature(enable = "avx2,f16c,fma,bmi1,bmi2")] }
 #[cfg(target_arch = "x86_64")]
 choices! { choose_avx512, sized_avx512, Avx512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c,fma,bmi1,bmi2")] }
-
-#[cfg(test)]
-mod tests;

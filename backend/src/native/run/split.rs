@@ -152,7 +152,8 @@ pub(crate) fn parts(
     }
     if flat.apart {
         let written = flat.effects.iter().map(|e| run.memory.bytes(e.buffer));
-        if wide && written.sum::<usize>() >= Caches::get().last {
+        // As for prefetch plans: the last cache holds no more for sure.
+        if wide && written.sum::<usize>() > Caches::get().last / 8 {
             return Ok(columns(&whole, flat.row, threads));
         }
         return owned(run, flat, uniforms, &whole, size, threads, wide);
