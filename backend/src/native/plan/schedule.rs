@@ -404,13 +404,15 @@ impl Scheduler {
                 how,
             });
         };
-        let row = usize::try_from(self.chain.row?).ok()?;
-        let rows = apart
-            && combine.stride == Some(1)
-            && matches!(effect.kernel, Kernel::Accumulate { .. })
-            && (elements.is_some() || !outer)
-            && elements.unwrap_or(row).is_multiple_of(row)
-            && (buffer.bytes / buffer.element.bytes()).is_multiple_of(row);
+        let row = self.chain.row.and_then(|row| usize::try_from(row).ok());
+        let rows = row.is_some_and(|row| {
+            apart
+                && combine.stride == Some(1)
+                && matches!(effect.kernel, Kernel::Accumulate { .. })
+                && (elements.is_some() || !outer)
+                && elements.unwrap_or(row).is_multiple_of(row)
+                && buffer.len().is_multiple_of(row)
+        });
         let how = match (rows, elements) {
             (true, elements) => Starting::Lookup(elements),
             (false, elements) => Starting::Position(elements?),
