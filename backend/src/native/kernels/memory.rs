@@ -333,18 +333,7 @@ impl<'a> Memory<'a> {
             return Err(Outside);
         }
         // SAFETY: the elements lie in the buffer, and nobody else has them.
-        unsafe {
-            let to = raw.data.add(first * size);
-            let bits = value.bits();
-            if bits == 0 {
-                std::ptr::write_bytes(to, 0, (last - first) * size);
-                return Ok(());
-            }
-            let pattern = bits.to_le_bytes();
-            for element in 0..last - first {
-                std::ptr::copy_nonoverlapping(pattern.as_ptr(), to.add(element * size), size);
-            }
-        }
+        unsafe { set(raw.data.add(first * size), last - first, size, value.bits()) };
         Ok(())
     }
 
@@ -423,6 +412,25 @@ impl Raw {
     /// Element type.
     pub(super) fn element(&self) -> ElementType {
         self.element
+    }
+}
+
+/// Gives `elements` elements of `size` bytes a value, by its bits.
+///
+/// # Safety
+/// They are in memory that may be written; no element has more than 8 bytes.
+#[inline(always)]
+pub(super) unsafe fn set(to: *mut u8, elements: usize, size: usize, bits: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if bits == 0 {
+            std::ptr::write_bytes(to, 0, elements * size);
+            return;
+        }
+        let pattern = bits.to_le_bytes();
+        for element in 0..elements {
+            std::ptr::copy_nonoverlapping(pattern.as_ptr(), to.add(element * size), size);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::memory::set;
 use super::super::simd::{F32, Simd};
 use super::{Rows, vector};
 
@@ -145,32 +146,23 @@ impl Start {
         if at < self.next {
             return Met::KEPT;
         }
-        // SAFETY: up to a row of the buffer, from an element on that is none before it.
-        unsafe { fill(rows.out, self.next as usize..at as usize, self.value) };
+        if at > self.next {
+            let passed = rows.out.wrapping_add(self.next as usize).cast();
+            // SAFETY: up to a row of the buffer, from an element on that is none before it.
+            unsafe {
+                set(
+                    passed,
+                    (at - self.next) as usize,
+                    4,
+                    self.value.to_bits().into(),
+                )
+            };
+        }
         self.next = at + rows.size as i64;
         Met {
             start: Some(self.value),
             // The last group may go on in the next call.
             stream: self.stream && end < rows.n,
         }
-    }
-}
-
-/// Gives elements a value.
-///
-/// # Safety
-/// They are in memory that may be written.
-#[inline(always)]
-unsafe fn fill(out: *mut f32, elements: Range<usize>, value: f32) {
-    if elements.is_empty() {
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        let first = out.add(elements.start);
-        if value.to_bits() == 0 {
-            return std::ptr::write_bytes(first.cast::<u8>(), 0, elements.len() * 4);
-        }
-        (0..elements.len()).for_each(|k| first.add(k).write_unaligned(value));
     }
 }
