@@ -23,12 +23,13 @@ use super::x86::{Avx2, Avx512};
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
 
+pub(crate) mod bags;
 mod groups;
 mod post;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use groups::Start;
+pub(crate) use groups::{Start, alike};
 pub(crate) use post::{By, LONGEST, Post, Step, StepOp};
 
 /// How a row meets what is there.
@@ -233,17 +234,22 @@ unsafe fn combine<S: Simd, const OP: u8>(a: S::V, b: S::V) -> S::V {
     }
 }
 
-/// [`Post::Chain`], as a parameter; the other posts are numbered in their order.
+/// Posts, as parameters; [`SCALE_BY_ROW`] is [`Post::Scale`] with a factor that is found as the row is.
+const PLAIN: u8 = 0;
+const SCALE: u8 = 1;
+const SCALE_BIAS: u8 = 2;
+const BIAS_SCALE: u8 = 3;
 const CHAIN: u8 = 4;
+const SCALE_BY_ROW: u8 = 5;
 
 #[inline(always)]
 unsafe fn post<S: Simd, const POST: u8>(x: S::V, s: S::V, b: S::V) -> S::V {
     // SAFETY: the caller's promise.
     unsafe {
         match POST {
-            1 => S::mul(x, s),
-            2 => S::add(S::mul(x, s), b),
-            3 => S::mul(S::add(x, b), s),
+            SCALE | SCALE_BY_ROW => S::mul(x, s),
+            SCALE_BIAS => S::add(S::mul(x, s), b),
+            BIAS_SCALE => S::mul(S::add(x, b), s),
             _ => x,
         }
     }
@@ -318,12 +324,12 @@ unsafe fn add<
                     *sum = combine::<S, OP>(*sum, x);
                 }
             } else {
-                let s = S::splat(if matches!(POST, 1..=3) {
+                let s = S::splat(if matches!(POST, SCALE | SCALE_BIAS | BIAS_SCALE) {
                     *rows.scale.get_unchecked(k)
                 } else {
                     0.0
                 });
-                let b = S::splat(if matches!(POST, 2 | 3) {
+                let b = S::splat(if matches!(POST, SCALE_BIAS | BIAS_SCALE) {
                     *rows.bias.get_unchecked(k)
                 } else {
                     0.0
@@ -410,7 +416,7 @@ unsafe fn scattered<S: Simd, X: Source, const OP: u8, const POST: u8, const V: u
         // SAFETY: the caller's promise; `k` is a lookup.
         unsafe {
             let at = *rows.dst.get_unchecked(k);
-            let met = start.meet(rows, at, k + 1);
+            let met = start.meet(rows.out, rows.size, at, k + 1 < rows.n);
             let out = rows.out.wrapping_add(at as usize);
             let mut sums = met.begin::<S, V>(out, tail);
             add::<S, X, OP, POST, V, false, false>(rows, k..k + 1, 0, tail, &mut sums);
@@ -434,7 +440,7 @@ unsafe fn grouped<S: Simd, X: Source, const OP: u8, const POST: u8, const V: usi
         for (group, at) in Groups::of(rows) {
             rows.ahead_out
                 .fetch_behind(group.start, group.end, (V * S::LANES * 4).div_ceil(LINE));
-            let met = start.meet(rows, at, group.end);
+            let met = start.meet(rows.out, rows.size, at, group.end < rows.n);
             let out = rows.out.wrapping_add(at as usize);
             columns::<S, X, OP, POST, V>(rows, group, out, 0, tail, met);
         }
@@ -461,7 +467,7 @@ unsafe fn wide_groups<S: Simd, X: Source, const OP: u8, const POST: u8>(
     unsafe {
         for (group, at) in Groups::of(rows) {
             rows.ahead_out.fetch_behind(group.start, group.end, 0);
-            let met = started.meet(rows, at, group.end);
+            let met = started.meet(rows.out, rows.size, at, group.end < rows.n);
             let out = rows.out.wrapping_add(at as usize);
             for start in group.clone().step_by(turn) {
                 let turn = start..group.end.min(start + turn);
@@ -537,22 +543,22 @@ macro_rules! choices {
             // SAFETY: the caller's promise.
             unsafe {
                 match (op, post, element) {
-                    (Op::Min, _, _) => $sized::<F32, 1, 0>(rows, start),
-                    (Op::Max, _, _) => $sized::<F32, 2, 0>(rows, start),
-                    (Op::Add, Post::Plain, ElementType::S8) => $sized::<S8, 0, 0>(rows, start),
-                    (Op::Add, Post::Plain, ElementType::U8) => $sized::<U8, 0, 0>(rows, start),
-                    (Op::Add, Post::Plain, ElementType::F16) => $sized::<F16, 0, 0>(rows, start),
-                    (Op::Add, Post::Plain, ElementType::BF16) => $sized::<Bf16, 0, 0>(rows, start),
-                    (Op::Add, Post::Plain, _) => $sized::<F32, 0, 0>(rows, start),
-                    (Op::Add, Post::Scale, ElementType::S8) => $sized::<S8, 0, 1>(rows, start),
-                    (Op::Add, Post::Scale, ElementType::U8) => $sized::<U8, 0, 1>(rows, start),
-                    (Op::Add, Post::Scale, ElementType::F16) => $sized::<F16, 0, 1>(rows, start),
-                    (Op::Add, Post::Scale, ElementType::BF16) => $sized::<Bf16, 0, 1>(rows, start),
-                    (Op::Add, Post::Scale, _) => $sized::<F32, 0, 1>(rows, start),
-                    (Op::Add, Post::ScaleBias, ElementType::S8) => $sized::<S8, 0, 2>(rows, start),
-                    (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, 2>(rows, start),
-                    (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, 3>(rows, start),
-                    (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, 3>(rows, start),
+                    (Op::Min, _, _) => $sized::<F32, 1, PLAIN>(rows, start),
+                    (Op::Max, _, _) => $sized::<F32, 2, PLAIN>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::S8) => $sized::<S8, 0, PLAIN>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::U8) => $sized::<U8, 0, PLAIN>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::F16) => $sized::<F16, 0, PLAIN>(rows, start),
+                    (Op::Add, Post::Plain, ElementType::BF16) => $sized::<Bf16, 0, PLAIN>(rows, start),
+                    (Op::Add, Post::Plain, _) => $sized::<F32, 0, PLAIN>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::S8) => $sized::<S8, 0, SCALE>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::U8) => $sized::<U8, 0, SCALE>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::F16) => $sized::<F16, 0, SCALE>(rows, start),
+                    (Op::Add, Post::Scale, ElementType::BF16) => $sized::<Bf16, 0, SCALE>(rows, start),
+                    (Op::Add, Post::Scale, _) => $sized::<F32, 0, SCALE>(rows, start),
+                    (Op::Add, Post::ScaleBias, ElementType::S8) => $sized::<S8, 0, SCALE_BIAS>(rows, start),
+                    (Op::Add, Post::ScaleBias, _) => $sized::<U8, 0, SCALE_BIAS>(rows, start),
+                    (Op::Add, Post::BiasScale, ElementType::S8) => $sized::<S8, 0, BIAS_SCALE>(rows, start),
+                    (Op::Add, Post::BiasScale, _) => $sized::<U8, 0, BIAS_SCALE>(rows, start),
                     (Op::Add, Post::Chain(_), _) => $sized::<F32, 0, CHAIN>(rows, start),
                 }
             }

@@ -3,6 +3,7 @@
 use hashbrown::HashSet;
 use hlo2dae_ir::core::{Arith, Scalar, ScalarType, Span};
 
+use super::direct::Direct;
 use super::effect::{Effect, Kernel};
 use super::source::{BufferNumber, Reg};
 use crate::native::kernels::column::index::Decode;
@@ -118,6 +119,8 @@ pub(crate) struct Flat {
     /// The outermost level with no other steps than those that the bounds of the second need.
     pub bounds: Vec<Level>,
     pub effects: Vec<Effect>,
+    /// How the lookups of the only effect are done without columns, if they can be.
+    pub direct: Option<Direct>,
     /// The units of the chain outside of the row.
     pub units: usize,
     /// Elements of a row; 1 without rows.

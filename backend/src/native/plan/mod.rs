@@ -8,8 +8,10 @@
 //! | [`fuse`] | what is done to an index, as one step |
 //! | [`flat`] | a chain of units as lookups, rows and combines |
 //! | [`effect`] | the kernel of each combine |
+//! | [`direct`] | lookups that need no columns |
 //! | [`schedule`] | the order of it all |
 
+pub(crate) mod direct;
 pub(crate) mod effect;
 pub(crate) mod flat;
 mod fuse;

@@ -3,6 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 use hlo2dae_ir::core::{Arith, BinaryOp, Init, Role, Scalar, ScalarType};
 
+use super::direct::direct;
 use super::effect::{self, Effect, Kernel};
 use super::flat::{Chain, Check, End};
 use super::fuse::fuse;
@@ -166,6 +167,7 @@ impl Scheduler {
             uniforms: std::mem::take(&mut self.uniforms),
             destinations,
             bounds,
+            direct: direct(source, &done, &effects),
             levels: done,
             units: self.chain.units,
             row,

@@ -28,6 +28,8 @@ pub(crate) struct Block {
     /// For each position, the number of that around it, where runs are short; as long as a block, like the columns.
     around: Vec<Slot>,
     pub columns: Vec<Column>,
+    /// For each position, where the level inside begins and ends.
+    bounds: Vec<(i64, i64)>,
 }
 
 /// Positions one after the other inside of one position of the level around.
@@ -83,6 +85,12 @@ impl Block {
 pub(crate) trait Consumer {
     /// Called before the `n` positions of the outermost level from number `first` on are decoded.
     fn begin(&mut self, _first: u64, _n: u64) {}
+
+    /// Takes what is inside of positions around, of which it gets the columns and, for each, where the innermost level begins and ends, or says
+    /// that it wants to [`Self::take`] it decoded.
+    fn take_inside(&mut self, _: &[Column], _: &[(i64, i64)]) -> Result<bool, RunError> {
+        Ok(false)
+    }
 
     /// Takes the first `n` values of the columns.
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError>;
@@ -147,21 +155,44 @@ impl<C: Consumer> Decoder<'_, '_, C> {
         let Some(next) = self.levels.get(level + 1) else {
             return Ok(());
         };
-        let (begins, ends) = (self.ends(level, next.begin)?, self.ends(level, next.end)?);
-        let at = |ends: &[i64; BLOCK], k: usize| ends.get(k).copied().unwrap_or(0);
+        let Some(block) = self.blocks.get_mut(level) else {
+            return Ok(());
+        };
+        let mut bounds = std::mem::take(&mut block.bounds);
+        let begin = self
+            .run
+            .indices(next.begin, &block.columns, self.uniforms)?;
+        let end = self.run.indices(next.end, &block.columns, self.uniforms)?;
+        bounds.clear();
+        bounds.extend((0..n).map(|k| (begin.get(k), end.get(k))));
+        let done = match level + 2 == self.levels.len()
+            && self.consumer.take_inside(&block.columns, &bounds)?
+        {
+            true => Ok(()),
+            false => self.between(level + 1, next.step, &bounds),
+        };
+        if let Some(block) = self.blocks.get_mut(level) {
+            block.bounds = bounds;
+        }
+        done
+    }
+
+    /// Fills the blocks of a level with the positions between bounds, and runs them.
+    fn between(&mut self, level: usize, step: i64, bounds: &[(i64, i64)]) -> Result<(), RunError> {
+        let n = bounds.len();
+        let at = |k: usize| bounds.get(k).copied().unwrap_or((0, 0));
         let mut around = 0;
-        let mut position = at(&begins, 0);
+        let (mut position, mut end) = at(0);
         while around < n {
-            let Some(block) = self.blocks.get_mut(level + 1) else {
+            let Some(block) = self.blocks.get_mut(level) else {
                 return Ok(());
             };
             let mut filled = 0;
             block.runs.clear();
             while around < n && filled < BLOCK {
-                let end = at(&ends, around);
                 // Distances between two `i64` and the number of steps are unsigned.
                 let left = match position < end {
-                    true => (end.wrapping_sub(position) as u64).div_ceil(next.step as u64),
+                    true => (end.wrapping_sub(position) as u64).div_ceil(step as u64),
                     false => 0,
                 };
                 let take = left.min((BLOCK - filled) as u64) as usize;
@@ -173,32 +204,17 @@ impl<C: Consumer> Decoder<'_, '_, C> {
                 filled += take;
                 if take as u64 == left {
                     around += 1;
-                    position = at(&begins, around);
+                    (position, end) = at(around);
                 } else {
-                    position = position.wrapping_add((take as i64).wrapping_mul(next.step));
+                    position = position.wrapping_add((take as i64).wrapping_mul(step));
                 }
             }
             if filled > 0 {
                 block.spread(filled);
-                self.block(level + 1, filled)?;
+                self.block(level, filled)?;
             }
         }
         Ok(())
-    }
-
-    /// Where something inside begins or ends, for each position of a level.
-    fn ends(&self, level: usize, place: Place) -> Result<[i64; BLOCK], RunError> {
-        let column = match place {
-            Place::Column(column) => column,
-            Place::Constant(_) | Place::Uniform(_) => {
-                return Ok([self.run.uniform_index(place, self.uniforms)?; BLOCK]);
-            }
-        };
-        let block = self.blocks.get(level);
-        let column = block.and_then(|block| block.columns.get(column));
-        let ends = column.and_then(|column| column.as_index().first_chunk());
-        ends.copied()
-            .ok_or_else(|| self.run.broken("a bound that is no index"))
     }
 }
 
@@ -233,7 +249,41 @@ impl Column {
     }
 }
 
+/// An index for each position of a level, or one for all.
+#[derive(Clone, Copy)]
+pub(super) enum Indices<'a> {
+    Each(&'a [i64]),
+    All(i64),
+}
+
+impl Indices<'_> {
+    /// That of position `k`; -1 if there is none.
+    #[inline]
+    pub fn get(self, k: usize) -> i64 {
+        match self {
+            Indices::Each(values) => values.get(k).copied().unwrap_or(-1),
+            Indices::All(value) => value,
+        }
+    }
+}
+
 impl Run<'_> {
+    /// The indices at a place.
+    pub(super) fn indices<'c>(
+        &self,
+        place: Place,
+        columns: &'c [Column],
+        uniforms: &[Scalar],
+    ) -> Result<Indices<'c>, RunError> {
+        let Place::Column(column) = place else {
+            return self.uniform_index(place, uniforms).map(Indices::All);
+        };
+        match columns.get(column) {
+            Some(Column::S64(values)) => Ok(Indices::Each(values)),
+            _ => Err(self.broken("a column that is no index")),
+        }
+    }
+
     /// One step on the first `n` positions of a block, which are `by` apart.
     fn step(
         &self,

@@ -8,6 +8,7 @@ use hlo2dae_ir::core::Scalar;
 
 use super::Run;
 use super::decode::Consumer;
+use super::direct::{Found, Nest};
 use super::exports::Exports;
 use super::split::Part;
 use super::tiles::{TILE, Tiles};
@@ -39,13 +40,15 @@ pub(crate) struct Window {
     /// Of the rows that are written.
     pub prefetch_out: Prefetch,
     /// Which of them lookups begin, and where those of this part end.
-    begun: Start,
+    pub begun: Start,
     end: i64,
     /// Whether nothing was handed over yet.
     cold: bool,
     /// Lookups kept back.
     far: usize,
     which: Vec<Slot>,
+    /// What is handed over without columns.
+    pub found: Found,
 }
 
 /// All effects of a nest, for one part of its lookups.
@@ -55,6 +58,8 @@ pub(crate) struct Effects<'a, 'b> {
     pub part: &'a Part,
     pub uniforms: &'a [Scalar],
     pub windows: &'b mut Vec<Window>,
+    /// Its lookups, if they need no columns.
+    pub direct: Option<Nest<'a>>,
 }
 
 impl Effects<'_, '_> {
@@ -113,6 +118,7 @@ impl Effects<'_, '_> {
             let plans = window.prefetch.iter().chain([&window.prefetch_out]);
             window.far = plans.map(|p| p.farthest()).max().unwrap_or(0);
             window.cold = true;
+            window.found.begin();
             window.fill.clear();
             match &effect.kernel {
                 Kernel::Accumulate { .. } | Kernel::Copy { .. } | Kernel::Fold { .. } => {
@@ -142,6 +148,14 @@ impl Effects<'_, '_> {
                 Kernel::Scalars { .. } => {}
             }
         }
+    }
+
+    /// Does the lookups of a nest of one level, if they need no columns; whether it did.
+    pub fn take_part(&mut self) -> Result<bool, RunError> {
+        let (Some(nest), Some(window)) = (&self.direct, self.windows.first_mut()) else {
+            return Ok(false);
+        };
+        nest.segments(self.part, window)
     }
 
     /// Hands over what is left.
@@ -249,6 +263,14 @@ impl Consumer for Effects<'_, '_> {
             let memory = &self.run.memory;
             let _ = memory.fill(start.buffer, at(first), at(first + n), start.value);
         }
+    }
+
+    fn take_inside(&mut self, around: &[Column], bounds: &[(i64, i64)]) -> Result<bool, RunError> {
+        let (Some(nest), Some(window)) = (&self.direct, self.windows.first_mut()) else {
+            return Ok(false);
+        };
+        nest.inside(around, bounds, window)?;
+        Ok(true)
     }
 
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {

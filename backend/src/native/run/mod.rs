@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`decode`] | the access side: lookups decoded in blocks of columns |
+//! | [`direct`] | lookups that need no columns: bags handed to the kernel as they are found |
 //! | [`effects`] | the execute side: windows of decoded lookups handed to kernels |
 //! | [`exports`] | the columns that a kernel takes |
 //! | [`tiles`] | rows that no kernel covers, step by step |
@@ -10,6 +11,7 @@
 //! | [`loops`] | what does not run by columns: one value at a time |
 
 pub(crate) mod decode;
+mod direct;
 pub(crate) mod effects;
 mod exports;
 pub(crate) mod loops;

@@ -20,6 +20,7 @@ use hlo2dae_ir::core::Scalar;
 
 use super::Run;
 use super::decode::{Block, Consumer, Decoder, Scratch};
+use super::direct::Nest;
 use super::effects::{Effects, active};
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
@@ -578,8 +579,12 @@ impl Run<'_> {
             part,
             uniforms,
             windows: &mut scratch.windows,
+            direct: Nest::of(self, flat, part, uniforms),
         };
         effects.prepare();
+        if effects.take_part()? {
+            return effects.finish();
+        }
         let mut decoder = Decoder {
             run: self,
             levels: &flat.levels,

@@ -64,6 +64,9 @@ proptest! {
     ) {
         // Not products: of so many floats they are infinite or nothing.
         let combiner = if combiner == "mul" && element.is_float() { "add" } else { combiner };
+        // Nor long sums in 16 bits: of what is added to them later little is left, so that their order is all that counts.
+        let narrow = matches!(element, ElementType::F16 | ElementType::BF16);
+        let size = if narrow { size.min(70) } else { size };
         let one = identity(element);
         let text = format!("region @sddmm {{
   input %i: s64[{lookups}]

@@ -1,6 +1,6 @@
 //! Groups of lookups, and how the row of each is begun and ended.
 
-use std::ops::Range;
+use std::ops::{BitOr, BitXor, Range};
 
 use super::super::memory::set;
 use super::super::simd::{F32, Simd};
@@ -35,13 +35,17 @@ impl Start {
 
 /// How many of the first values are the same.
 #[inline(always)]
-fn alike(values: &[i64]) -> usize {
+pub(crate) fn alike<T>(values: &[T]) -> usize
+where
+    T: Copy + Default + PartialEq + BitXor<Output = T> + BitOr<Output = T>,
+{
     let Some((&first, _)) = values.split_first() else {
         return 0;
     };
     let mut alike = 1;
     // Many at a time; where they end at once, that is seen at the first of them.
-    let many = |chunk: &&[i64; 8]| chunk.iter().fold(0, |odd, &value| odd | (value ^ first)) == 0;
+    let odd = |odd: T, &value: &T| odd | (value ^ first);
+    let many = |chunk: &&[T; 8]| chunk.iter().fold(T::default(), odd) == T::default();
     if values.get(1) == Some(&first) {
         let chunks = values.as_chunks::<8>().0;
         alike = (8 * chunks.iter().take_while(many).count()).max(1);
@@ -137,17 +141,17 @@ impl Met {
 }
 
 impl Start {
-    /// How the row at `at` is met by lookups up to `end`.
+    /// How the row of `size` elements at `at` is met, by lookups that are not to be followed by others of the same row if it `ends` with them.
     ///
     /// # Safety
-    /// The row lies in its buffer, and `next` is not negative.
+    /// The row lies in the buffer that begins at `out`, and `next` is not negative.
     #[inline(always)]
-    pub(super) unsafe fn meet(&mut self, rows: &Rows<'_>, at: i64, end: usize) -> Met {
+    pub(super) unsafe fn meet(&mut self, out: *mut f32, size: usize, at: i64, ends: bool) -> Met {
         if at < self.next {
             return Met::KEPT;
         }
         if at > self.next {
-            let passed = rows.out.wrapping_add(self.next as usize).cast();
+            let passed = out.wrapping_add(self.next as usize).cast();
             // SAFETY: up to a row of the buffer, from an element on that is none before it.
             unsafe {
                 set(
@@ -158,11 +162,10 @@ impl Start {
                 )
             };
         }
-        self.next = at + rows.size as i64;
+        self.next = at + size as i64;
         Met {
             start: Some(self.value),
-            // The last group may go on in the next call.
-            stream: self.stream && end < rows.n,
+            stream: self.stream && ends,
         }
     }
 }

@@ -28,6 +28,18 @@ pub(crate) enum Bounds {
 }
 
 impl Decode {
+    /// What is made of one index; whether it is inside as 0 or 1.
+    pub fn of(self, x: i64) -> i64 {
+        let numbers = Numbers::of(self);
+        let w = numbers.wrapped(x);
+        match self.bounds {
+            Bounds::Clamp { .. } => w.max(numbers.low).min(numbers.high).times(numbers.scale),
+            Bounds::Select { .. } if numbers.holds(w) => w.times(numbers.scale),
+            Bounds::Select { elsewhere, .. } => elsewhere,
+            Bounds::Inside => i64::from(numbers.holds(w)),
+        }
+    }
+
     /// The index as it is.
     pub const AS_IT_IS: Decode = Decode {
         wrap: 0,
@@ -138,11 +150,11 @@ fn into<T: In<L>, L: Lane>(
 
 /// The numbers of a [`Decode`], as wide as it is computed.
 #[derive(Clone, Copy)]
-struct Numbers<L> {
-    wrap: L,
-    low: L,
-    high: L,
-    scale: L,
+pub(crate) struct Numbers<L> {
+    pub wrap: L,
+    pub low: L,
+    pub high: L,
+    pub scale: L,
 }
 
 impl Numbers<i64> {
@@ -169,7 +181,7 @@ impl Numbers<i64> {
 impl Numbers<i32> {
     /// The same in 32 bits, in which a vector has twice the lanes, and in which every CPU compares and multiplies, if an index of that width is
     /// decoded so: what is added to a negative one is not, so that no sum leaves them.
-    fn narrow(decode: Decode) -> Option<Numbers<i32>> {
+    pub fn narrow(decode: Decode) -> Option<Numbers<i32>> {
         let wide = Numbers::of(decode);
         let numbers = Numbers {
             wrap: wide.wrap.try_into().ok().filter(|&wrap: &i32| wrap >= 0)?,
@@ -202,7 +214,7 @@ trait In<L>: Copy + Into<L> {}
 impl<T: Copy + Into<L>, L> In<L> for T {}
 
 /// An integer that indices are computed in.
-trait Lane: Copy + Ord + Default {
+pub(crate) trait Lane: Copy + Ord + Default {
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> i64;
 }

@@ -44,6 +44,17 @@ impl Memory<'_> {
         }
     }
 
+    /// Indices where they lie, from element `first` on; none if they do not lie as integers have to.
+    pub fn indices(&self, buffer: usize, first: i64, n: usize) -> Result<&[i32], Outside> {
+        let raw = self.typed::<i32>(self.read(buffer, first, first, n)?)?;
+        let data = raw.data.wrapping_add(first as usize * size_of::<i32>());
+        if !data.addr().is_multiple_of(align_of::<i32>()) {
+            return Err(Outside);
+        }
+        // SAFETY: they lie in the buffer, where integers may be; nests do not read what is written meanwhile.
+        Ok(unsafe { std::slice::from_raw_parts(data.cast(), n) })
+    }
+
     fn decode_typed<T: Coded>(
         &self,
         isa: Isa,
