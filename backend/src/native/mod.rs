@@ -61,6 +61,9 @@ pub struct Options {
     pub isa: Isa,
     /// Bytes that a thread must have to do, so that waking it pays.
     pub grain: usize,
+    /// Whether results are the same for any number of threads. Otherwise they are for one number of them; but where many rows are added to few
+    /// in no order, each thread adds to sums of its own: a different order of additions, in half to two thirds of the time.
+    pub deterministic: bool,
 }
 
 impl Default for Options {
@@ -68,6 +71,7 @@ impl Default for Options {
         Options {
             isa: Isa::best(),
             grain: 256 << 10,
+            deterministic: false,
         }
     }
 }

@@ -72,6 +72,40 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// The same memory, but for one buffer of `f32`.
+    pub fn with<'b>(&'b self, buffer: usize, values: &'b mut [f32]) -> Memory<'b> {
+        let mut buffers = self.buffers.clone();
+        if let Some(raw) = buffers.get_mut(buffer) {
+            *raw = Raw {
+                data: values.as_mut_ptr().cast(),
+                bytes: size_of_val(values),
+                element: ElementType::F32,
+                writable: true,
+            };
+        }
+        Memory {
+            buffers,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// The same memory and one more input, of `f32`, with its number.
+    pub fn beside<'b>(&'b self, values: &'b [f32]) -> (Memory<'b>, usize) {
+        let mut buffers = self.buffers.clone();
+        let number = buffers.len();
+        buffers.push(Raw {
+            data: values.as_ptr().cast_mut().cast(),
+            bytes: size_of_val(values),
+            element: ElementType::F32,
+            writable: false,
+        });
+        let memory = Memory {
+            buffers,
+            lifetime: PhantomData,
+        };
+        (memory, number)
+    }
+
     /// Bytes of a buffer.
     pub fn bytes(&self, buffer: usize) -> usize {
         self.buffers.get(buffer).map_or(0, |raw| raw.bytes)

@@ -18,6 +18,8 @@ pub(crate) struct Scratch {
     pub blocks: Vec<Block>,
     pub windows: Vec<super::effects::Window>,
     pub which: Vec<Slot>,
+    /// Memory for sums of its own.
+    pub sums: Vec<f32>,
 }
 
 /// The block of one level.

@@ -224,7 +224,7 @@ impl Flat {
             Starting::Position(_) => None,
         });
         let started = (Start::DONE, i64::MAX);
-        let (Some((start, elements)), None) = (start, part.columns) else {
+        let (Some((start, elements)), false) = (start, part.started) else {
             return started;
         };
         let Some((buffer, Scalar::F32(value))) =
@@ -251,7 +251,7 @@ impl Flat {
 
 impl Consumer for Effects<'_, '_> {
     fn begin(&mut self, first: u64, n: u64) {
-        if self.part.columns.is_some() {
+        if self.part.started {
             return;
         }
         for start in &self.flat.starts {

@@ -8,6 +8,7 @@
 //! | [`exports`] | the columns that a kernel takes |
 //! | [`tiles`] | rows that no kernel covers, step by step |
 //! | [`split`] | who does which part |
+//! | [`sums`] | what a thread adds to alone |
 //! | [`loops`] | what does not run by columns: one value at a time |
 
 pub(crate) mod decode;
@@ -16,6 +17,7 @@ pub(crate) mod effects;
 mod exports;
 pub(crate) mod loops;
 pub(crate) mod split;
+mod sums;
 mod tiles;
 
 use std::sync::Mutex;
@@ -31,6 +33,7 @@ use super::plan::source::{BufferNumber, Source};
 use super::pool::Pool;
 use decode::Scratch;
 use split::{Part, Size};
+use sums::Sums;
 
 /// Tasks for each thread, where tasks cost little: the last to be done are small then.
 const TASKS: u64 = 4;
@@ -88,18 +91,35 @@ impl Run<'_> {
         for (flat, uniforms, size) in &nests {
             let share = (u128::from(threads * TASKS) * bytes(size)).div_ceil(all.max(1));
             let parts = split::parts(self, flat, uniforms, size, threads, share.max(1) as u64)?;
-            // Parts that have the same positions start nothing, and neither do none.
-            if parts.is_empty() || parts.iter().any(|part| part.columns.is_some()) {
+            // Parts that write the same rows start nothing, and neither do none.
+            if parts.is_empty() || parts.iter().any(|part| part.started) {
                 self.start_all(flat);
             }
-            tasks.extend(parts.into_iter().map(|part| (*flat, uniforms, part)));
+            let sums = |part: &Part| part.own.then(|| Mutex::new(Sums::of(self, flat)));
+            tasks.extend(
+                parts
+                    .into_iter()
+                    .map(|part| (*flat, uniforms, sums(&part), part)),
+            );
         }
         let failed: Mutex<Option<RunError>> = Mutex::new(None);
         self.pool.run(tasks.len(), &|task| {
-            if let Some((flat, uniforms, part)) = tasks.get(task)
-                && let Err(error) =
-                    self.with_scratch(flat, |scratch| self.part(flat, uniforms, part, scratch))
-            {
+            let Some((flat, uniforms, sums, part)) = tasks.get(task) else {
+                return;
+            };
+            let done = self.with_scratch(flat, |scratch| match sums {
+                None => self.part(flat, uniforms, part, scratch),
+                Some(sums) => {
+                    let mut sums = sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    let memory = sums.begin(self.memory);
+                    let run = Run {
+                        memory: &memory,
+                        ..*self
+                    };
+                    run.part(flat, uniforms, part, scratch)
+                }
+            });
+            if let Err(error) = done {
                 let mut failed = failed
                     .lock()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -109,6 +129,14 @@ impl Run<'_> {
         let failed = failed
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let all = tasks.into_iter().filter_map(|(flat, _, sums, _)| {
+            let sums = sums?.into_inner();
+            Some((flat, sums.unwrap_or_else(|poisoned| poisoned.into_inner())))
+        });
+        for (flat, sums) in all {
+            sums.add(self)?;
+            self.with_scratch(flat, |scratch| scratch.sums = sums.values);
+        }
         failed.map_or(Ok(()), Err)
     }
 

@@ -1,15 +1,16 @@
 //! Who does which part of a nest.
 //!
 //! A nest is divided so that no two threads write the same element, and each element is combined in the order of the lookups: results
-//! do not depend on the number of threads. In this order:
+//! do not depend on the number of threads, but for 4, which is left out where they must not. In this order:
 //!
 //! 1. small nests stay whole ([`super::super::Options::grain`]), and run beside others that have nothing to do with them;
 //! 2. where the outermost position says what is written (bags, gathers), its positions are divided, by what is inside of them;
 //! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes: those
 //!    of the effects that are not divided by the outermost position anyway, if they have the same;
-//! 4. otherwise, where no cache holds what is written, rows are divided if each thread gets two cache lines of them: all threads decode all
+//! 4. where much is added to little, positions are divided, and each thread but the first adds to sums of its own, which are added up in the end;
+//! 5. otherwise, where no cache holds what is written, rows are divided if each thread gets two cache lines of them: all threads decode all
 //!    lookups, have equally much to do however skewed these are, and read what they add in order;
-//! 5. what caches hold, and rows that are not wide enough, has owners: a thread does the lookups whose destinations are its own, by a sample of
+//! 6. what caches hold, and rows that are not wide enough, has owners: a thread does the lookups whose destinations are its own, by a sample of
 //!    them evenly. Two threads with parts of one row would take its neighbouring lines from one another's cache.
 //!
 //! Rows that are wide enough are divided also where there are too few bags, or one is too large, or one destination gets most lookups.
@@ -26,7 +27,7 @@ use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
 use crate::native::kernels::memory::never_decrease;
 use crate::native::machine::Caches;
-use crate::native::plan::effect::Effect;
+use crate::native::plan::effect::{Effect, Kernel};
 use crate::native::plan::level::{Flat, Level, Place};
 
 /// A part of a nest.
@@ -41,6 +42,10 @@ pub(crate) struct Part {
     pub owned: Option<Vec<(i64, i64)>>,
     /// Where destinations never decrease, the first of this part, and of the next.
     pub rows: Option<(i64, i64)>,
+    /// Whether all that the nest would start was started before.
+    pub started: bool,
+    /// Whether it adds to sums of its own.
+    pub own: bool,
 }
 
 /// How much a nest is to do.
@@ -152,6 +157,9 @@ pub(crate) fn parts(
         return Ok(parts);
     }
     if flat.apart {
+        if let Some(parts) = summed(run, flat, size, threads) {
+            return Ok(parts);
+        }
         let written = flat.effects.iter().map(|e| run.memory.bytes(e.buffer));
         // As for prefetch plans: the last cache holds no more for sure.
         if wide && written.sum::<usize>() > Caches::get().last / 8 {
@@ -189,9 +197,44 @@ fn columns(whole: &Part, row: usize, threads: u64) -> Vec<Part> {
         .filter(|(first, last)| first < last)
         .map(|columns| Part {
             columns: Some(columns),
+            started: true,
             ..whole.clone()
         })
         .collect()
+}
+
+/// Parts of positions of which all but the first have sums of their own, where those are little beside what is added.
+fn summed(run: &Run<'_>, flat: &Flat, size: &Size, threads: u64) -> Option<Vec<Part>> {
+    let [effect] = flat.effects.as_slice() else {
+        return None;
+    };
+    let (written, row) = (run.memory.bytes(effect.buffer), 4 * flat.row);
+    let added = (row as u64).saturating_mul(size.lookups);
+    // They are filled, written, and read once more.
+    let little = added / 4 >= threads.saturating_mul(written as u64);
+    // As for prefetch plans: the last cache holds no more for sure.
+    if run.options.deterministic
+        || !matches!(effect.kernel, Kernel::Accumulate { .. })
+        || !little
+        || written > Caches::get().last / 8
+        || !written.is_multiple_of(row.max(1))
+    {
+        return None;
+    }
+    let parts = match &size.weights {
+        None => {
+            let threads = threads.min(size.count);
+            let borders = (0..=threads).map(|n| border(size.count, n, threads));
+            between(&borders.collect::<Vec<_>>())
+        }
+        Some(weights) => between(&balanced(weights, size.count, threads)),
+    };
+    let parts = parts.into_iter().enumerate().map(|(n, part)| Part {
+        own: n > 0,
+        started: true,
+        ..part
+    });
+    Some(parts.collect())
 }
 
 /// Positions that share a weight.
@@ -535,7 +578,8 @@ fn owned(
     let mut borders: Vec<Vec<i64>> = Vec::new();
     for mut found in found {
         found.sort_unstable();
-        if wide && skewed(&found) {
+        // None are where there is one place for all.
+        if wide && (found.is_empty() || skewed(&found)) {
             return Ok(columns(whole, flat.row, threads));
         }
         let inner = (1..threads).map(|task| {

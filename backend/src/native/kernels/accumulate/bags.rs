@@ -21,6 +21,9 @@ use super::{
 use crate::native::machine::Isa;
 use crate::native::prefetch::Prefetch;
 
+#[cfg(test)]
+mod tests;
+
 /// Lookups that are added to one row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bag {
@@ -43,7 +46,7 @@ pub(crate) enum Factor {
 }
 
 /// Bags of rows of one table; buffers by number.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Bags<'a> {
     pub table: usize,
     /// Of `s32`.
