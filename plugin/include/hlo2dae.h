@@ -22,7 +22,8 @@
  *
  * THREADS. Handles never change after they were made: any number of threads may use one at the same
  * time. Freeing a handle while another thread uses it is the caller's mistake. There is no
- * thread-local or global state to set up.
+ * thread-local or global state to set up. With HLO2DAE_DETERMINISTIC=1 in the environment, the native
+ * engine gives the same results on any number of threads (plugin/docs/python.md).
  *
  * CHECKS. Before memory is touched, pointers are checked for null and alignment, sizes for
  * overflow, arrays for element type, rank, dimensions and size, outputs for overlap with other

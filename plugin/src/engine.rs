@@ -135,12 +135,12 @@ fn native(ladder: &Ladder, inputs: &[Array]) -> Result<Vec<Array>, Error> {
         .map_err(|error| Error::bug(error.to_string()))?;
     let inputs: Vec<&[u8]> = inputs.iter().map(|array| array.data.as_slice()).collect();
     let mut bytes: Vec<&mut [u8]> = results.iter_mut().map(|r| r.data.as_mut_slice()).collect();
-    plan.run(
-        &inputs,
-        &mut bytes,
-        &Threads::default(),
-        &Options::default(),
-    )?;
+    // What is shown of a program is the same on any machine.
+    let options = Options {
+        deterministic: true,
+        ..Options::default()
+    };
+    plan.run(&inputs, &mut bytes, &Threads::default(), &options)?;
     Ok(results)
 }
 

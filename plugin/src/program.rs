@@ -3,6 +3,7 @@
 //! A region that was found in HLO and the program that a custom call carries are the same thing
 //! here: a ladder of stages with a signature that callers are held to.
 
+use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
 use hlo2dae_backend::native::{Options, Plan, Pool};
@@ -134,9 +135,11 @@ impl Program {
         threads: &dyn Pool,
     ) -> Result<(), Status> {
         if engine == Engine::Native {
-            let ran = self
-                .plan()?
-                .run(inputs, outputs, threads, &Options::default());
+            let options = Options {
+                deterministic: deterministic(),
+                ..Options::default()
+            };
+            let ran = self.plan()?.run(inputs, outputs, threads, &options);
             return ran.map_err(|error| Status::of(error.into(), ""));
         }
         let inputs: Vec<Array> = self
@@ -224,5 +227,27 @@ pub fn engine_named(name: &str) -> Result<Engine, Status> {
     match name {
         "" => Ok(DEFAULT_ENGINE),
         name => name.parse().map_err(|error| Status::of(error, "")),
+    }
+}
+
+/// Whether results of the native engine have to be the same for any number of threads: the environment variable `HLO2DAE_DETERMINISTIC`, as it is
+/// when it is first asked for, set to something but `0`.
+fn deterministic() -> bool {
+    static CHOSEN: OnceLock<bool> = OnceLock::new();
+    *CHOSEN.get_or_init(|| is_set(std::env::var_os("HLO2DAE_DETERMINISTIC").as_deref()))
+}
+
+fn is_set(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_set_unless_it_says_no() {
+        assert!(is_set(Some("1".as_ref())) && is_set(Some("yes".as_ref())));
+        assert!(!is_set(None) && !is_set(Some("".as_ref())) && !is_set(Some("0".as_ref())));
     }
 }

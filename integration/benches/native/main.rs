@@ -10,6 +10,7 @@
 //!
 //! `--plans` shows what the limit takes with every prefetch plan, `--quick` measures for a tenth of the time, `--scaling` the curves
 //! instead of the classes, and `--write` puts the table, the same as CSV, and a plot into `integration/benches/results`. A filter is a part of a name.
+//! With `HLO2DAE_DETERMINISTIC` set in the environment, results are the same for any number of threads.
 
 #![allow(
     clippy::panic,
@@ -234,7 +235,10 @@ fn run(
             })
             .collect();
         let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Bytes::get_mut).collect();
-        let options = Options::default();
+        let options = Options {
+            deterministic: std::env::var_os("HLO2DAE_DETERMINISTIC").is_some(),
+            ..Options::default()
+        };
         call.plan
             .run(&inputs, &mut outputs, pool, &options)
             .unwrap();
