@@ -126,7 +126,8 @@ fn are_near(expected: &Array, one: &[u8], other: &[u8]) -> bool {
     let most = one_floats
         .iter()
         .fold(1.0, |most: f32, v| most.max(v.abs()));
-    let near = |(a, b): (&f32, &f32)| a == b || (a - b).abs() <= 1e-4 * most;
+    let near =
+        |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-4 * most;
     one == other
         || (expected.element == ElementType::F32 && one_floats.iter().zip(&other_floats).all(near))
 }

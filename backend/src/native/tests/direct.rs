@@ -65,7 +65,8 @@ proptest! {
             rows.sort_unstable();
         }
         let text = segments(element, rows.len(), size, weighted);
-        prop_assert_eq!(direct(&text), 1);
+        // One lookup is no loop, and none is nothing.
+        prop_assert_eq!(direct(&text), usize::from(rows.len() > 1));
         let program = program(&text);
         let mut arrays = inputs(&program, seed, 11);
         for (k, row) in rows.into_iter().enumerate() {
