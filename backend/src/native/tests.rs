@@ -534,37 +534,6 @@ fn an_index_outside_is_an_error_whoever_finds_it() {
 }
 
 #[test]
-fn a_row_that_goes_on_from_part_to_part_has_one_owner() {
-    // 3000 lookups in order: a short row, then one through several parts, then a short one again.
-    let text = "region @segments {
-  input %ids: s32[3000] {sorted}
-  input %x: f32[3000,4]
-  output %out: f32[3,4] = 0.0
-  nest (%k = 3000, %d = 4) {
-    %id = read %ids[%k]
-    %row = index %id {drop 0..2}
-    %v = read %x[%k, %d]
-    combine replace %out[%row, %d], %v
-  }
-}
-";
-    let program = program(text);
-    let plan = Plan::new(&program).unwrap();
-    let mut inputs = inputs(&program, 7, 3);
-    for k in 0..3000 {
-        let row = i32::from(k >= 20) + i32::from(k >= 2990);
-        inputs[0].set(k, Scalar::S32(row)).unwrap();
-    }
-    let expected = program.evaluate(&inputs, &Limits::default()).unwrap();
-    let options = Options {
-        grain: 1,
-        ..Options::default()
-    };
-    let found = run(&plan, &program, &inputs, 0, &Backwards(4), &options).unwrap();
-    assert_eq!(found, [expected[0].data.clone()]);
-}
-
-#[test]
 fn arrays_of_other_sizes_are_refused() {
     let program = program(
         "region @copy {
