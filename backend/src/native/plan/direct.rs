@@ -82,10 +82,12 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
     };
     let column = |export: usize| effect.exports.get(export).map(|&(place, _)| place);
     let (ids, decode) = last.indices(column(table.src)?)?;
-    let clamps = decode.low <= decode.high;
     let Bounds::Clamp { .. } = decode.bounds else {
         return None;
     };
+    if decode.low > decode.high {
+        return None;
+    }
     let factor = |export: Option<usize>| match export {
         None => Some(None),
         Some(export) => last.factor(column(export)?, (ids, decode)).map(Some),
@@ -115,7 +117,7 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
         }
         _ => return None,
     };
-    clamps.then_some(Direct {
+    Some(Direct {
         ids,
         decode,
         scale: factor(*scale)?,

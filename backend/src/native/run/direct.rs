@@ -14,6 +14,7 @@ use crate::native::plan::direct::{self, Direct, Factor, InOrder};
 use crate::native::plan::effect::{Effect, Kernel, Table};
 use crate::native::plan::level::{Flat, Place, Start, Starting};
 use crate::native::plan::source::BufferNumber;
+use crate::native::prefetch::Prefetch;
 
 /// Bags that are handed over at once: few enough to stay in the first cache.
 const BAGS: usize = 128;
@@ -83,11 +84,11 @@ impl<'a> Nest<'a> {
             begin,
             uniforms,
         };
-        let bags = nest.bags(&[], None, &Window::default());
+        let bags = nest.bags(&[], None, Prefetch::default());
         (bags.covered(run.options.isa, run.memory, *post)).then_some(nest)
     }
 
-    fn bags<'b>(&self, bags: &'b [Bag], fetched: Option<i64>, window: &Window) -> Bags<'b> {
+    fn bags<'b>(&self, bags: &'b [Bag], fetched: Option<i64>, prefetch: Prefetch) -> Bags<'b> {
         let factor = |factor: Option<Factor>| {
             factor.map(|factor| match factor {
                 Factor::Position(InOrder { buffer, .. }) => bags::Factor::Position(buffer),
@@ -102,7 +103,7 @@ impl<'a> Nest<'a> {
             out: self.effect.buffer,
             size: self.size,
             bags,
-            prefetch: window.prefetch.first().copied().unwrap_or_default(),
+            prefetch,
             fetched,
         }
     }
@@ -195,7 +196,8 @@ impl<'a> Nest<'a> {
             options, memory, ..
         } = self.run;
         let found = std::mem::take(&mut window.found);
-        let bags = self.bags(&found.bags, found.fetched, window);
+        let prefetch = window.prefetch.first().copied().unwrap_or_default();
+        let bags = self.bags(&found.bags, found.fetched, prefetch);
         let fetched = bags::bags(options.isa, memory, self.post, &bags, &mut window.begun);
         window.found = found;
         match fetched {

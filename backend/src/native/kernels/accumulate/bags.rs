@@ -69,6 +69,16 @@ pub(crate) struct Bags<'a> {
 impl Bags<'_> {
     /// Whether there is a kernel for them, whatever the bags.
     pub fn covered(&self, isa: Isa, memory: &Memory<'_>, post: Post) -> bool {
+        self.checked(isa, memory, post).is_ok()
+    }
+
+    /// All but the bags checked, with the kernel's element type and parameter.
+    fn checked<'a>(
+        &'a self,
+        isa: Isa,
+        memory: &'a Memory<'_>,
+        post: Post,
+    ) -> Result<(ElementType, u8, Rows<'a>), Outside> {
         let lanes = match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Avx512::LANES,
@@ -76,13 +86,27 @@ impl Bags<'_> {
             Isa::Avx2 => Avx2::LANES,
             _ => Portable::LANES,
         };
-        let table = memory.raw(self.table);
-        self.size > 0
-            && self.size <= 8 * lanes
-            && table.is_some_and(|table| self.parameter(table.element(), post).is_some())
-            && self.table(memory).is_ok()
-            && self.ids(memory).is_ok()
-            && (0..2).all(|number| self.factor(memory, number).is_ok())
+        let element = memory.raw(self.table).ok_or(Outside)?.element();
+        let post = self.parameter(element, post).ok_or(Outside)?;
+        let out = memory.raw(self.out).ok_or(Outside)?;
+        let fits = (1..=8 * lanes).contains(&self.size);
+        if !fits || out.element() != ElementType::F32 {
+            return Err(Outside);
+        }
+        let (table, numbers) = self.table(memory)?;
+        let rows = Rows {
+            table,
+            ids: self.ids(memory)?,
+            numbers,
+            stride: numbers.scale as usize * element.bytes(),
+            factors: [self.factor(memory, 0)?, self.factor(memory, 1)?],
+            out: out.data().cast(),
+            size: self.size,
+            bags: self.bags,
+            lines: lines(table, self.size * element.bytes()),
+            prefetch: self.prefetch,
+        };
+        Ok((element, post, rows))
     }
 
     /// The first element of the table, and the numbers that indices are decoded with: every row that they can give lies in the table.
@@ -167,35 +191,16 @@ pub(crate) fn bags(
     bags: &Bags<'_>,
     start: &mut Start,
 ) -> Result<Option<i64>, Outside> {
-    if !bags.covered(isa, memory, post) {
-        return Err(Outside);
-    }
+    let (element, post, rows) = bags.checked(isa, memory, post)?;
     let mut filled = bags.bags.iter().filter(|bag| bag.n > 0);
     let (Some(first), last) = (filled.next(), filled.next_back()) else {
         return Ok(bags.fetched);
     };
     let last = last.unwrap_or(first);
     bags.fit(memory)?;
-    let (table, numbers) = bags.table(memory)?;
-    let out = memory.raw(bags.out).ok_or(Outside)?;
-    if out.element() != ElementType::F32 || start.next < 0 {
+    if start.next < 0 {
         return Err(Outside);
     }
-    let element = memory.raw(bags.table).ok_or(Outside)?.element();
-    let post = bags.parameter(element, post).ok_or(Outside)?;
-    let row_bytes = bags.size * element.bytes();
-    let rows = Rows {
-        table,
-        ids: bags.ids(memory)?,
-        numbers,
-        stride: numbers.scale as usize * element.bytes(),
-        factors: [bags.factor(memory, 0)?, bags.factor(memory, 1)?],
-        out: out.data().cast(),
-        size: bags.size,
-        bags: bags.bags,
-        lines: lines(table, row_bytes),
-        prefetch: bags.prefetch,
-    };
     if bags.fetched != Some(first.first) {
         rows.fetch_first(first.first as usize);
     }
@@ -355,9 +360,8 @@ unsafe fn all<S: Simd, X: Source, const POST: u8, const V: usize>(
         }
         let (at, n) = (bag.first as usize, bag.n);
         let scale = (bag.factor as usize).wrapping_sub(at);
-        let known = (rows.known(at, n, l2), rows.known(at, n, l1));
-        let both = known.0.min(known.1);
-        let first = known.1.max(both);
+        let first = rows.known(at, n, l1);
+        let both = rows.known(at, n, l2).min(first);
         let ends = number + 1 < rows.bags.len();
         // SAFETY: the caller's promise; what is fetched ahead is known.
         unsafe {
