@@ -12,6 +12,7 @@ use super::*;
 use pools::{Backwards, Simultaneous};
 
 mod chains;
+mod claims;
 mod direct;
 mod groups;
 mod in_place;

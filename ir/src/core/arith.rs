@@ -130,15 +130,11 @@ macro_rules! floats {
 
             #[inline(always)]
             fn binary(op: BinaryOp, a: $t, b: $t) -> Option<$t> {
-                // Of equal operands only the two zeros differ; the sign decides.
-                let ordered = |less: bool| if a.is_nan() {
-                    a
-                } else if b.is_nan() {
-                    b
-                } else if (if a == b { a.is_sign_negative() } else { a < b }) == less {
-                    a
-                } else {
-                    b
+                // Without a branch, which running maxima would miss again and again. Of equal operands only the two zeros differ: the bits decide.
+                let ordered = |other: bool, equal| {
+                    let b_only = b.is_nan() & !a.is_nan();
+                    let unequal = if other | b_only { b } else { a };
+                    if a == b { $t::from_bits(equal) } else { unequal }
                 };
                 Some(match op {
                     BinaryOp::Add => a + b,
@@ -146,8 +142,8 @@ macro_rules! floats {
                     BinaryOp::Mul => a * b,
                     BinaryOp::Div => a / b,
                     BinaryOp::Rem => a % b,
-                    BinaryOp::Min => ordered(true),
-                    BinaryOp::Max => ordered(false),
+                    BinaryOp::Min => ordered(b < a, a.to_bits() | b.to_bits()),
+                    BinaryOp::Max => ordered(a < b, a.to_bits() & b.to_bits()),
                     BinaryOp::Pow => a.powf(b),
                     BinaryOp::Atan2 => a.atan2(b),
                     BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl

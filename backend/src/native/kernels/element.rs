@@ -46,27 +46,6 @@ pub(crate) trait Element: Native + Operand + Default + Send + Sync + 'static {
     fn apply(op: BinaryOp, a: Self, b: Self) -> Self {
         Self::binary(op, a, b).unwrap_or(a)
     }
-
-    /// The larger, as the operation has it: by one comparison where that decides.
-    #[inline(always)]
-    fn largest(a: Self, b: Self) -> Self {
-        let larger = if a < b { b } else { a };
-        // Zeros of two signs, and what is in no order.
-        match a < b || b < a {
-            true => larger,
-            false => Self::apply(BinaryOp::Max, a, b),
-        }
-    }
-
-    /// The smaller, likewise.
-    #[inline(always)]
-    fn smallest(a: Self, b: Self) -> Self {
-        let smaller = if b < a { b } else { a };
-        match a < b || b < a {
-            true => smaller,
-            false => Self::apply(BinaryOp::Min, a, b),
-        }
-    }
 }
 
 macro_rules! plain {

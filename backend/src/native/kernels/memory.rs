@@ -261,8 +261,12 @@ impl<'a> Memory<'a> {
             Some(BinaryOp::Add) => unsafe {
                 combine(raw, pairs, |a, b| T::apply(BinaryOp::Add, a, b));
             },
-            Some(BinaryOp::Max) => unsafe { combine(raw, pairs, T::largest) },
-            Some(BinaryOp::Min) => unsafe { combine(raw, pairs, T::smallest) },
+            Some(BinaryOp::Max) => unsafe {
+                combine(raw, pairs, |a, b| T::apply(BinaryOp::Max, a, b))
+            },
+            Some(BinaryOp::Min) => unsafe {
+                combine(raw, pairs, |a, b| T::apply(BinaryOp::Min, a, b))
+            },
             Some(op) => unsafe { combine(raw, pairs, |a, b| T::apply(op, a, b)) },
         }
         Ok(())

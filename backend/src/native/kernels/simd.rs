@@ -3,6 +3,9 @@
 //! A kernel is written once, for every [`Simd`]; [`Portable`] is the one that the others are tested against.
 
 use half::{bf16, f16};
+use hlo2dae_ir::core::BinaryOp;
+
+use super::element::Element;
 
 /// A vector of `f32`.
 ///
@@ -126,26 +129,6 @@ impl Source for F32 {
     }
 }
 
-/// `max` of the scalar operations.
-#[inline(always)]
-fn max(a: f32, b: f32) -> f32 {
-    if a.is_nan() || (!b.is_nan() && (a > b || (a == b && !a.is_sign_negative()))) {
-        a
-    } else {
-        b
-    }
-}
-
-/// `min` of the scalar operations.
-#[inline(always)]
-fn min(a: f32, b: f32) -> f32 {
-    if a.is_nan() || (!b.is_nan() && (a < b || (a == b && a.is_sign_negative()))) {
-        a
-    } else {
-        b
-    }
-}
-
 /// Loops over eight elements, for every CPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
@@ -221,11 +204,11 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        Self::zip(a, b, max)
+        Self::zip(a, b, |a, b| f32::apply(BinaryOp::Max, a, b))
     }
     #[inline(always)]
     unsafe fn min(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        Self::zip(a, b, min)
+        Self::zip(a, b, |a, b| f32::apply(BinaryOp::Min, a, b))
     }
     #[inline(always)]
     unsafe fn load_s8(p: *const u8) -> [f32; 8] {

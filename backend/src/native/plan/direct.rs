@@ -2,12 +2,13 @@
 //!
 //! What the kernel takes of a lookup is computed from where it is: the row's offset from an index that is clamped, its factors from the same
 //! position or the same row. Then nothing is decoded beforehand: the kernel reads indices as it goes, and knows all that come next. Which lookups
-//! make up a bag says either the position around them, or an index beside theirs that is the same for all of a bag (segment ids).
+//! make up a bag says either the position around them, or an index beside theirs that is the same for all of a bag (segment ids). A factor
+//! that is computed (attention, normalised edges) still comes from a column; of segments, the only one then.
 
 use hlo2dae_ir::core::{ElementType, Span};
 
 use super::effect::{Effect, Kernel};
-use super::level::{Level, Place, Step};
+use super::level::{Level, Place, Step, pruned};
 use super::source::{BufferNumber, Source};
 use crate::native::kernels::accumulate::{Op, Post};
 use crate::native::kernels::column::index::{Bounds, Decode};
@@ -20,6 +21,13 @@ pub(crate) struct InOrder {
     pub span: Span,
 }
 
+impl InOrder {
+    /// Whether they are the same elements.
+    pub fn is_beside(self, other: InOrder) -> bool {
+        self.buffer == other.buffer && self.base == other.base
+    }
+}
+
 /// A value that the rows of a lookup are scaled by, or that is added to them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Factor {
@@ -27,6 +35,8 @@ pub(crate) enum Factor {
     Position(InOrder),
     /// One for each row of the table.
     Row(BufferNumber),
+    /// One for each lookup, as [`Direct::computed`] leaves it in this column.
+    Column(usize),
 }
 
 /// Where the row is that a lookup is added to.
@@ -51,6 +61,8 @@ pub(crate) struct Direct {
     pub scale: Option<Factor>,
     pub bias: Option<Factor>,
     pub bag: Bag,
+    /// The only level with no other steps than those that a factor in a column needs.
+    pub computed: Vec<Level>,
 }
 
 /// How the lookups of a nest are done without columns, if they can be.
@@ -76,10 +88,7 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
     {
         return None;
     }
-    let last = Written {
-        source,
-        steps: &level.steps,
-    };
+    let last = Written::of(source, level);
     let column = |export: usize| effect.exports.get(export).map(|&(place, _)| place);
     let (ids, decode) = last.indices(column(table.src)?)?;
     let Bounds::Clamp { .. } = decode.bounds else {
@@ -88,21 +97,39 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
     if decode.low > decode.high {
         return None;
     }
+    let alone = levels.len() == 1;
     let factor = |export: Option<usize>| match export {
         None => Some(None),
-        Some(export) => last.factor(column(export)?, (ids, decode)).map(Some),
+        Some(export) => {
+            let place = column(export)?;
+            // Only of rows of 8 bits a kernel finds factors as it finds rows.
+            let bytes = source.buffers.get(table.buffer)?.element.bytes() == 1;
+            let found = last.factor(place, (ids, decode));
+            let found = found.filter(|factor| bytes || !matches!(factor, Factor::Row(_)));
+            let computed = match place {
+                Place::Column(column) if alone => Some(Factor::Column(column)),
+                Place::Column(_) | Place::Constant(_) | Place::Uniform(_) => None,
+            };
+            found.or(computed).map(Some)
+        }
     };
+    let (scale, bias) = (factor(*scale)?, factor(*bias)?);
+    let columns: Vec<Place> = [scale, bias]
+        .into_iter()
+        .flatten()
+        .filter_map(Factor::column)
+        .collect();
     let dst = column(0)?;
     let bag = match (last.around(dst), effect.guard) {
-        (Some(place), None) if levels.len() > 1 => Bag::Around(place),
-        (None, guard) if levels.len() == 1 => {
+        (Some(place), None) if !alone => Bag::Around(place),
+        (None, guard) if alone => {
             let (ids, decode) = last.indices(dst)?;
             let inside = match guard {
                 None => None,
                 Some(guard) => {
                     let (of, inside) = last.indices(guard)?;
                     // What is elsewhere is no offset of anything.
-                    let same = of == ids && inside.bounds == Bounds::Inside;
+                    let same = of.is_beside(ids) && inside.bounds == Bounds::Inside;
                     Some(same.then_some(inside)?)
                 }
             };
@@ -120,22 +147,50 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
     Some(Direct {
         ids,
         decode,
-        scale: factor(*scale)?,
-        bias: factor(*bias)?,
+        scale,
+        bias,
         bag,
+        computed: match columns.is_empty() {
+            true => Vec::new(),
+            false => pruned(levels, columns),
+        },
     })
+}
+
+impl Factor {
+    /// The column that it is in, if it is.
+    fn column(self) -> Option<Place> {
+        match self {
+            Factor::Column(column) => Some(Place::Column(column)),
+            Factor::Position(_) | Factor::Row(_) => None,
+        }
+    }
 }
 
 /// The steps of a level, some of whose columns are looked at when all is done.
 #[derive(Clone, Copy)]
-struct Written<'a> {
+pub(super) struct Written<'a> {
     source: &'a Source,
     steps: &'a [Step],
 }
 
 impl<'a> Written<'a> {
+    /// All steps.
+    pub fn of(source: &'a Source, level: &'a Level) -> Written<'a> {
+        Written {
+            source,
+            steps: &level.steps,
+        }
+    }
+
+    /// The first `n` steps.
+    pub fn before(self, n: usize) -> Option<Written<'a>> {
+        let steps = self.steps.get(..n)?;
+        Some(Written { steps, ..self })
+    }
+
     /// The step that a column is from, and what was done before.
-    fn by(self, place: Place) -> Option<(&'a Step, Written<'a>)> {
+    pub fn by(self, place: Place) -> Option<(&'a Step, Written<'a>)> {
         let Place::Column(column) = place else {
             return None;
         };
@@ -149,14 +204,7 @@ impl<'a> Written<'a> {
             Step::Check { .. } => false,
         };
         let at = self.steps.iter().rposition(writes)?;
-        let (before, step) = (self.steps.get(..at)?, self.steps.get(at)?);
-        Some((
-            step,
-            Written {
-                steps: before,
-                ..self
-            },
-        ))
+        Some((self.steps.get(at)?, self.before(at)?))
     }
 
     /// The place of the level around that a column repeats.
@@ -168,7 +216,7 @@ impl<'a> Written<'a> {
     }
 
     /// Indices of 32 bits in order, and how they are decoded.
-    fn indices(self, place: Place) -> Option<(InOrder, Decode)> {
+    pub fn indices(self, place: Place) -> Option<(InOrder, Decode)> {
         let (in_order, decode) = self.in_order(place)?;
         let element = self.source.buffers.get(in_order.buffer)?.element;
         (element == ElementType::S32).then_some((in_order, decode?))
@@ -201,7 +249,7 @@ impl<'a> Written<'a> {
             bounds: Bounds::Clamp { scale: 1 },
             ..row
         };
-        let same = ids.buffer == of.buffer && ids.base == of.base && decode == same;
+        let same = ids.is_beside(of) && decode == same;
         same.then_some(Factor::Row(*buffer))
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Block {
     runs: Vec<Positions>,
     /// For each position, the number of that around it, where runs are short; as long as a block, like the columns.
     around: Vec<Slot>,
-    pub columns: Vec<Column>,
+    columns: Vec<Column>,
     /// For each position, where the level inside begins and ends.
     bounds: Vec<(i64, i64)>,
 }
@@ -83,6 +83,34 @@ impl Block {
     }
 }
 
+impl Block {
+    /// The columns of `n` positions of an outermost level from `first` on; no more than a block has.
+    pub fn columns(
+        &mut self,
+        run: &Run<'_>,
+        level: &Level,
+        (first, n): (i64, usize),
+        uniforms: &[Scalar],
+    ) -> Result<&[Column], RunError> {
+        self.prepare(level);
+        self.only(first, n);
+        for step in &level.steps {
+            run.step(level.step, step, None, self, n, uniforms)?;
+        }
+        Ok(&self.columns)
+    }
+
+    /// Makes the positions `n` from `first` on.
+    fn only(&mut self, first: i64, n: usize) {
+        self.runs.clear();
+        self.runs.push(Positions {
+            around: 0,
+            first,
+            count: n,
+        });
+    }
+}
+
 /// What is done with the decoded blocks of the innermost level.
 pub(crate) trait Consumer {
     /// Called before the `n` positions of the outermost level from number `first` on are decoded.
@@ -123,12 +151,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
             self.consumer.begin(next, n);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
             if let Some(block) = self.blocks.first_mut() {
-                block.runs.clear();
-                block.runs.push(Positions {
-                    around: 0,
-                    first,
-                    count: n as usize,
-                });
+                block.only(first, n as usize);
             }
             self.block(0, n as usize)?;
             next += n;

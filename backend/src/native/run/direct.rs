@@ -3,13 +3,13 @@
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
-use super::decode::Indices;
+use super::decode::{Block, Indices};
 use super::effects::Window;
 use super::split::Part;
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::bags::{self, Bag, Bags};
 use crate::native::kernels::accumulate::{Post, alike};
-use crate::native::kernels::column::Column;
+use crate::native::kernels::column::{BLOCK, Column};
 use crate::native::plan::direct::{self, Direct, Factor, InOrder};
 use crate::native::plan::effect::{Effect, Kernel, Table};
 use crate::native::plan::level::{Flat, Place, Start, Starting};
@@ -19,7 +19,7 @@ use crate::native::prefetch::Prefetch;
 /// Bags that are handed over at once: few enough to stay in the first cache.
 const BAGS: usize = 128;
 
-/// Lookups among which segments are looked for at once; a longer one goes on in the next part.
+/// Lookups among which segments are looked for at once, if no factor is computed for them; a longer one goes on in the next part.
 const SEGMENTS: u64 = 4096;
 
 /// Bags of one part of a nest.
@@ -64,6 +64,7 @@ impl<'a> Nest<'a> {
         let alone = matches!(direct.bag, direct::Bag::Segment { .. });
         if part.columns.is_some()
             || part.owned.is_some()
+            || part.claimed.is_some()
             || (alone && flat.starts.iter().any(by_position))
         {
             return None;
@@ -84,15 +85,25 @@ impl<'a> Nest<'a> {
             begin,
             uniforms,
         };
-        let bags = nest.bags(&[], None, Prefetch::default());
+        let bags = nest.bags(&[], &[], None, Prefetch::default());
         (bags.covered(run.options.isa, run.memory, *post)).then_some(nest)
     }
 
-    fn bags<'b>(&self, bags: &'b [Bag], fetched: Option<i64>, prefetch: Prefetch) -> Bags<'b> {
+    /// Bags, and the columns that were computed for their lookups.
+    fn bags<'b>(
+        &self,
+        bags: &'b [Bag],
+        computed: &'b [Column],
+        fetched: Option<i64>,
+        prefetch: Prefetch,
+    ) -> Bags<'b> {
         let factor = |factor: Option<Factor>| {
             factor.map(|factor| match factor {
                 Factor::Position(InOrder { buffer, .. }) => bags::Factor::Position(buffer),
                 Factor::Row(buffer) => bags::Factor::Row(buffer),
+                Factor::Column(column) => {
+                    bags::Factor::Each(computed.get(column).map_or(&[], Column::as_f32))
+                }
             })
         };
         Bags {
@@ -134,13 +145,18 @@ impl<'a> Nest<'a> {
                 });
                 number += 1;
             }
-            self.hand_over(window)?;
+            self.hand_over(window, &[])?;
         }
         Ok(())
     }
 
     /// The lookups of a part, if each says its bag by an index and most have that of the lookup before; whether it did them.
-    pub fn segments(&self, part: &Part, window: &mut Window) -> Result<bool, RunError> {
+    pub fn segments(
+        &self,
+        part: &Part,
+        window: &mut Window,
+        block: &mut Block,
+    ) -> Result<bool, RunError> {
         let direct::Bag::Segment {
             ids: segments,
             decode,
@@ -166,9 +182,19 @@ impl<'a> Nest<'a> {
         if 2 * pairs.filter(|(before, id)| before != id).count() > sample.len() {
             return Ok(false);
         }
+        let level = self.direct.computed.first();
+        let most = level.map_or(SEGMENTS, |_| BLOCK as u64);
         while next < last {
             let mut position = self.begin.wrapping_add(next as i64);
-            let n = (last - next).min(SEGMENTS);
+            let n = (last - next).min(most);
+            let (computed, factors) = match level {
+                None => (&[][..], factors),
+                Some(level) => {
+                    let positions = (position, n as usize);
+                    let computed = block.columns(self.run, level, positions, self.uniforms)?;
+                    (computed, position.wrapping_neg())
+                }
+            };
             let found = indices(position, n);
             let mut rest = found.map_err(|_| self.run.outside(segments.buffer, segments.span))?;
             window.found.bags.clear();
@@ -185,19 +211,19 @@ impl<'a> Nest<'a> {
                 position = position.wrapping_add(count as i64);
                 rest = rest.get(count..).unwrap_or(&[]);
             }
-            self.hand_over(window)?;
+            self.hand_over(window, computed)?;
             next += n;
         }
         Ok(true)
     }
 
-    fn hand_over(&self, window: &mut Window) -> Result<(), RunError> {
+    fn hand_over(&self, window: &mut Window, computed: &[Column]) -> Result<(), RunError> {
         let Run {
             options, memory, ..
         } = self.run;
         let found = std::mem::take(&mut window.found);
         let prefetch = window.prefetch.first().copied().unwrap_or_default();
-        let bags = self.bags(&found.bags, found.fetched, prefetch);
+        let bags = self.bags(&found.bags, computed, found.fetched, prefetch);
         let fetched = bags::bags(options.isa, memory, self.post, &bags, &mut window.begun);
         window.found = found;
         match fetched {
@@ -232,7 +258,7 @@ impl<'a> Nest<'a> {
     fn factors<'c>(&self, around: &'c [Column]) -> Result<Indices<'c>, RunError> {
         match self.direct.scale {
             Some(Factor::Position(in_order)) => self.at(in_order.base, around),
-            Some(Factor::Row(_)) | None => Ok(Indices::All(0)),
+            Some(Factor::Row(_) | Factor::Column(_)) | None => Ok(Indices::All(0)),
         }
     }
 

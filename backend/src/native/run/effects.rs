@@ -7,7 +7,7 @@
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
-use super::decode::Consumer;
+use super::decode::{Block, Consumer};
 use super::direct::{Found, Nest};
 use super::exports::Exports;
 use super::split::Part;
@@ -29,6 +29,8 @@ use crate::native::prefetch::Prefetch;
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     columns: Vec<Column>,
+    /// The same of lookups that this part leaves to the end.
+    left: Vec<Column>,
     /// Where in the columns the lookups begin that were not handed over.
     start: usize,
     len: usize,
@@ -47,6 +49,7 @@ pub(crate) struct Window {
     /// Lookups kept back.
     far: usize,
     which: Vec<Slot>,
+    which_left: Vec<Slot>,
     /// What is handed over without columns.
     pub found: Found,
 }
@@ -81,9 +84,12 @@ impl Effects<'_, '_> {
                     column.drop_front(usize::MAX);
                 }
             } else {
-                let columns = effect.exports.iter().map(|&(_, ty)| Column::new(ty, 0));
-                window.columns = columns.collect();
+                window.columns = none(effect);
             }
+            window.left = match self.part.claimed {
+                None => Vec::new(),
+                Some(_) => none(effect),
+            };
             let plan = |buffer: BufferNumber, scattered: bool, misses: Misses| {
                 let bytes = self.run.memory.bytes(buffer);
                 let element = self.run.source.buffers.get(buffer);
@@ -151,11 +157,19 @@ impl Effects<'_, '_> {
     }
 
     /// Does the lookups of a nest of one level, if they need no columns; whether it did.
-    pub fn take_part(&mut self) -> Result<bool, RunError> {
+    pub fn take_part(&mut self, block: &mut Block) -> Result<bool, RunError> {
         let (Some(nest), Some(window)) = (&self.direct, self.windows.first_mut()) else {
             return Ok(false);
         };
-        nest.segments(self.part, window)
+        nest.segments(self.part, window, block)
+    }
+
+    /// Puts the exports of lookups into the only window, which is empty.
+    pub fn put(&mut self, exports: &mut Vec<Column>) {
+        if let Some(window) = self.windows.first_mut() {
+            std::mem::swap(&mut window.columns, exports);
+            window.len = window.columns.first().map_or(0, Column::len);
+        }
     }
 
     /// Hands over what is left.
@@ -164,6 +178,9 @@ impl Effects<'_, '_> {
             let all = self.windows.get(n).map_or(0, |window| window.len);
             self.hand_over(n, all)
         })?;
+        if let (Some(claimed), Some(window)) = (&self.part.claimed, self.windows.first_mut()) {
+            claimed.leave(std::mem::take(&mut window.left));
+        }
         for (window, effect) in self.windows.iter().zip(&self.flat.effects) {
             let Start { value, next, .. } = window.begun;
             if next < window.end {
@@ -293,6 +310,18 @@ impl Consumer for Effects<'_, '_> {
             else {
                 continue;
             };
+            let mut all = all;
+            if let (Some(claimed), Some((Place::Column(dst), _))) =
+                (&self.part.claimed, effect.exports.first())
+            {
+                let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
+                let dst = dst.get(..n).unwrap_or(&[]);
+                claimed.divide(dst, all, &mut window.which, &mut window.which_left);
+                let left = window.which_left.as_slice();
+                all = all && left.is_empty();
+                let to = &mut window.left;
+                append(self.run, effect, self.uniforms, to, columns, n, Some(left))?;
+            }
             if all
                 && window.is_direct()
                 && (first_column == 0 || !effect.kernel.is_shifted())
@@ -304,18 +333,8 @@ impl Consumer for Effects<'_, '_> {
             }
             let which = (!all).then_some(window.which.as_slice());
             let added = which.map_or(n, <[Slot]>::len);
-            for (to, (place, _)) in window.columns.iter_mut().zip(&effect.exports) {
-                match place {
-                    Place::Column(column) => {
-                        if let Some(column) = columns.get(*column) {
-                            to.append(column, n, which);
-                        }
-                    }
-                    Place::Constant(_) | Place::Uniform(_) => {
-                        to.append_value(added, self.run.uniform(*place, self.uniforms)?);
-                    }
-                }
-            }
+            let to = &mut window.columns;
+            append(self.run, effect, self.uniforms, to, columns, n, which)?;
             if first_column > 0 {
                 window.shift(effect, added, first_column as i64);
             }
@@ -327,6 +346,38 @@ impl Consumer for Effects<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Columns for the exports of an effect, without a lookup.
+fn none(effect: &Effect) -> Vec<Column> {
+    let exports = effect.exports.iter();
+    exports.map(|&(_, ty)| Column::new(ty, 0)).collect()
+}
+
+/// Appends the exports of the first `n` lookups of a block, or of those in `which`.
+fn append(
+    run: &Run<'_>,
+    effect: &Effect,
+    uniforms: &[Scalar],
+    to: &mut [Column],
+    columns: &[Column],
+    n: usize,
+    which: Option<&[Slot]>,
+) -> Result<(), RunError> {
+    let added = which.map_or(n, <[Slot]>::len);
+    for (to, (place, _)) in to.iter_mut().zip(&effect.exports) {
+        match place {
+            Place::Column(column) => {
+                if let Some(column) = columns.get(*column) {
+                    to.append(column, n, which);
+                }
+            }
+            Place::Constant(_) | Place::Uniform(_) => {
+                to.append_value(added, run.uniform(*place, uniforms)?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The lookups that do something: all of them (`true`), those in `which`, or none at all.

@@ -8,9 +8,11 @@
 //! | [`exports`] | the columns that a kernel takes |
 //! | [`tiles`] | rows that no kernel covers, step by step |
 //! | [`split`] | who does which part |
+//! | [`claims`] | threads that write rows of one table |
 //! | [`sums`] | what a thread adds to alone |
 //! | [`loops`] | what does not run by columns: one value at a time |
 
+mod claims;
 pub(crate) mod decode;
 mod direct;
 pub(crate) mod effects;
@@ -129,6 +131,11 @@ impl Run<'_> {
         let failed = failed
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (flat, uniforms, _, part) in &tasks {
+            if let Some(claimed) = &part.claimed {
+                self.left(flat, uniforms, claimed)?;
+            }
+        }
         let all = tasks.into_iter().filter_map(|(flat, _, sums, _)| {
             let sums = sums?.into_inner();
             Some((flat, sums.unwrap_or_else(|poisoned| poisoned.into_inner())))

@@ -8,8 +8,9 @@
 //! 3. where destinations turn out to never decrease (segments in order), positions are divided where the destination changes: those
 //!    of the effects that are not divided by the outermost position anyway, if they have the same;
 //! 4. where much is added to little, positions are divided, and each thread but the first adds to sums of its own, which are added up in the end;
-//! 5. otherwise, where no cache holds what is written, rows are divided if each thread gets two cache lines of them: all threads decode all
-//!    lookups, have equally much to do however skewed these are, and read what they add in order;
+//! 5. where no cache holds what is written, rows are divided if each thread gets two cache lines of them: all threads decode all lookups, have
+//!    equally much to do however skewed these are, and read what they add in order. Where it would get less than four, and destinations hardly
+//!    meet, positions are divided instead, and what meets is done in the end ([`super::claims`]);
 //! 6. what caches hold, and rows that are not wide enough, has owners: a thread does the lookups whose destinations are its own, by a sample of
 //!    them evenly. Two threads with parts of one row would take its neighbouring lines from one another's cache.
 //!
@@ -20,6 +21,7 @@ use std::sync::Mutex;
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
+use super::claims::{Claimed, claimed};
 use super::decode::{Block, Consumer, Decoder, Scratch};
 use super::direct::Nest;
 use super::effects::{Effects, active};
@@ -50,6 +52,8 @@ pub(crate) struct Part {
     pub started: bool,
     /// Whether it adds to sums of its own.
     pub own: bool,
+    /// What it leaves to the end, where others write the same rows.
+    pub claimed: Option<Claimed>,
 }
 
 /// How much a nest is to do.
@@ -57,7 +61,7 @@ pub(crate) struct Part {
 pub(crate) struct Size {
     /// Positions of the outermost level.
     count: u64,
-    lookups: u64,
+    pub lookups: u64,
     /// Lookups inside of each group of positions, where the second level is not fixed.
     weights: Option<Vec<u64>>,
     /// What is touched, about.
@@ -167,6 +171,12 @@ pub(crate) fn parts(
         let written = flat.effects.iter().map(|e| run.memory.bytes(e.buffer));
         // As for prefetch plans: the last cache holds no more for sure.
         if wide && written.sum::<usize>() > Caches::get().last / 8 {
+            let lines = (4 * flat.row as u64 / threads) / 64;
+            if lines < 4
+                && let Some(parts) = claimed(run, flat, uniforms, size, threads)?
+            {
+                return Ok(parts);
+            }
             return Ok(columns(&whole, flat.row, threads));
         }
         return owned(run, flat, uniforms, &whole, size, threads, wide);
@@ -225,20 +235,25 @@ fn summed(run: &Run<'_>, flat: &Flat, size: &Size, threads: u64) -> Option<Vec<P
     {
         return None;
     }
-    let parts = match &size.weights {
-        None => {
-            let threads = threads.min(size.count);
-            let borders = (0..=threads).map(|n| border(size.count, n, threads));
-            between(&borders.collect::<Vec<_>>())
-        }
-        Some(weights) => between(&balanced(weights, size.count, threads)),
-    };
+    let parts = by_position(size, threads);
     let parts = parts.into_iter().enumerate().map(|(n, part)| Part {
         own: n > 0,
         started: true,
         ..part
     });
     Some(parts.collect())
+}
+
+/// A part of the positions for each thread, with as many lookups inside.
+pub(super) fn by_position(size: &Size, threads: u64) -> Vec<Part> {
+    match &size.weights {
+        None => {
+            let threads = threads.min(size.count);
+            let borders = (0..=threads).map(|n| border(size.count, n, threads));
+            between(&borders.collect::<Vec<_>>())
+        }
+        Some(weights) => between(&balanced(weights, size.count, threads)),
+    }
 }
 
 /// What a run of positions writes.
@@ -404,6 +419,43 @@ fn sorted(
     Ok(Some(parts.collect()))
 }
 
+/// Decodes the destinations of some lookups of the positions from `first` to `last`.
+pub(super) fn sample(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+    size: &Size,
+    (first, last): (u64, u64),
+    consumer: &mut impl Consumer,
+) -> Result<(), RunError> {
+    /// Samples, and lookups of each, about.
+    const SAMPLES: u64 = 32;
+    const LENGTH: u64 = 32;
+    let positions = LENGTH.saturating_mul(size.count) / size.lookups.max(1);
+    let positions = positions.clamp(1, LENGTH);
+    let at = |n: u64| first + border(last - first, n, SAMPLES);
+    run.with_scratch(flat, |scratch| {
+        let levels = flat.levels.len();
+        scratch.blocks.resize_with(levels, Block::default);
+        for n in 0..SAMPLES {
+            let part = Part {
+                first: at(n),
+                last: (at(n) + positions).min(at(n + 1)),
+                ..Part::default()
+            };
+            let mut decoder = Decoder {
+                run,
+                levels: &flat.destinations,
+                uniforms,
+                blocks: &mut scratch.blocks,
+                consumer: &mut *consumer,
+            };
+            decoder.decode(&part)?;
+        }
+        Ok(())
+    })
+}
+
 /// Parts that own destinations.
 fn owned(
     run: &Run<'_>,
@@ -448,39 +500,16 @@ fn owned(
             Ok(())
         }
     }
-    /// Samples, and lookups of each, about.
-    const SAMPLES: u64 = 32;
-    const LENGTH: u64 = 32;
-    let positions = LENGTH.saturating_mul(size.count) / size.lookups.max(1);
-    let positions = positions.clamp(1, LENGTH);
-    let found = run.with_scratch(flat, |scratch| {
-        let levels = flat.levels.len();
-        scratch.blocks.resize_with(levels, Block::default);
-        let mut sample = Sample {
-            run,
-            flat,
-            uniforms,
-            which: &mut scratch.which,
-            found: vec![Vec::new(); flat.effects.len()],
-        };
-        for n in 0..SAMPLES {
-            let first = border(whole.last, n, SAMPLES);
-            let part = Part {
-                first,
-                last: (first + positions).min(border(whole.last, n + 1, SAMPLES)),
-                ..Part::default()
-            };
-            let mut decoder = Decoder {
-                run,
-                levels: &flat.destinations,
-                uniforms,
-                blocks: &mut scratch.blocks,
-                consumer: &mut sample,
-            };
-            decoder.decode(&part)?;
-        }
-        Ok::<_, RunError>(sample.found)
-    })?;
+    let mut which = Vec::new();
+    let mut samples = Sample {
+        run,
+        flat,
+        uniforms,
+        which: &mut which,
+        found: vec![Vec::new(); flat.effects.len()],
+    };
+    sample(run, flat, uniforms, size, (0, whole.last), &mut samples)?;
+    let found = samples.found;
     // One destination that gets most lookups makes owners useless; a wide row is divided instead.
     let skewed = |sorted: &[i64]| {
         let quarter = (sorted.len() / 4).max(1);
@@ -537,7 +566,9 @@ impl Run<'_> {
             direct: Nest::of(self, flat, part, uniforms),
         };
         effects.prepare();
-        if effects.take_part()? {
+        if let Some(block) = scratch.blocks.first_mut()
+            && effects.take_part(block)?
+        {
             return effects.finish();
         }
         let mut decoder = Decoder {

@@ -12,8 +12,18 @@ fn direct(text: &str) -> usize {
     nests.filter(|flat| flat.direct.is_some()).count()
 }
 
+/// The factors of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Weights {
+    None,
+    /// One beside each index.
+    Each,
+    /// Computed of that, and of one that the row has and one that the bag has.
+    Computed,
+}
+
 /// Rows of a table, scaled, added to those that another index says.
-fn segments(element: ElementType, lookups: usize, size: usize, weighted: bool) -> String {
+fn segments(element: ElementType, lookups: usize, size: usize, weights: Weights) -> String {
     let convert = match element {
         ElementType::F32 => String::new(),
         _ => "    %x = convert %r to f32\n".to_owned(),
@@ -23,15 +33,27 @@ fn segments(element: ElementType, lookups: usize, size: usize, weighted: bool) -
     } else {
         "r"
     };
-    let (weight, value) = match weighted {
-        true => ("    %f = read %w[%k]\n    %y = mul %x, %f\n", "%y"),
-        false => ("", "%x"),
+    let (weight, value) = match weights {
+        Weights::None => ("", "%x"),
+        Weights::Each => ("    %f = read %w[%k]\n    %y = mul %x, %f\n", "%y"),
+        Weights::Computed => (
+            "    %e = read %w[%k]
+    %in = read %by_row[%row]
+    %other = index %s {clamp 0..8}
+    %of = read %by_row[%other]
+    %g = mul %e, %in
+    %f = div %g, %of
+    %y = mul %x, %f
+",
+            "%y",
+        ),
     };
     format!(
         "region @spmm {{
   input %rows: s32[{lookups}]
   input %ids: s32[{lookups}]
   input %w: f32[{lookups}]
+  input %by_row: f32[9]
   input %table: {element}[9,{size}]
   output %out: f32[30,{size}] = 0.5
   nest (%k = {lookups}, %d = {size}) {{
@@ -57,14 +79,14 @@ proptest! {
         // Also more at once than are looked at together, and bags outside.
         lengths in prop::collection::vec((-3i32..33, prop_oneof![6 => 0usize..9, 1 => 250usize..260, 1 => Just(5000)]), 1..30),
         sorted: bool,
-        weighted: bool,
+        weights in prop::sample::select(&[Weights::None, Weights::Each, Weights::Computed][..]),
         seed: u64,
     ) {
         let mut rows: Vec<i32> = lengths.iter().flat_map(|&(row, n)| vec![row; n]).collect();
         if sorted {
             rows.sort_unstable();
         }
-        let text = segments(element, rows.len(), size, weighted);
+        let text = segments(element, rows.len(), size, weights);
         // One lookup is no loop, and none is nothing.
         prop_assert_eq!(direct(&text), usize::from(rows.len() > 1));
         let program = program(&text);
@@ -78,7 +100,7 @@ proptest! {
 
 #[test]
 fn what_reads_more_than_indices_takes_columns() {
-    let text = segments(ElementType::F32, 50, 8, true);
+    let text = segments(ElementType::F32, 50, 8, Weights::Each);
     assert_eq!(direct(&text), 1);
     for (from, to) in [
         ("%ids: s32", "%ids: s64"),

@@ -30,19 +30,21 @@ pub(crate) struct Bag {
     /// The first index, in elements of `ids`.
     pub first: i64,
     pub n: usize,
-    /// The first factor, if each position has one.
+    /// The first factor, if each position or lookup has one.
     pub factor: i64,
     /// Where the row starts, in elements of `out`.
     pub dst: i64,
 }
 
-/// The buffer of a factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Factor {
+/// The buffer of a factor, or its values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Factor<'a> {
     /// One for each index, beside it.
     Position(usize),
     /// One for each row.
     Row(usize),
+    /// One for each lookup.
+    Each(&'a [f32]),
 }
 
 /// Bags of rows of one table; buffers by number.
@@ -54,7 +56,7 @@ pub(crate) struct Bags<'a> {
     /// Clamps; the scale is the number of elements from a row of the table to the next.
     pub decode: Decode,
     /// Those that rows are scaled by, and that are added to them; of `f32`.
-    pub factors: [Option<Factor>; 2],
+    pub factors: [Option<Factor<'a>>; 2],
     /// Of `f32`.
     pub out: usize,
     /// Elements of a row.
@@ -129,14 +131,15 @@ impl Bags<'_> {
         memory.indices(self.ids, 0, memory.bytes(self.ids) / 4)
     }
 
-    /// The post as a parameter, if there is a kernel: factors are one for each position, or, of rows of 8 bits, one for each row.
+    /// The post as a parameter, if there is a kernel: factors are one for each lookup, or, of rows of 8 bits, one for each row.
     fn parameter(&self, element: ElementType, post: Post) -> Option<u8> {
         let bytes = matches!(element, ElementType::S8 | ElementType::U8);
         let [scale, bias] = self.factors;
-        let by_row = |factor: Option<Factor>| matches!(factor, Some(Factor::Row(_)));
+        let by_row = |factor: Option<Factor<'_>>| matches!(factor, Some(Factor::Row(_)));
+        let each = matches!(scale, Some(Factor::Position(_) | Factor::Each(_)));
         match post {
             Post::Plain => Some(PLAIN),
-            Post::Scale if matches!(scale, Some(Factor::Position(_))) => Some(SCALE),
+            Post::Scale if each => Some(SCALE),
             Post::Scale => (bytes && by_row(scale)).then_some(SCALE_BY_ROW),
             Post::ScaleBias => (by_row(scale) && by_row(bias)).then_some(SCALE_BIAS),
             Post::BiasScale => (by_row(scale) && by_row(bias)).then_some(BIAS_SCALE),
@@ -150,6 +153,7 @@ impl Bags<'_> {
         let Decode { low, high, .. } = self.decode;
         let raw = match self.factors.get(number).copied().flatten() {
             None => return Ok(std::ptr::null()),
+            Some(Factor::Each(values)) => return Ok(values.as_ptr()),
             Some(Factor::Position(buffer)) => memory.raw(buffer).ok_or(Outside)?,
             Some(Factor::Row(buffer)) => memory.read(buffer, low, high, 1)?,
         };
@@ -173,8 +177,21 @@ impl Bags<'_> {
             memory.read(buffer, low, low, n)
         };
         inside(self.ids, &|bag| bag.first)?;
-        if let [Some(Factor::Position(buffer)), _] = self.factors {
-            inside(buffer, &|bag| bag.factor)?;
+        match self.factors {
+            [Some(Factor::Position(buffer)), _] => {
+                inside(buffer, &|bag| bag.factor)?;
+            }
+            [Some(Factor::Each(values)), _] => {
+                let fits = |bag: &Bag| {
+                    let first = usize::try_from(bag.factor).ok();
+                    let end = first.and_then(|first| first.checked_add(bag.n));
+                    end.is_some_and(|end| end <= values.len())
+                };
+                if !filled().all(fits) {
+                    return Err(Outside);
+                }
+            }
+            [Some(Factor::Row(_)) | None, _] => {}
         }
         let low = filled().map(|bag| bag.dst).min().unwrap_or(0);
         let high = filled().map(|bag| bag.dst).max().unwrap_or(-1);

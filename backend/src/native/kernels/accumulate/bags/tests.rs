@@ -19,7 +19,7 @@ const OUT: usize = 5;
 const ROWS: usize = 6;
 
 /// The posts that there are kernels for, and where their factors are.
-fn posts() -> Vec<(ElementType, Post, [Option<Factor>; 2])> {
+fn posts() -> Vec<(ElementType, Post, [Option<Factor<'static>>; 2])> {
     let [scale, bias] = BY_ROW.map(|buffer| Some(Factor::Row(buffer)));
     let position = Some(Factor::Position(BY_POSITION));
     let posts = [
@@ -37,7 +37,7 @@ fn posts() -> Vec<(ElementType, Post, [Option<Factor>; 2])> {
     .collect()
 }
 
-fn bags_of(bags: &[Bag], size: usize, factors: [Option<Factor>; 2]) -> Bags<'_> {
+fn bags_of<'a>(bags: &'a [Bag], size: usize, factors: [Option<Factor<'a>>; 2]) -> Bags<'a> {
     Bags {
         table: TABLE,
         ids: IDS,
@@ -129,6 +129,7 @@ proptest! {
         l2 in 0usize..20,
         begun in prop::option::of((0usize..=ROWS, any::<bool>())),
         cut in 0.0..1.0,
+        each: bool,
         seed: u64,
     ) {
         // Some lie anywhere, others behind the one before.
@@ -177,6 +178,12 @@ proptest! {
             accumulate(Isa::Portable, memory, Op::Add, post, &lookups, &mut start).unwrap();
             rest(memory, start);
         });
+        // The same factors, as values.
+        let by_position = matches!(factors[0], Some(Factor::Position(_)));
+        let factors = match each && by_position {
+            true => [Some(Factor::Each(&expected.numbers[0])), None],
+            false => factors,
+        };
         for isa in Isa::available() {
             let mut found = Buffers::new(element, size, &ids, shifts, seed);
             let covered = found.with(|memory| {
@@ -219,7 +226,13 @@ fn what_lies_outside_is_refused() {
             let of = |bags: &Bags<'_>, post: Post| {
                 super::bags(isa, memory, post, bags, &mut Start::DONE.clone()).map(|_| ())
             };
-            let one = |bag: Bag| of(&bags_of(&[bag], size, position), Post::Scale);
+            let values = [1.0; 10];
+            let one = |bag: Bag| {
+                let found = of(&bags_of(&[bag], size, position), Post::Scale);
+                let each = [Some(Factor::Each(&values)), None];
+                assert_eq!(of(&bags_of(&[bag], size, each), Post::Scale), found);
+                found
+            };
             assert_eq!(one(bag), Ok(()));
             // What is empty may be anywhere.
             assert_eq!(
