@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
-use super::decode::{Block, Consumer, Decoder};
+use super::decode::Consumer;
 use super::effects::{Effects, active};
-use super::split::{Part, Size, by_position, sample};
+use super::split::{Part, Size, by_position, destinations, sample};
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
 use crate::native::plan::effect::Effect;
@@ -30,10 +30,10 @@ impl Claims {
     /// those are few beside the lookups.
     fn new(elements: usize, row: usize, lookups: u64) -> Claims {
         let shift = row.max(1).trailing_zeros();
-        let rows = (elements >> shift).max(64).next_power_of_two();
-        let most = (64 * lookups as usize).max(64).next_power_of_two();
+        let rows = (elements >> shift).max(64);
+        let bits = lookups.saturating_mul(64).clamp(64, rows as u64) as usize;
         Claims {
-            bits: vec![0; rows.min(most) / 64],
+            bits: vec![0; bits.next_power_of_two() / 64],
             shift,
         }
     }
@@ -42,7 +42,8 @@ impl Claims {
     #[inline(always)]
     fn place(&self, dst: i64) -> (usize, u64) {
         let bit = dst as u64 >> self.shift;
-        (bit as usize / 64 & (self.bits.len() - 1), 1 << (bit % 64))
+        let word = (bit / 64) as usize & (self.bits.len() - 1);
+        (word, 1 << (bit % 64))
     }
 
     fn add(&mut self, dst: i64) {
@@ -96,22 +97,22 @@ impl Claimed {
 }
 
 /// Looks at the destinations of lookups.
-struct Look<'a, 'b, F> {
+struct Look<'a, F> {
     run: &'a Run<'a>,
     effect: &'a Effect,
     uniforms: &'a [Scalar],
-    which: &'b mut Vec<Slot>,
+    which: Vec<Slot>,
     see: F,
 }
 
-impl<F: FnMut(i64)> Consumer for Look<'_, '_, F> {
+impl<F: FnMut(i64)> Consumer for Look<'_, F> {
     fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
         let Some((Place::Column(dst), _)) = self.effect.exports.first() else {
             return Ok(());
         };
         let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
         let dst = dst.get(..n).unwrap_or(&[]);
-        let which = &mut *self.which;
+        let which = &mut self.which;
         match active(
             self.run,
             self.effect,
@@ -160,27 +161,14 @@ pub(super) fn claimed(
         };
         let mut slot = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Ok(claims) = slot.as_mut() else { return };
-        let done = run.with_scratch(flat, |scratch| {
-            scratch
-                .blocks
-                .resize_with(flat.levels.len(), Block::default);
-            let mut look = Look {
-                run,
-                effect,
-                uniforms,
-                which: &mut scratch.which,
-                see: |dst| claims.add(dst),
-            };
-            Decoder {
-                run,
-                levels: &flat.destinations,
-                uniforms,
-                blocks: &mut scratch.blocks,
-                consumer: &mut look,
-            }
-            .decode(part)
-        });
-        if let Err(error) = done {
+        let mut look = Look {
+            run,
+            effect,
+            uniforms,
+            which: Vec::new(),
+            see: |dst| claims.add(dst),
+        };
+        if let Err(error) = destinations(run, flat, uniforms, [part.clone()], &mut look) {
             *slot = Err(error);
         }
     });
@@ -192,12 +180,11 @@ pub(super) fn claimed(
         })
         .collect::<Result<_, _>>()?;
     let (mut seen, mut met) = (0, 0);
-    let mut which = Vec::new();
     let mut look = Look {
         run,
         effect,
         uniforms,
-        which: &mut which,
+        which: Vec::new(),
         see: |dst| {
             seen += 1;
             met += usize::from(claims.iter().any(|claims| claims.has(dst)));

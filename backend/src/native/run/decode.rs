@@ -17,7 +17,6 @@ use crate::native::plan::level::{Level, Place, Step};
 pub(crate) struct Scratch {
     pub blocks: Vec<Block>,
     pub windows: Vec<super::effects::Window>,
-    pub which: Vec<Slot>,
     /// Memory for sums of its own.
     pub sums: Vec<f32>,
 }

@@ -290,16 +290,16 @@ fn sorted(
     count: u64,
     tasks: u64,
 ) -> Result<Option<Vec<Part>>, RunError> {
-    struct Look<'a, 'b> {
+    struct Look<'a> {
         run: &'a Run<'a>,
         effect: &'a Effect,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<Slot>,
+        which: Vec<Slot>,
         kept: Vec<i64>,
         seen: Seen,
         position: u64,
     }
-    impl Consumer for Look<'_, '_> {
+    impl Consumer for Look<'_> {
         fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
             let first = self.position;
             self.position += n as u64;
@@ -311,7 +311,7 @@ fn sorted(
                 columns,
                 n,
                 self.uniforms,
-                self.which,
+                &mut self.which,
             )?;
             let (Some(all), Some((Place::Column(dst), _))) = (all, effect.exports.first()) else {
                 self.seen.decreasing = true;
@@ -323,7 +323,7 @@ fn sorted(
                     .seen
                     .add(dst.get(..n).unwrap_or(&[]), |k| first + k as u64),
                 false => {
-                    let which = &*self.which;
+                    let which = &self.which;
                     let done = which.iter().filter_map(|&k| dst.get(usize::from(k)));
                     self.kept.clear();
                     self.kept.extend(done);
@@ -343,32 +343,22 @@ fn sorted(
         return Ok(None);
     }
     let look = |first: u64, last: u64| -> Result<Seen, RunError> {
-        run.with_scratch(flat, |scratch| {
-            scratch.blocks.resize_with(1, Block::default);
-            let mut look = Look {
-                run,
-                effect,
-                uniforms,
-                which: &mut scratch.which,
-                kept: Vec::new(),
-                seen: Seen::default(),
-                position: first,
-            };
-            let part = Part {
-                first,
-                last,
-                ..Part::default()
-            };
-            Decoder {
-                run,
-                levels: &flat.destinations,
-                uniforms,
-                blocks: &mut scratch.blocks,
-                consumer: &mut look,
-            }
-            .decode(&part)?;
-            Ok(look.seen)
-        })
+        let mut look = Look {
+            run,
+            effect,
+            uniforms,
+            which: Vec::new(),
+            kept: Vec::new(),
+            seen: Seen::default(),
+            position: first,
+        };
+        let part = Part {
+            first,
+            last,
+            ..Part::default()
+        };
+        destinations(run, flat, uniforms, [part], &mut look)?;
+        Ok(look.seen)
     };
     // What is in no order shows at once.
     if look(0, count.min(1024))?.decreasing {
@@ -434,25 +424,33 @@ pub(super) fn sample(
     let positions = LENGTH.saturating_mul(size.count) / size.lookups.max(1);
     let positions = positions.clamp(1, LENGTH);
     let at = |n: u64| first + border(last - first, n, SAMPLES);
+    let samples = (0..SAMPLES).map(|n| Part {
+        first: at(n),
+        last: (at(n) + positions).min(at(n + 1)),
+        ..Part::default()
+    });
+    destinations(run, flat, uniforms, samples, consumer)
+}
+
+/// Decodes the destinations of parts.
+pub(super) fn destinations(
+    run: &Run<'_>,
+    flat: &Flat,
+    uniforms: &[Scalar],
+    parts: impl IntoIterator<Item = Part>,
+    consumer: &mut impl Consumer,
+) -> Result<(), RunError> {
     run.with_scratch(flat, |scratch| {
         let levels = flat.levels.len();
         scratch.blocks.resize_with(levels, Block::default);
-        for n in 0..SAMPLES {
-            let part = Part {
-                first: at(n),
-                last: (at(n) + positions).min(at(n + 1)),
-                ..Part::default()
-            };
-            let mut decoder = Decoder {
-                run,
-                levels: &flat.destinations,
-                uniforms,
-                blocks: &mut scratch.blocks,
-                consumer: &mut *consumer,
-            };
-            decoder.decode(&part)?;
-        }
-        Ok(())
+        let mut decoder = Decoder {
+            run,
+            levels: &flat.destinations,
+            uniforms,
+            blocks: &mut scratch.blocks,
+            consumer,
+        };
+        parts.into_iter().try_for_each(|part| decoder.decode(&part))
     })
 }
 
@@ -466,14 +464,14 @@ fn owned(
     threads: u64,
     wide: bool,
 ) -> Result<Vec<Part>, RunError> {
-    struct Sample<'a, 'b> {
+    struct Sample<'a> {
         run: &'a Run<'a>,
         flat: &'a Flat,
         uniforms: &'a [Scalar],
-        which: &'b mut Vec<Slot>,
+        which: Vec<Slot>,
         found: Vec<Vec<i64>>,
     }
-    impl Consumer for Sample<'_, '_> {
+    impl Consumer for Sample<'_> {
         fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
             for (effect, found) in self.flat.effects.iter().zip(&mut self.found) {
                 let all = active(
@@ -483,7 +481,7 @@ fn owned(
                     columns,
                     n,
                     self.uniforms,
-                    self.which,
+                    &mut self.which,
                 )?;
                 let Some(all) = all else { continue };
                 let Some((Place::Column(dst), _)) = effect.exports.first() else {
@@ -500,12 +498,11 @@ fn owned(
             Ok(())
         }
     }
-    let mut which = Vec::new();
     let mut samples = Sample {
         run,
         flat,
         uniforms,
-        which: &mut which,
+        which: Vec::new(),
         found: vec![Vec::new(); flat.effects.len()],
     };
     sample(run, flat, uniforms, size, (0, whole.last), &mut samples)?;
