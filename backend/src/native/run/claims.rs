@@ -144,6 +144,10 @@ pub(super) fn claimed(
     let [effect] = flat.effects.as_slice() else {
         return Ok(None);
     };
+    // One place for all lookups is nothing to divide.
+    let Some((Place::Column(_), _)) = effect.exports.first() else {
+        return Ok(None);
+    };
     let data = run.source.buffers.get(effect.buffer);
     let elements = data.map_or(0, |data| data.len());
     let parts = by_position(size, threads);

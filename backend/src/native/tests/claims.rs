@@ -72,6 +72,25 @@ fn leaves(plan: &Plan, arrays: &[Array], pool: &dyn Pool) -> bool {
 }
 
 #[test]
+fn one_row_that_all_write_is_not_divided() {
+    let text = text("add")
+        .replace("%v = read", "%seven = constant 7: index\n    %v = read")
+        .replace("%out[%row, %d]", "%out[%seven, %d]");
+    let program = program(&text);
+    let plan = Plan::new(&program).unwrap();
+    let arrays = arrays(&program, 0, 1, 3);
+    let pool = &Simultaneous(2);
+    assert!(!leaves(&plan, &arrays, pool));
+    let options = Options {
+        grain: 1,
+        ..Options::default()
+    };
+    let expected = program.evaluate(&arrays, &Limits::default()).unwrap();
+    let found = run(&plan, &program, &arrays, 0, pool, &options).unwrap();
+    assert_eq!(found, [expected[0].data.clone()]);
+}
+
+#[test]
 fn every_row_is_combined_in_the_order_of_its_lookups() {
     let options = Options {
         grain: 1,
