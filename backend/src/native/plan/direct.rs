@@ -23,7 +23,7 @@ pub(crate) struct InOrder {
 
 impl InOrder {
     /// Whether they are the same elements.
-    pub fn is_beside(self, other: InOrder) -> bool {
+    fn is_beside(self, other: InOrder) -> bool {
         self.buffer == other.buffer && self.base == other.base
     }
 }
@@ -62,7 +62,7 @@ pub(crate) struct Direct {
     pub bias: Option<Factor>,
     pub bag: Bag,
     /// The only level with no other steps than those that a factor in a column needs.
-    pub computed: Vec<Level>,
+    pub computed: Option<Level>,
 }
 
 /// How the lookups of a nest are done without columns, if they can be.
@@ -151,8 +151,8 @@ pub(super) fn direct(source: &Source, levels: &[Level], effects: &[Effect]) -> O
         bias,
         bag,
         computed: match columns.is_empty() {
-            true => Vec::new(),
-            false => pruned(levels, columns),
+            true => None,
+            false => pruned(levels, columns).pop(),
         },
     })
 }
@@ -169,14 +169,14 @@ impl Factor {
 
 /// The steps of a level, some of whose columns are looked at when all is done.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'a> {
+struct Written<'a> {
     source: &'a Source,
     steps: &'a [Step],
 }
 
 impl<'a> Written<'a> {
     /// All steps.
-    pub fn of(source: &'a Source, level: &'a Level) -> Written<'a> {
+    fn of(source: &'a Source, level: &'a Level) -> Written<'a> {
         Written {
             source,
             steps: &level.steps,
@@ -184,13 +184,13 @@ impl<'a> Written<'a> {
     }
 
     /// The first `n` steps.
-    pub fn before(self, n: usize) -> Option<Written<'a>> {
+    fn before(self, n: usize) -> Option<Written<'a>> {
         let steps = self.steps.get(..n)?;
         Some(Written { steps, ..self })
     }
 
     /// The step that a column is from, and what was done before.
-    pub fn by(self, place: Place) -> Option<(&'a Step, Written<'a>)> {
+    fn by(self, place: Place) -> Option<(&'a Step, Written<'a>)> {
         let Place::Column(column) = place else {
             return None;
         };
@@ -216,7 +216,7 @@ impl<'a> Written<'a> {
     }
 
     /// Indices of 32 bits in order, and how they are decoded.
-    pub fn indices(self, place: Place) -> Option<(InOrder, Decode)> {
+    fn indices(self, place: Place) -> Option<(InOrder, Decode)> {
         let (in_order, decode) = self.in_order(place)?;
         let element = self.source.buffers.get(in_order.buffer)?.element;
         (element == ElementType::S32).then_some((in_order, decode?))

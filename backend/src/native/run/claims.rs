@@ -227,7 +227,7 @@ impl Run<'_> {
         uniforms: &[Scalar],
         claimed: &Claimed,
     ) -> Result<(), RunError> {
-        let mut left = {
+        let left = {
             let left = claimed.left.lock();
             std::mem::take(&mut *left.unwrap_or_else(|poisoned| poisoned.into_inner()))
         };
@@ -245,7 +245,7 @@ impl Run<'_> {
                 direct: None,
             };
             effects.prepare();
-            effects.put(&mut left);
+            effects.put(left);
             effects.finish()
         })
     }

@@ -80,9 +80,7 @@ impl Block {
                 .collect();
         }
     }
-}
 
-impl Block {
     /// The columns of `n` positions of an outermost level from `first` on; no more than a block has.
     pub fn columns(
         &mut self,

@@ -182,7 +182,7 @@ impl<'a> Nest<'a> {
         if 2 * pairs.filter(|(before, id)| before != id).count() > sample.len() {
             return Ok(false);
         }
-        let level = self.direct.computed.first();
+        let level = self.direct.computed.as_ref();
         let most = level.map_or(SEGMENTS, |_| BLOCK as u64);
         while next < last {
             let mut position = self.begin.wrapping_add(next as i64);

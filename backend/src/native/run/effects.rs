@@ -165,9 +165,9 @@ impl Effects<'_, '_> {
     }
 
     /// Puts the exports of lookups into the only window, which is empty.
-    pub fn put(&mut self, exports: &mut Vec<Column>) {
+    pub fn put(&mut self, exports: Vec<Column>) {
         if let Some(window) = self.windows.first_mut() {
-            std::mem::swap(&mut window.columns, exports);
+            window.columns = exports;
             window.len = window.columns.first().map_or(0, Column::len);
         }
     }
