@@ -136,10 +136,14 @@ fn named(
             .map(|(id, _)| id)
     };
     let earlier = declared(|role| matches!(role, Role::Input)).zip(&extracted.inputs);
+    let is = |node, map: fn(&op_maps::Map) -> bool| maps.is(node, map);
+    let mut combines = plan.combines.iter();
+    let updates = combines.any(|&node| is(node, |map| matches!(map, op_maps::Map::Binary(_))));
+    let summed = |node| updates && is(node, |map| matches!(map, op_maps::Map::Scatter(..)));
     let context = classify::Context {
         inputs: &inputs,
         outputs: &outputs,
-        gradients: buffers_of(&|node| gradients.contains(&node)),
+        gradients: buffers_of(&|node| gradients.contains(&node) || summed(node)),
         sparse: buffers_of(&|node| maps.is(node, |map| matches!(map, op_maps::Map::SparseDense))),
         stored: earlier
             .map(|(buffer, &node)| (buffer, stored.rows(graph, maps, node)))

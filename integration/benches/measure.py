@@ -23,22 +23,29 @@ def parser(description: str, chosen: str, what: str, seconds: float) -> argparse
     options.add_argument("--quick", action="store_true", help=f"three rounds for each {what}")
     options.add_argument("--output", type=Path, default=Path("target/peers"), help="folder of the results")
     options.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    options.add_argument("--retain", action="store_true", help=argparse.SUPPRESS)
     return options
 
 
+#: What is added to the number of threads where the process has retained memory.
+RETAINED = ", memory retained"
+
+
 def processes(threads: str) -> Iterator[tuple[str, dict]]:
-    """Runs this bench once for each number of threads, with `--measure`: every line that it prints, read as JSON."""
+    """Runs this bench for each number of threads, with `--measure`, once as it is and once with `--retain`, for which it is to call
+    `hlo2dae.retain_memory`: every line that it prints, read as JSON."""
     for number in threads.split(","):
-        command = [sys.executable, *sys.argv, "--measure", number]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            for line in child.stdout:
-                yield number, json.loads(line)
-        if child.returncode:
-            raise SystemExit(f"the process for {number} threads failed")
+        for retained in ("", RETAINED):
+            command = [sys.executable, *sys.argv, "--measure", number, *(["--retain"] if retained else [])]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+                for line in child.stdout:
+                    yield number + retained, json.loads(line)
+            if child.returncode:
+                raise SystemExit(f"the process for {number} threads{retained} failed")
 
 
-def allow(threads: int) -> None:
-    """Lets the process run on so many processors. Every framework makes that many threads; so this comes before their import."""
+def allow(threads: int, retain: bool) -> None:
+    """Lets the process run on so many processors, and retain memory. Every framework makes that many threads; so this comes before their import."""
     processors = sorted(os.sched_getaffinity(0))
     if threads > len(processors):
         raise SystemExit(f"{threads} threads, {len(processors)} processors")
@@ -48,6 +55,11 @@ def allow(threads: int) -> None:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    if retain:
+        import hlo2dae
+
+        if not hlo2dae.retain_memory():
+            raise SystemExit("the C library does not retain memory")
 
 
 #: Seconds of a turn.

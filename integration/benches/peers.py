@@ -24,7 +24,7 @@ TOLERANCE = {"bag-bf16": 3e-2}
 def main() -> None:
     options = measure.parser("Embedding work in hlo2dae beside its peers.", "rows", "row", 4.0).parse_args()
     if options.measure:
-        measure.allow(options.measure)
+        measure.allow(options.measure, options.retain)
         measured(options)
         return
     options.output.mkdir(parents=True, exist_ok=True)
@@ -53,18 +53,22 @@ def measured(options) -> None:
         raise SystemExit(f"no such row; rows: {', '.join(row.name for row in rows.ROWS)}")
     for row in chosen:
         functions = row.build()
-        compare(row, functions)
+        large = compare(row, functions) >= rows.LARGE
+        if options.retain and not large:
+            continue
         times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 400)))
         found = {name: measure.median(each) for name, each in times.items()}
         print(json.dumps({"name": row.name, "title": row.title, "order": rows.ROWS.index(row), "times": found}), flush=True)
 
 
-def compare(row, functions) -> None:
-    """Ends the process unless all functions give the same numbers."""
+def compare(row, functions) -> int:
+    """Ends the process unless all functions give the same numbers. The bytes of a result."""
+    import jax
     import numpy as np
     import rows
 
-    expected = rows.as_numpy(functions[rows.XLA_JAX]())
+    result = functions[rows.XLA_JAX]()
+    expected = rows.as_numpy(result)
     for name, function in functions.items():
         if name == rows.XLA_JAX:
             continue
@@ -72,6 +76,7 @@ def compare(row, functions) -> None:
         error = np.linalg.norm(found - expected) / max(np.linalg.norm(expected), 1e-30) if found.shape == expected.shape else np.inf
         if not error <= TOLERANCE.get(row.name, 1e-4):
             raise SystemExit(f"{row.title}: {name} gives other numbers than {rows.XLA_JAX}, off by {error:.2e}")
+    return sum(each.nbytes for each in jax.tree.leaves(result))
 
 
 #: Ours, in the order of the table.
@@ -101,11 +106,12 @@ def report(results, folder: Path) -> None:
     """Writes the table as CSV and Markdown, and the plot."""
     where, limit = limits(folder / "native.csv")
     threads = sorted({key for row in results["rows"].values() for key in row if key.isdigit()}, key=int)
+    modes = [*threads, *(count + measure.RETAINED for count in threads)]
     with (folder / "peers.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "threads", "implementation", "milliseconds"])
         for name, row in results["rows"].items():
-            for count in threads:
+            for count in modes:
                 writer.writerows([name, count, each, time] for each, time in row.get(count, {}).items())
     machine, versions = results["machine"], results["versions"]
     lines = [
@@ -118,12 +124,15 @@ def report(results, folder: Path) -> None:
         "",
         "The call from Python is part of every time. It is most of the row of 8 x 4 bags; where the work has driven Python out of the caches, "
         "that of a `tf.function`, ours or not, takes two to three times as long.",
+        "",
+        "Works of large results are measured again where the process, and with it every library, has retained memory (`hlo2dae.retain_memory`).",
     ]
-    for count in threads:
-        lines += ["", f"{count} thread{'s' * (count != '1')}: milliseconds of ours in JAX, there after `hlo2dae.huge_pages` of the large arrays, and in TensorFlow, then how many times as long the others take.", ""]
+    for mode in modes:
+        count, comma, after = mode.partition(", ")
+        lines += ["", f"{count} thread{'s' * (count != '1')}{comma}{after}: milliseconds of ours in JAX, there after `hlo2dae.huge_pages` of the large arrays, and in TensorFlow, then how many times as long the others take.", ""]
         lines += ["| work | JAX | of the limit | large pages | TensorFlow | " + " | ".join(RATIOS) + " |", "|---|" + "---|" * (4 + len(RATIOS))]
         for row in results["rows"].values():
-            times = row.get(count)
+            times = row.get(mode)
             if times is None:
                 continue
             ours, large, other = (f"{times[each]:.3g}" if each in times else "" for each in OURS)

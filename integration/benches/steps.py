@@ -21,7 +21,7 @@ def main() -> None:
     parser = measure.parser("Whole steps of models with and without hlo2dae.", "models", "step", 6.0)
     options = parser.parse_args()
     if options.measure:
-        measure.allow(options.measure)
+        measure.allow(options.measure, options.retain)
         measured(options)
         return
     options.output.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,8 @@ def measured(options) -> None:
         functions = {"hlo2dae": ours.run, "XLA": theirs.run}
         times = measure.interleaved(functions, *((0.0, 3) if options.quick else (options.seconds, 200)))
         found = {"name": step.name, "title": step.title, "order": models.STEPS.index(step)} | {name: measure.median(each) for name, each in times.items()}
-        found["share"] = profiled(ours.run, step.framework)
+        if not options.retain:
+            found["share"] = profiled(ours.run, step.framework)
         print(json.dumps(found), flush=True)
 
 
@@ -112,14 +113,22 @@ def covered(spans: list[tuple[float, float]]) -> float:
 def report(results, folder: Path) -> None:
     """Writes the table."""
     machine = results["machine"]
-    lines = [f"Measured on {machine['date']}: {machine['processors']} processors, {machine['cpu']}. Written by `integration/benches/steps.py`.", ""]
-    lines += ["| step | threads | with hlo2dae, ms | XLA alone, ms | times as fast | where the time goes |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"Measured on {machine['date']}: {machine['processors']} processors, {machine['cpu']}. Written by `integration/benches/steps.py`.",
+        "",
+        "`retained`: both after `hlo2dae.retain_memory()`, in a process of its own.",
+        "",
+        "| step | threads | with hlo2dae, ms | XLA alone, ms | times as fast | retained: with hlo2dae, ms | XLA alone, ms | times as fast | where the time goes |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for step in results["steps"].values():
         for threads in sorted((key for key in step if key.isdigit()), key=int):
-            times = step[threads]
-            share = ", ".join(f"{kind} {part:.0%}" for kind, part in times.get("share", {}).items())
-            ratio = times["XLA"] / times["hlo2dae"]
-            lines.append(f"| {step['title']} | {threads} | {times['hlo2dae']:.3g} | {times['XLA']:.3g} | {ratio:.3g} | {share} |")
+            cells = [step["title"], threads]
+            for times in (step[threads], step.get(threads + measure.RETAINED)):
+                ours, theirs = (times["hlo2dae"], times["XLA"]) if times else (None, None)
+                cells += [f"{ours:.3g}", f"{theirs:.3g}", f"{theirs / ours:.3g}"] if times else [""] * 3
+            cells.append(", ".join(f"{kind} {part:.0%}" for kind, part in step[threads].get("share", {}).items()))
+            lines.append(f"| {' | '.join(cells)} |")
     (folder / "steps.md").write_text("\n".join(lines) + "\n")
 
 

@@ -79,6 +79,22 @@ print(hlo2dae.huge_pages(array) in (True, False), bool((numpy.asarray(array) == 
     assert python(code).endswith("True True\n")
 
 
+def test_retained_memory_stays_until_it_is_given_back():
+    code = """
+import numpy, platform, hlo2dae
+def after_use():
+    numpy.ones(1 << 24)
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 >> 20
+before = after_use()
+did = hlo2dae.retain_memory()
+kept = after_use()
+assert hlo2dae.retain_memory(False) == did == (platform.libc_ver()[0] == "glibc")
+print(not did or (kept >= before + 100 and after_use() <= before + 28))
+"""
+    assert python(code).endswith("True\n")
+
+
 def test_a_region_survives_its_module():
     region = bag()
     gc.collect()

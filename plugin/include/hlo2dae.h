@@ -161,6 +161,12 @@ hlo2dae_error *hlo2dae_run(const hlo2dae_module *module, size_t region, hlo2dae_
  * at least), and then nothing has changed. `data` may be NULL when `size` is 0. */
 int32_t hlo2dae_huge_pages(const void *data, size_t size);
 
+/* Has the C library keep freed memory for what is asked for next, in the whole process: large results, which a framework asks for in
+ * every call, are then written to pages that are there, and not to ones that the system clears first. With `retain` 0 it is as it
+ * began, and free memory is given back. To be called before threads that compute are made: those of before keep heaps of their own.
+ * 1 if the C library does so; it needs glibc. */
+int32_t hlo2dae_retain_memory(int32_t retain);
+
 /* --- Custom calls of XLA ------------------------------------------------------------------------ */
 
 /* Registers the custom calls "hlo2dae" (typed) and "hlo2dae_untyped" with the TensorFlow that the

@@ -443,6 +443,12 @@ pub unsafe extern "C" fn hlo2dae_huge_pages(data: *const u8, size: usize) -> i32
     memory.is_ok_and(pages::collapse).into()
 }
 
+/// Has the C library keep freed memory, unless `retain` is 0; 1 if it does as told.
+#[unsafe(no_mangle)]
+pub extern "C" fn hlo2dae_retain_memory(retain: i32) -> i32 {
+    pages::retain(retain != 0).into()
+}
+
 /// # Safety
 /// The dimensions of every array are readable during `'a`.
 unsafe fn described<'a>(arrays: &'a [Array]) -> Result<Vec<Described<'a>>, BoundaryError> {

@@ -180,6 +180,7 @@ static void runs(const hlo2dae_module *module, const char *engine) {
 int main(void) {
   CHECK(hlo2dae_version().size > 0);
   CHECK(hlo2dae_huge_pages(NULL, 0) == 0);
+  CHECK(hlo2dae_retain_memory(1) == hlo2dae_retain_memory(0));
 
   hlo2dae_module *module = NULL;
   SUCCEEDS(hlo2dae_compile(text_of(PROGRAM), &module));

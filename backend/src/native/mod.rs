@@ -97,7 +97,7 @@ impl Plan {
         let mut source = Source::new(program)?;
         plan::share::share(&mut source);
         let mut types = Vec::new();
-        let mut nodes = plan::nodes(&source, &source.roots, &mut types);
+        let mut nodes = plan::nodes(&source, &mut types);
         let started = plan::starts(&mut nodes);
         Ok(Plan {
             tables: plan::tables(&source, &nodes),
@@ -211,12 +211,15 @@ impl Plan {
         buffers
             .filter(|data| matches!(data.role, Role::Temp(_)))
             .map(|data| {
-                let mut bytes = Vec::new();
+                let mut bytes: Vec<u8> = Vec::new();
                 let reserved = bytes.try_reserve_exact(data.bytes);
                 reserved.map_err(|_| RunError::Memory {
                     buffer: data.name.clone(),
                     bytes: data.bytes,
                 })?;
+                if data.bytes >= pages::LARGE {
+                    pages::advise_large(bytes.spare_capacity_mut());
+                }
                 bytes.resize(data.bytes, 0);
                 Ok(bytes)
             })

@@ -17,6 +17,7 @@ mod direct;
 mod groups;
 mod in_place;
 mod pools;
+mod reached;
 mod rows;
 mod share;
 mod sums;

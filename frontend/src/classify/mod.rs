@@ -11,6 +11,7 @@
 //! | rows read through an index, stored | `gather`; `block_gather` where a window has several rows |
 //! | no lookup, combined by segment into an array that starts equal everywhere | `segment_reduce` |
 //! | the same, by the indices with which an array of the same shape is looked up: the gradient of that lookup | `scatter_update` |
+//! | the same, to be added to a copy of an input | `scatter_update` |
 //! | combined into a copy of an input | `scatter_update` |
 //!
 //! Rows that were looked up and stored before they are combined are rows still: by an earlier nest, or by another region

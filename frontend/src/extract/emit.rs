@@ -10,7 +10,7 @@ use hlo2dae_ir::region::{Expr as RegionExpr, Extent, Nest, Region, Statement, Va
 
 use super::group::Group;
 use super::task::{Target, Task, is_marked};
-use super::{Extracted, Plan, constant_of};
+use super::{Extracted, Plan, constant_of, updated};
 use crate::compose::{Composer, Refusal};
 use crate::graph::{Graph, NodeId};
 use crate::index_map::{self, Axis, Expr, ExprId};
@@ -153,6 +153,14 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
                 return Ok(Init::Splat(Scalar::zero(ScalarType::Element(element))));
             }
             Ok(Map::Reduce(..)) => graph.nodes[node].operands[1],
+            Ok(Map::Binary(_)) => {
+                let updated = updated(graph, self.composer.maps, self.plan, node);
+                let (array, _) = updated.ok_or(Refusal {
+                    node,
+                    why: NoMap("it updates an array that the region itself computes"),
+                })?;
+                graph.nodes[node].operands[array]
+            }
             _ => graph.nodes[node].operands[0],
         };
         if let Some(scalar) = constant_of(graph, self.composer.maps, operand) {

@@ -19,7 +19,7 @@ mod task;
 use hashbrown::HashSet;
 use std::collections::BTreeSet;
 
-use hlo2dae_ir::core::{BufferId, Scalar, ScalarType};
+use hlo2dae_ir::core::{BinaryOp, BufferId, Scalar, ScalarType};
 use hlo2dae_ir::region::Region;
 
 use crate::compose::Refusal;
@@ -35,6 +35,22 @@ pub(crate) struct Plan {
     pub(crate) combines: BTreeSet<NodeId>,
     /// Whose values leave the region.
     pub(crate) outputs: BTreeSet<NodeId>,
+}
+
+/// Of a combine that adds to an array, or subtracts from it: the operand that is the array, which the region does not compute, and the other one.
+pub(crate) fn updated(
+    graph: &Graph,
+    maps: &Maps,
+    plan: &Plan,
+    node: NodeId,
+) -> Option<(usize, usize)> {
+    let outside =
+        |operand: &NodeId| !plan.inline.contains(operand) && !plan.combines.contains(operand);
+    match (maps.get(node).ok()?, graph.nodes[node].operands.as_slice()) {
+        (Map::Binary(BinaryOp::Sub | BinaryOp::Add), [array, _]) if outside(array) => Some((0, 1)),
+        (Map::Binary(BinaryOp::Add), [_, array]) if outside(array) => Some((1, 0)),
+        _ => None,
+    }
 }
 
 /// A region and the nodes that its buffers stand for, in the order of their declarations.

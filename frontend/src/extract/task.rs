@@ -2,11 +2,11 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use hlo2dae_ir::core::{BinaryOp, CombineOp, ElementType};
+use hlo2dae_ir::core::{BinaryOp, CombineOp, ElementType, UnaryOp};
 use hlo2dae_ir::region::IndexMode;
 
-use super::Plan;
 use super::emit::axes_of;
+use super::{Plan, updated};
 use crate::compose::{Composer, Refusal, SliceIndices, Start};
 use crate::graph::{Graph, NodeId};
 use crate::index_map::{Axis, Expr, ExprId};
@@ -47,6 +47,7 @@ pub(super) struct Space {
 /// The combines of a region, as tasks.
 pub(super) struct Spaces<'a, 'm> {
     pub(super) composer: Composer<'a, 'm>,
+    plan: &'a Plan,
     /// Axes by their extents: spaces of equal extents share them, so that equal reads are equal.
     shared: HashMap<Vec<u64>, Vec<(Axis, ExprId)>>,
 }
@@ -56,6 +57,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
     pub(super) fn new(graph: &'a Graph<'m>, maps: &'a Maps, plan: &'a Plan) -> Self {
         Spaces {
             composer: Composer::new(graph, maps, &plan.inline),
+            plan,
             shared: HashMap::new(),
         }
     }
@@ -158,7 +160,30 @@ impl<'a, 'm> Spaces<'a, 'm> {
         })
     }
 
-    /// The tasks of a reduce, dot or scatter.
+    /// An array that something is added to, or subtracted from: the negative is added then, which is the same to the bit.
+    fn update(&mut self, node: NodeId, op: BinaryOp, result: &[i64]) -> Result<Task, Refusal> {
+        let (graph, maps) = (self.composer.graph, self.composer.maps);
+        let (_, added) = updated(graph, maps, self.plan, node).ok_or(Refusal {
+            node,
+            why: NoMap("it updates an array that the region itself computes"),
+        })?;
+        self.over(result, |composer, space| {
+            let value = composer.operand(node, added, &space.positions)?;
+            Ok(Task {
+                target: Target::Node(node),
+                op: CombineOp::Add,
+                place: space.positions.clone(),
+                value: match op {
+                    BinaryOp::Sub => composer.arena.unary(UnaryOp::Neg, value),
+                    _ => value,
+                },
+                axes: space.axes.clone(),
+                is_ordered: false,
+            })
+        })
+    }
+
+    /// The tasks of a reduce, dot, scatter or update.
     pub(super) fn combine(&mut self, node: NodeId, tasks: &mut Vec<Task>) -> Result<(), Refusal> {
         let maps = self.composer.maps;
         let (element, result) = self.sizes(node)?;
@@ -295,6 +320,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
                     })
                 })?
             }
+            Map::Binary(op) => self.update(node, *op, &result)?,
             Map::Rounds(of, state) => self.rounds(node, *of, *state, &result)?,
             Map::SparseDense => self.sparse_dense(node, target, wide, &result)?,
             _ => {

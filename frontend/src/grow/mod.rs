@@ -12,7 +12,9 @@
 //! 4. Behind a sink follows its *epilogue*: division by a count, scaling by what is constant along
 //!    the row, the conversion back, the selects that guard them. The count, if a combine of its
 //!    own, comes along.
-//! 5. Scatters and loops that no gather feeds, then gathers that feed no sink, become regions of their own; a
+//! 5. Where a scatter writes few of its rows, it has no epilogue. If its sums, scaled perhaps, are for nothing but to be added to an array,
+//!    they are added to it in the region.
+//! 6. Scatters and loops that no gather feeds, then gathers that feed no sink, become regions of their own; a
 //!    gather takes the select that fills it, with the views between them. A loop is one only if it looks something up.
 //!
 //! The result of a counted loop is a sink like a reduce; what a round computes is part of its region, since nothing outside
@@ -23,6 +25,7 @@
 mod cost;
 mod epilogue;
 mod feed;
+mod update;
 
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
@@ -234,7 +237,7 @@ impl<'a, 'm> Grower<'a, 'm> {
                 return;
             }
             for sink in growing.plan.combines.clone() {
-                growing = self.with_epilogue(growing, sink);
+                growing = self.with_end(growing, sink);
             }
             self.accept(growing);
             sinks = left;
@@ -308,6 +311,7 @@ impl<'a, 'm> Grower<'a, 'm> {
         // Data goes from the last member to the first, so that a producer's users are known.
         for &node in owned.iter().rev() {
             let operands = self.operands(node);
+            let combines = growing.plan.combines.contains(&node);
             let part = |k: usize| match self.maps.get(node) {
                 Ok(Map::Gather(_)) if self.gathers.contains(&node) && k == 0 => Part::Table,
                 Ok(Map::Gather(_)) if self.gathers.contains(&node) => Part::Indices,
@@ -316,6 +320,7 @@ impl<'a, 'm> Grower<'a, 'm> {
                 Ok(Map::Scatter(..)) if k == 0 => Part::Initial,
                 Ok(Map::Scatter(..)) if k == 1 => Part::Indices,
                 Ok(Map::Rounds(..)) if k == 0 => Part::Initial,
+                Ok(Map::Binary(_)) if combines => Part::Initial,
                 Ok(Map::Rounds(..)) if k < 3 => Part::Indices,
                 Ok(Map::SparseDense) if k == 3 => Part::Table,
                 Ok(Map::SparseDense) if k > 0 => Part::Indices,
@@ -381,7 +386,7 @@ impl<'a, 'm> Grower<'a, 'm> {
             .first()
             .is_some_and(|&operand| constant_of(self.graph, self.maps, operand).is_some());
         if starts_constant {
-            growing = self.with_epilogue(growing, scatter);
+            growing = self.with_end(growing, scatter);
         }
         self.accept(growing);
     }

@@ -201,6 +201,12 @@ def sgd(table, ids, gradients):
     return table.at[ids].add(-0.5 * gradients)
 
 
+@jax_model("jax_descent", table=TABLE, ids=("int32", (4,)), cotangents=("float32", (4, DIM)))
+def descent(table, ids, cotangents):
+    (gradient,) = jax.vjp(lambda table: jnp.take(table, ids, axis=0, mode="clip"), table)[1](cotangents)
+    return table - 0.5 * gradient
+
+
 @jax_model("jax_embedding_gradient", ids=("int32", (5,)), cotangents=("float32", (5, DIM)))
 def embedding_gradient(ids, cotangents):
     # The look-up is linear in the table, so that the gradient does not depend on it: JAX drops arguments that nothing needs.

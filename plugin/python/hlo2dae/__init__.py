@@ -6,9 +6,9 @@ jitted function; neither framework is imported unless its module is.
 """
 
 from ._errors import Error, InternalError, InvalidArgument, Unsupported
-from ._module import Module, Port, Region, compile, huge_pages
+from ._module import Module, Port, Region, compile, huge_pages, retain_memory
 from ._library import version as _version
 
-__all__ = ["Error", "InternalError", "InvalidArgument", "Module", "Port", "Region", "Unsupported", "compile", "huge_pages"]
+__all__ = ["Error", "InternalError", "InvalidArgument", "Module", "Port", "Region", "Unsupported", "compile", "huge_pages", "retain_memory"]
 
 __version__ = _version()

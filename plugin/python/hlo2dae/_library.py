@@ -74,6 +74,7 @@ _FUNCTIONS = {
         [c_void_p, c_size_t, View, POINTER(Array), c_size_t, POINTER(Array), c_size_t],
     ),
     "hlo2dae_huge_pages": (c_int32, [c_void_p, c_size_t]),
+    "hlo2dae_retain_memory": (c_int32, [c_int32]),
     "hlo2dae_register_tensorflow": (c_void_p, []),
     "hlo2dae_register_jax": (c_void_p, [POINTER(JaxRegistration)]),
 }

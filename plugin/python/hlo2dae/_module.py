@@ -193,6 +193,17 @@ def huge_pages(array) -> bool:
     return bool(LIBRARY.hlo2dae_huge_pages(view.ctypes.data, view.nbytes))
 
 
+def retain_memory(retain: bool = True) -> bool:
+    """Has the process keep the memory of results that are no longer used, for those that come next.
+
+    JAX and TensorFlow ask for the memory of every result, and of what lies between, anew. If it is large, the C library gets it from the system,
+    which clears it first, and that takes longer than a gather into it. This is for the whole process, all frameworks in it gain, and it then holds
+    as much memory as it ever needed at once, and what lies between. To be called before the first computation: threads that have computed keep heaps
+    of their own. ``False`` gives free memory back, and has it be as it was. Gives whether the C library did so; it has to be that of GNU.
+    """
+    return bool(LIBRARY.hlo2dae_retain_memory(retain))
+
+
 def compile(text: str) -> Module:
     """Compiles HLO text, or the text of a region or of one of the lower programs."""
     return Module(text)

@@ -1,7 +1,8 @@
-//! Advice to the system about large buffers.
+//! Advice to the system and the C library about large buffers.
 //!
 //! A fresh mapping costs a fault for every 4 KiB at its first store, and random rows of a large table a miss of the
-//! translation cache each. Pages of 2 MiB cost neither.
+//! translation cache each. Pages of 2 MiB cost neither. What is left of the cost of a fresh mapping, clearing it, is saved by
+//! memory that was used before.
 
 use super::memory::Memory;
 
@@ -31,6 +32,40 @@ pub fn collapse(table: &[u8]) -> bool {
     let data = table.as_ptr().cast_mut();
     advise_range(data, table.len(), Advice::Huge)
         && advise_range(data, table.len(), Advice::Collapse)
+}
+
+/// Has the C library keep freed memory for what is asked for next, or give it back to the system as it does by itself; whether
+/// it could.
+///
+/// Frameworks ask for the memory of every result anew, and the C library maps what is large each time, so that the system clears
+/// it, page by page, before a result is written. Kept memory costs none of that. It is for the whole process, and what the process has
+/// kept stays with it until this is called with `false`. Threads that ask for memory the first time after this share one heap, since what one
+/// frees another one asks for; those of before keep their own, from which large blocks are mapped in any case. It needs glibc.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn retain(retain: bool) -> bool {
+    /// What the C library begins with (`mallopt(3)`): large blocks that may be mapped, and free bytes that it keeps on top.
+    const MAPPED: libc::c_int = 65536;
+    const TRIM: libc::c_int = 128 << 10;
+    let (mapped, trim, heaps) = if retain {
+        (0, -1, 1)
+    } else {
+        (MAPPED, TRIM, 0)
+    };
+    // SAFETY: these are settings of the allocator, which it takes at any time, from any thread; trimming touches free memory only.
+    unsafe {
+        let set = libc::mallopt(libc::M_MMAP_MAX, mapped) == 1
+            && libc::mallopt(libc::M_TRIM_THRESHOLD, trim) == 1
+            && libc::mallopt(libc::M_ARENA_MAX, heaps) == 1;
+        if !retain {
+            libc::malloc_trim(0);
+        }
+        set
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn retain(_: bool) -> bool {
+    false
 }
 
 #[derive(Clone, Copy)]

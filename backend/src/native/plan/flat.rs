@@ -80,6 +80,8 @@ pub(crate) struct Chain {
     pub row_begin: Option<i64>,
     pub combines: Vec<Combine>,
     pub checks: Vec<Check>,
+    /// A value that is the same for all lookups, and is asked for besides.
+    pub idle: Option<Val>,
 }
 
 /// The chain that starts at a unit, scheduled, if it can run by columns.
@@ -105,6 +107,19 @@ pub(crate) fn flat(source: &Source, unit: &Unit) -> Option<Flat> {
     })
 }
 
+/// The chain that starts at a unit, of which all but the outermost unit are the row.
+pub(crate) fn by_row(source: &Source, unit: &Unit) -> Option<Chain> {
+    let units = chain(unit)?;
+    let inner = units.get(1..).unwrap_or(&[]).iter();
+    let elements = inner
+        .clone()
+        .try_fold(1i64, |n, unit| n.checked_mul(extent(unit)?))?;
+    match inner.len() {
+        0 => None,
+        rows => Builder::new(source, &units, rows, elements).build(),
+    }
+}
+
 /// The units from the outermost to the innermost, if each has one inside.
 pub(crate) fn chain(unit: &Unit) -> Option<Vec<&Unit>> {
     let mut units = vec![unit];
@@ -125,7 +140,7 @@ fn extent(unit: &Unit) -> Option<i64> {
 }
 
 /// Whether a unit has one position: a level that is none.
-fn is_single(unit: &Unit) -> bool {
+pub(super) fn is_single(unit: &Unit) -> bool {
     extent(unit) == Some(1)
 }
 
@@ -256,6 +271,7 @@ impl<'a> Builder<'a> {
             },
             combines: self.combines,
             checks: self.checks,
+            idle: None,
         })
     }
 

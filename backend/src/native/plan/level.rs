@@ -113,6 +113,8 @@ pub(crate) struct Flat {
     /// The number of its [`Flat::types`].
     pub number: usize,
     pub uniforms: Vec<Uniform>,
+    /// The value that was asked for besides, if it is the same for all lookups.
+    pub idle: Option<Place>,
     pub levels: Vec<Level>,
     /// The levels with no other steps than those that destinations and guards need.
     pub destinations: Vec<Level>,

@@ -10,6 +10,7 @@
 //! | [`effect`] | the kernel of each combine |
 //! | [`direct`] | lookups that need no columns |
 //! | [`schedule`] | the order of it all |
+//! | [`reached`] | nests that are done for the rows that others reach |
 
 pub(crate) mod direct;
 pub(crate) mod effect;
@@ -17,6 +18,7 @@ pub(crate) mod flat;
 mod fuse;
 pub(crate) mod graph;
 pub(crate) mod level;
+pub(crate) mod reached;
 mod schedule;
 pub(crate) mod share;
 pub(crate) mod source;
@@ -24,6 +26,7 @@ pub(crate) mod source;
 use effect::Kernel;
 use hlo2dae_ir::core::{CombineOp, ScalarType};
 use level::Flat;
+use reached::{Reached, reached};
 use source::{BufferNumber, Source, Unit};
 
 /// A part of the program.
@@ -31,21 +34,29 @@ use source::{BufferNumber, Source, Unit};
 pub(crate) enum Node {
     /// By columns; nests that have nothing to do with one another, and run at the same time.
     Flat(Vec<Flat>),
+    /// Two nests, of which the second is done for the rows that the first reaches.
+    Reached(Box<Reached>),
     /// One position after the other; the unit's children are the nodes.
     Loop(Box<Unit>, Vec<Node>),
 }
 
-/// The parts of the program, in order; nests that run by columns have the number of their types among all `types`. Recursion is as deep as
-/// units nest, which the verifier bounds.
-pub(crate) fn nodes(
+/// The parts of the program, in order; nests that run by columns have the number of their types among all `types`.
+pub(crate) fn nodes(source: &Source, types: &mut Vec<Vec<ScalarType>>) -> Vec<Node> {
+    parts(source, &source.roots, true, types)
+}
+
+/// The parts that units are, which run once or again and again. Recursion is as deep as units nest, which the verifier bounds.
+fn parts(
     source: &Source,
     units: &[Unit],
+    once: bool,
     types: &mut Vec<Vec<ScalarType>>,
 ) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
-    for unit in units {
-        let Some(flat) = flat::flat(source, unit) else {
-            let children = self::nodes(source, &unit.children, types);
+    let mut rest = units.iter();
+    while let Some(unit) = rest.next() {
+        let Some(mut flat) = flat::flat(source, unit) else {
+            let children = parts(source, &unit.children, once && flat::is_single(unit), types);
             let unit = Unit {
                 children: Vec::new(),
                 ..unit.clone()
@@ -53,13 +64,17 @@ pub(crate) fn nodes(
             nodes.push(Node::Loop(Box::new(unit), children));
             continue;
         };
-        let these = flat.types();
-        let known = types.iter().position(|known| *known == these);
-        let number = known.unwrap_or(types.len());
-        if known.is_none() {
-            types.push(these);
+        // Temporaries are started once.
+        let next = rest.as_slice().first().filter(|_| once);
+        if let Some(mut reached) = next.and_then(|next| reached(source, [unit, next], &flat)) {
+            rest.next();
+            for flat in [&mut reached.sums, &mut reached.all, &mut reached.rows] {
+                flat.number = number(flat, types);
+            }
+            nodes.push(Node::Reached(Box::new(reached)));
+            continue;
         }
-        let flat = Flat { number, ..flat };
+        flat.number = number(&flat, types);
         match nodes.last_mut() {
             Some(Node::Flat(group)) if group.iter().all(|other| other.is_apart_from(&flat)) => {
                 group.push(flat);
@@ -70,21 +85,48 @@ pub(crate) fn nodes(
     nodes
 }
 
+/// The number of the types of a nest.
+fn number(flat: &Flat, types: &mut Vec<Vec<ScalarType>>) -> usize {
+    let these = flat.types();
+    types
+        .iter()
+        .position(|known| *known == these)
+        .unwrap_or_else(|| {
+            types.push(these);
+            types.len() - 1
+        })
+}
+
+impl Node {
+    /// The nests by columns of this part, without those of the parts inside of it.
+    pub fn flats(&self) -> Vec<&Flat> {
+        match self {
+            Node::Flat(group) => group.iter().collect(),
+            Node::Reached(reached) => vec![&reached.sums, &reached.all],
+            Node::Loop(..) => Vec::new(),
+        }
+    }
+
+    /// The parts inside of this one.
+    fn children(&self) -> &[Node] {
+        match self {
+            Node::Flat(_) | Node::Reached(_) => &[],
+            Node::Loop(_, children) => children,
+        }
+    }
+}
+
 /// Bytes of all tables that are looked up at random.
 pub(crate) fn tables(source: &Source, nodes: &[Node]) -> usize {
     fn add(nodes: &[Node], tables: &mut Vec<BufferNumber>) {
         for node in nodes {
-            match node {
-                Node::Flat(group) => {
-                    let effects = group.iter().flat_map(|flat| &flat.effects);
-                    let all = effects.flat_map(|effect| effect.tables());
-                    tables.extend(
-                        all.filter(|table| table.scattered)
-                            .map(|table| table.buffer),
-                    );
-                }
-                Node::Loop(_, children) => add(children, tables),
-            }
+            let effects = node.flats().into_iter().flat_map(|flat| &flat.effects);
+            let all = effects.flat_map(|effect| effect.tables());
+            tables.extend(
+                all.filter(|table| table.scattered)
+                    .map(|table| table.buffer),
+            );
+            add(node.children(), tables);
         }
     }
     let mut tables = Vec::new();
@@ -102,17 +144,24 @@ pub(crate) fn starts(nodes: &mut [Node]) -> Vec<BufferNumber> {
     let mut started = Vec::new();
     for n in 0..nodes.len() {
         let (before, rest) = nodes.split_at_mut(n);
-        let Some(Node::Flat(group)) = rest.first_mut() else {
-            // What stands in loops starts nothing, and neither does what comes after them.
-            rest.iter_mut().for_each(starts_nothing);
-            break;
+        let group = match rest.first_mut() {
+            Some(Node::Flat(group)) => group,
+            // Its nests start nothing, and the part itself the temporary.
+            Some(Node::Reached(reached)) => {
+                started.push(reached.buffer);
+                continue;
+            }
+            Some(Node::Loop(..)) | None => {
+                // What stands in loops starts nothing, and neither does what comes after them.
+                rest.iter_mut()
+                    .for_each(|node| starts_nothing(node, &mut started));
+                break;
+            }
         };
         // The nests of a group do not touch what the others write.
         let touched = |buffer: BufferNumber| {
-            before.iter().any(|node| match node {
-                Node::Flat(group) => group.iter().any(|flat| flat.touches(buffer)),
-                Node::Loop(..) => true,
-            })
+            let mut flats = before.iter().flat_map(Node::flats);
+            flats.any(|flat| flat.touches(buffer))
         };
         for flat in group {
             flat.starts.retain(|start| !touched(start.buffer));
@@ -122,18 +171,23 @@ pub(crate) fn starts(nodes: &mut [Node]) -> Vec<BufferNumber> {
     started
 }
 
-/// Recursion is as deep as units nest, which the verifier bounds.
-fn starts_nothing(node: &mut Node) {
+/// Leaves nothing to nests but what parts start in any case. Recursion is as deep as units nest, which the verifier bounds.
+fn starts_nothing(node: &mut Node, started: &mut Vec<BufferNumber>) {
     match node {
         Node::Flat(group) => group.iter_mut().for_each(|flat| flat.starts.clear()),
-        Node::Loop(_, children) => children.iter_mut().for_each(starts_nothing),
+        Node::Reached(reached) => started.push(reached.buffer),
+        Node::Loop(_, children) => {
+            let children = children.iter_mut();
+            children.for_each(|child| starts_nothing(child, started));
+        }
     }
 }
 
 /// Whether a row of floats is reduced to one value by an operation that rounds.
 pub(crate) fn reassociates(source: &Source, nodes: &[Node]) -> bool {
-    nodes.iter().any(|node| match node {
-        Node::Flat(group) => group.iter().flat_map(|flat| &flat.effects).any(|effect| {
+    nodes.iter().any(|node| {
+        let mut effects = node.flats().into_iter().flat_map(|flat| &flat.effects);
+        effects.any(|effect| {
             let buffer = source.buffers.get(effect.buffer);
             let folds = matches!(
                 effect.kernel,
@@ -142,8 +196,7 @@ pub(crate) fn reassociates(source: &Source, nodes: &[Node]) -> bool {
             folds
                 && matches!(effect.op, CombineOp::Add | CombineOp::Mul)
                 && buffer.is_some_and(|data| ScalarType::from(data.element).is_float())
-        }),
-        Node::Loop(_, children) => reassociates(source, children),
+        }) || reassociates(source, node.children())
     })
 }
 
@@ -155,24 +208,29 @@ pub(crate) fn describe(
     tell: &mut impl FnMut(usize, &str),
 ) {
     for node in nodes {
+        let mut inside = depth;
         match node {
-            Node::Flat(group) => {
-                for flat in group {
-                    let levels = flat.levels.len();
-                    let row = flat.row;
-                    tell(depth, &format!("lookups of {levels} levels, rows of {row}"));
-                    for effect in &flat.effects {
-                        let buffer = source.buffers.get(effect.buffer);
-                        let name = buffer.map_or("?", |data| data.name.as_str());
-                        let (op, kernel) = (effect.op, effect.name());
-                        tell(depth + 1, &format!("{op} into %{name}: {kernel}"));
-                    }
-                }
+            Node::Flat(_) => {}
+            Node::Reached(_) => {
+                tell(depth, "rows that lookups reach");
+                inside += 1;
             }
-            Node::Loop(_, children) => {
-                tell(depth, "loop");
-                describe(source, children, depth + 1, tell);
+            Node::Loop(..) => tell(depth, "loop"),
+        }
+        for flat in node.flats() {
+            let levels = flat.levels.len();
+            let row = flat.row;
+            tell(
+                inside,
+                &format!("lookups of {levels} levels, rows of {row}"),
+            );
+            for effect in &flat.effects {
+                let buffer = source.buffers.get(effect.buffer);
+                let name = buffer.map_or("?", |data| data.name.as_str());
+                let (op, kernel) = (effect.op, effect.name());
+                tell(inside + 1, &format!("{op} into %{name}: {kernel}"));
             }
         }
+        describe(source, node.children(), depth + 1, tell);
     }
 }

@@ -47,6 +47,7 @@ impl Scheduler {
             need[levels].extend(draft.exports.iter().copied());
             need[levels].extend(draft.combine.guard);
         }
+        need[levels].extend(self.chain.idle);
         for check in &self.chain.checks {
             need.get_mut(check.level)?.push(check.val);
             need.get_mut(check.level)?.extend(check.guard);
@@ -164,6 +165,10 @@ impl Scheduler {
         };
         Some(Flat {
             number: 0,
+            idle: self
+                .chain
+                .idle
+                .and_then(|val| self.place(val, &HashMap::new())),
             uniforms: std::mem::take(&mut self.uniforms),
             destinations,
             bounds,

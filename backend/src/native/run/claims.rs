@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex};
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
-use super::decode::Consumer;
-use super::effects::{Effects, active};
+use super::effects::Effects;
+use super::look::Look;
 use super::split::{Part, Size, by_position, destinations, sample};
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
-use crate::native::plan::effect::Effect;
 use crate::native::plan::level::{Flat, Place};
 
 /// The rows that one part writes.
@@ -96,43 +95,6 @@ impl Claimed {
     }
 }
 
-/// Looks at the destinations of lookups.
-struct Look<'a, F> {
-    run: &'a Run<'a>,
-    effect: &'a Effect,
-    uniforms: &'a [Scalar],
-    which: Vec<Slot>,
-    see: F,
-}
-
-impl<F: FnMut(i64)> Consumer for Look<'_, F> {
-    fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
-        let Some((Place::Column(dst), _)) = self.effect.exports.first() else {
-            return Ok(());
-        };
-        let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
-        let dst = dst.get(..n).unwrap_or(&[]);
-        let which = &mut self.which;
-        match active(
-            self.run,
-            self.effect,
-            None,
-            columns,
-            n,
-            self.uniforms,
-            which,
-        )? {
-            None => {}
-            Some(true) => dst.iter().for_each(|&dst| (self.see)(dst)),
-            Some(false) => {
-                let seen = which.iter().filter_map(|&k| dst.get(usize::from(k)));
-                seen.for_each(|&dst| (self.see)(dst));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// One part for each thread, of as many lookups, if rows are hardly ever written by two of them.
 pub(super) fn claimed(
     run: &Run<'_>,
@@ -165,13 +127,7 @@ pub(super) fn claimed(
         };
         let mut slot = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Ok(claims) = slot.as_mut() else { return };
-        let mut look = Look {
-            run,
-            effect,
-            uniforms,
-            which: Vec::new(),
-            see: |dst| claims.add(dst),
-        };
+        let mut look = Look::new(run, effect, uniforms, |dst| claims.add(dst));
         if let Err(error) = destinations(run, flat, uniforms, [part.clone()], &mut look) {
             *slot = Err(error);
         }
@@ -184,16 +140,10 @@ pub(super) fn claimed(
         })
         .collect::<Result<_, _>>()?;
     let (mut seen, mut met) = (0, 0);
-    let mut look = Look {
-        run,
-        effect,
-        uniforms,
-        which: Vec::new(),
-        see: |dst| {
-            seen += 1;
-            met += usize::from(claims.iter().any(|claims| claims.has(dst)));
-        },
-    };
+    let mut look = Look::new(run, effect, uniforms, |dst| {
+        seen += 1;
+        met += usize::from(claims.iter().any(|claims| claims.has(dst)));
+    });
     sample(
         run,
         flat,

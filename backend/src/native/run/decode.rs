@@ -97,6 +97,17 @@ impl Block {
         Ok(&self.columns)
     }
 
+    /// Makes the positions these, which ascend.
+    fn pick(&mut self, positions: &[i64]) {
+        self.runs.clear();
+        let runs = positions.chunk_by(|&before, &after| before + 1 == after);
+        self.runs.extend(runs.map(|run| Positions {
+            around: 0,
+            first: run.first().copied().unwrap_or(0),
+            count: run.len(),
+        }));
+    }
+
     /// Makes the positions `n` from `first` on.
     fn only(&mut self, first: i64, n: usize) {
         self.runs.clear();
@@ -148,7 +159,13 @@ impl<C: Consumer> Decoder<'_, '_, C> {
             self.consumer.begin(next, n);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
             if let Some(block) = self.blocks.first_mut() {
-                block.only(first, n as usize);
+                match &part.picked {
+                    None => block.only(first, n as usize),
+                    Some(positions) => {
+                        let positions = positions.get(next as usize..(next + n) as usize);
+                        block.pick(positions.unwrap_or(&[]));
+                    }
+                }
             }
             self.block(0, n as usize)?;
             next += n;

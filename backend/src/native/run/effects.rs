@@ -99,8 +99,9 @@ impl Effects<'_, '_> {
                     false => Prefetch::in_order(Caches::get(), bytes, row),
                 }
             };
-            // Who owns some of the destinations reads rows with gaps between them.
-            let gaps = self.part.owned.is_some();
+            // Who owns some of the destinations reads rows with gaps between them, and so does who does some of the positions.
+            let picked = self.part.picked.is_some();
+            let gaps = picked || self.part.owned.is_some();
             let misses = match effect.kernel {
                 Kernel::Copy { .. } => Misses::Second,
                 _ => Misses::get(),
@@ -112,7 +113,7 @@ impl Effects<'_, '_> {
                     .push(plan(table.buffer, table.scattered || gaps, misses));
             }
             (window.begun, window.end) = self.flat.begins(self.run, self.part);
-            window.prefetch_out = match (&effect.kernel, effect.scattered) {
+            window.prefetch_out = match (&effect.kernel, effect.scattered || picked) {
                 (Kernel::Scalars { .. }, _) => Prefetch::default(),
                 // Nobody reads them.
                 _ if window.begun.stream => Prefetch::default(),

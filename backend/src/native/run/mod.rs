@@ -9,6 +9,8 @@
 //! | [`tiles`] | rows that no kernel covers, step by step |
 //! | [`split`] | who does which part |
 //! | [`claims`] | threads that write rows of one table |
+//! | [`look`] | the destinations of lookups |
+//! | [`reached`] | rows that lookups reach |
 //! | [`sums`] | what a thread adds to alone |
 //! | [`loops`] | what does not run by columns: one value at a time |
 
@@ -17,7 +19,9 @@ pub(crate) mod decode;
 mod direct;
 pub(crate) mod effects;
 mod exports;
+mod look;
 pub(crate) mod loops;
+mod reached;
 pub(crate) mod split;
 mod sums;
 mod tiles;
@@ -58,6 +62,7 @@ impl Run<'_> {
         for node in nodes {
             match node {
                 Node::Flat(group) => self.group(group, registers)?,
+                Node::Reached(reached) => self.reached(reached, registers)?,
                 Node::Loop(unit, children) => self.unit(unit, children, registers)?,
             }
         }
@@ -104,12 +109,11 @@ impl Run<'_> {
                     .map(|part| (*flat, uniforms, sums(&part), part)),
             );
         }
-        let failed: Mutex<Option<RunError>> = Mutex::new(None);
-        self.pool.run(tasks.len(), &|task| {
+        let done = self.all(tasks.len(), |task| {
             let Some((flat, uniforms, sums, part)) = tasks.get(task) else {
-                return;
+                return Ok(());
             };
-            let done = self.with_scratch(flat, |scratch| match sums {
+            self.with_scratch(flat, |scratch| match sums {
                 None => self.part(flat, uniforms, part, scratch),
                 Some(sums) => {
                     let mut sums = sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -120,17 +124,8 @@ impl Run<'_> {
                     };
                     run.part(flat, uniforms, part, scratch)
                 }
-            });
-            if let Err(error) = done {
-                let mut failed = failed
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
-                failed.get_or_insert(error);
-            }
+            })
         });
-        let failed = failed
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
         for (flat, uniforms, _, part) in &tasks {
             if let Some(claimed) = &part.claimed {
                 self.left(flat, uniforms, claimed)?;
@@ -144,6 +139,30 @@ impl Run<'_> {
             sums.add(self)?;
             self.with_scratch(flat, |scratch| scratch.sums = sums.values);
         }
+        done
+    }
+
+    /// Does tasks on the threads of the pool; the first failure, if any fails.
+    fn all(
+        &self,
+        tasks: usize,
+        task: impl Fn(usize) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        if tasks == 1 {
+            return task(0);
+        }
+        let failed: Mutex<Option<RunError>> = Mutex::new(None);
+        self.pool.run(tasks, &|n| {
+            if let Err(error) = task(n) {
+                let mut failed = failed
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                failed.get_or_insert(error);
+            }
+        });
+        let failed = failed
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         failed.map_or(Ok(()), Err)
     }
 

@@ -16,7 +16,7 @@
 //!
 //! Rows that are wide enough are divided also where there are too few bags, or one is too large, or one destination gets most lookups.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use hlo2dae_ir::core::Scalar;
 
@@ -25,6 +25,7 @@ use super::claims::{Claimed, claimed};
 use super::decode::{Block, Consumer, Decoder, Scratch};
 use super::direct::Nest;
 use super::effects::{Effects, active};
+use super::look::Look;
 use crate::native::error::RunError;
 use crate::native::kernels::column::{Column, Slot};
 use crate::native::kernels::memory::never_decrease;
@@ -54,6 +55,8 @@ pub(crate) struct Part {
     pub own: bool,
     /// What it leaves to the end, where others write the same rows.
     pub claimed: Option<Claimed>,
+    /// The positions themselves, ascending, if they are not all from the first to the last.
+    pub picked: Option<Arc<Vec<i64>>>,
 }
 
 /// How much a nest is to do.
@@ -184,6 +187,18 @@ pub(crate) fn parts(
     Ok(vec![whole])
 }
 
+/// Picked positions in so many parts, of nests that start nothing.
+pub(super) fn picked(positions: &Arc<Vec<i64>>, tasks: u64) -> Vec<Part> {
+    let count = positions.len() as u64;
+    let borders: Vec<u64> = (0..=tasks).map(|task| border(count, task, tasks)).collect();
+    let parts = between(&borders).into_iter().map(|part| Part {
+        picked: Some(Arc::clone(positions)),
+        started: true,
+        ..part
+    });
+    parts.collect()
+}
+
 /// The `task`-th of `tasks` borders, evenly.
 fn border(count: u64, task: u64, tasks: u64) -> u64 {
     (u128::from(count) * u128::from(task) / u128::from(tasks.max(1))) as u64
@@ -290,7 +305,7 @@ fn sorted(
     count: u64,
     tasks: u64,
 ) -> Result<Option<Vec<Part>>, RunError> {
-    struct Look<'a> {
+    struct Order<'a> {
         run: &'a Run<'a>,
         effect: &'a Effect,
         uniforms: &'a [Scalar],
@@ -299,7 +314,7 @@ fn sorted(
         seen: Seen,
         position: u64,
     }
-    impl Consumer for Look<'_> {
+    impl Consumer for Order<'_> {
         fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
             let first = self.position;
             self.position += n as u64;
@@ -343,7 +358,7 @@ fn sorted(
         return Ok(None);
     }
     let look = |first: u64, last: u64| -> Result<Seen, RunError> {
-        let mut look = Look {
+        let mut look = Order {
             run,
             effect,
             uniforms,
@@ -464,49 +479,11 @@ fn owned(
     threads: u64,
     wide: bool,
 ) -> Result<Vec<Part>, RunError> {
-    struct Sample<'a> {
-        run: &'a Run<'a>,
-        flat: &'a Flat,
-        uniforms: &'a [Scalar],
-        which: Vec<Slot>,
-        found: Vec<Vec<i64>>,
+    let mut found = vec![Vec::new(); flat.effects.len()];
+    for (effect, found) in flat.effects.iter().zip(&mut found) {
+        let mut look = Look::new(run, effect, uniforms, |dst| found.push(dst));
+        sample(run, flat, uniforms, size, (0, whole.last), &mut look)?;
     }
-    impl Consumer for Sample<'_> {
-        fn take(&mut self, columns: &[Column], n: usize) -> Result<(), RunError> {
-            for (effect, found) in self.flat.effects.iter().zip(&mut self.found) {
-                let all = active(
-                    self.run,
-                    effect,
-                    None,
-                    columns,
-                    n,
-                    self.uniforms,
-                    &mut self.which,
-                )?;
-                let Some(all) = all else { continue };
-                let Some((Place::Column(dst), _)) = effect.exports.first() else {
-                    continue;
-                };
-                let dst = columns.get(*dst).map_or(&[][..], Column::as_index);
-                match all {
-                    true => found.extend(dst.iter().take(n)),
-                    false => {
-                        found.extend(self.which.iter().filter_map(|&k| dst.get(usize::from(k))));
-                    }
-                }
-            }
-            Ok(())
-        }
-    }
-    let mut samples = Sample {
-        run,
-        flat,
-        uniforms,
-        which: Vec::new(),
-        found: vec![Vec::new(); flat.effects.len()],
-    };
-    sample(run, flat, uniforms, size, (0, whole.last), &mut samples)?;
-    let found = samples.found;
     // One destination that gets most lookups makes owners useless; a wide row is divided instead.
     let skewed = |sorted: &[i64]| {
         let quarter = (sorted.len() / 4).max(1);

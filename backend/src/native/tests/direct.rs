@@ -5,10 +5,7 @@ use super::*;
 /// The nests of a plan whose lookups are done so.
 fn direct(text: &str) -> usize {
     let plan = Plan::new(&program(text)).unwrap();
-    let nests = plan.nodes.iter().flat_map(|node| match node {
-        Node::Flat(group) => group.as_slice(),
-        Node::Loop(..) => &[],
-    });
+    let nests = plan.nodes.iter().flat_map(Node::flats);
     nests.filter(|flat| flat.direct.is_some()).count()
 }
 

@@ -103,13 +103,6 @@ fn nests_that_have_nothing_to_do_with_one_another_run_together() {
     );
     check(&text, 5, 60, true).unwrap();
     let plan = Plan::new(&program(&text)).unwrap();
-    let sizes: Vec<usize> = plan
-        .nodes
-        .iter()
-        .map(|node| match node {
-            Node::Flat(group) => group.len(),
-            Node::Loop(..) => 0,
-        })
-        .collect();
+    let sizes: Vec<usize> = plan.nodes.iter().map(|node| node.flats().len()).collect();
     assert_eq!(sizes, [3, 1], "the last reads what the first writes");
 }
