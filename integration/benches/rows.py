@@ -313,6 +313,22 @@ def scatter_in_place(rows, width=64, updates=131_072):
     }
 
 
+@row("descent", "gradient descent 131072 x 64 of 1e6")
+def descent(rows=1_000_000, width=64, updates=131_072):
+    table, ids, values = _table(rows, width), _lookups(rows, 4 * width, updates), _table(updates, width)
+
+    def in_words_of_jax(table, ids, values):
+        return table - jnp.zeros_like(table).at[ids].add(values, mode="drop")
+
+    def in_words_of_torch(table, ids, values):
+        return table.sub_(torch.zeros_like(table).index_add_(0, ids, values))
+
+    return {
+        **in_jax(in_words_of_jax, table, ids, values, donated=True),
+        **in_torch(in_words_of_torch, table.copy(), ids, values),
+    }
+
+
 @row("segment-sorted", "segment sum 131072 x 64 into 2048, sorted", True)
 @row("segment-unsorted", "segment sum 131072 x 64 into 2048, unsorted", False)
 def segment_sum(ordered, rows=131_072, width=64, segments=2048):

@@ -272,6 +272,8 @@ enum Target {
     Copy,
     /// A table that is given away, and updated in place.
     Table,
+    /// The same, by zeros that the rows are added to, as in a step of gradient descent.
+    Descent,
 }
 
 /// Rows added to rows of a table, or to zeros.
@@ -286,11 +288,17 @@ fn scatter(
     let ty = format!("f32[{rows},{size}]");
     match into {
         Target::Zeros => hlo.zeros("into", &format!("{rows},{size}")),
-        Target::Copy | Target::Table => hlo.parameter("into", &ty),
+        Target::Copy | Target::Table | Target::Descent => hlo.parameter("into", &ty),
     }
     hlo.parameter("x", &format!("f32[{lookups},{size}]"));
     hlo.parameter("ids", &format!("s32[{lookups}]"));
-    hlo.scatter("out", ("into", rows, size), "ids", "x", lookups);
+    if into == Target::Descent {
+        hlo.zeros("zeros", &format!("{rows},{size}"));
+        hlo.scatter("sums", ("zeros", rows, size), "ids", "x", lookups);
+        hlo.line(&format!("out = {ty} subtract(into, sums)"));
+    } else {
+        hlo.scatter("out", ("into", rows, size), "ids", "x", lookups);
+    }
     let bytes = rows * size * 4;
     let large = bytes >= 32 << 20;
     let mut work = vec![match ids {
@@ -305,16 +313,17 @@ fn scatter(
     }];
     match into {
         Target::Zeros if large => work.push(Work::Zero { bytes }),
-        Target::Zeros | Target::Table => {}
+        Target::Zeros | Target::Table | Target::Descent => {}
         Target::Copy => work.push(Work::Copy {
             rows,
             row: size * 4,
             lookups: rows,
         }),
     }
+    let in_place = matches!(into, Target::Table | Target::Descent);
     Class {
-        fresh: large && into != Target::Table,
-        in_place: into == Target::Table,
+        fresh: large && !in_place,
+        in_place,
         ..hlo.class(name, &result("out", ty), vec![("ids", ids)], work)
     }
 }
@@ -513,6 +522,13 @@ pub fn classes() -> Vec<Class> {
             (M, 64),
             LOOKUPS,
             Target::Table,
+            Ids::Below(M),
+        ),
+        scatter(
+            "gradient descent 131072 x 64 of 1e6",
+            (M, 64),
+            LOOKUPS,
+            Target::Descent,
             Ids::Below(M),
         ),
         scatter(

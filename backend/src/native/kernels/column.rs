@@ -213,6 +213,20 @@ impl Column {
         );
     }
 
+    /// The values of these numbers, in their order, instead of all that it holds.
+    pub fn take_from(&mut self, from: &Column, which: &[u32]) {
+        with_columns!(
+            self,
+            from,
+            |v, w| {
+                let picked = which.iter().map(|&k| w.get(k as usize).copied());
+                v.clear();
+                v.extend(picked.map(Option::unwrap_or_default));
+            },
+            ()
+        );
+    }
+
     /// Appends the values of `from`, a block, at the positions `which`, or all of the first `n`.
     pub fn append(&mut self, from: &Column, n: usize, which: Option<&[Slot]>) {
         with_columns!(

@@ -19,16 +19,14 @@ use super::source::{BufferNumber, Instruction, Op, Source, Unit};
 /// Two nests, of which the second is done for the rows that the first reaches.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    /// The nest that combines into the temporary; it starts nothing.
+    /// The nest that combines into the temporary, its only effect; it starts nothing.
     pub sums: Flat,
-    /// Its effect that does.
-    pub effect: usize,
     /// The temporary, and what it starts with.
     pub buffer: BufferNumber,
     pub start: Scalar,
     /// The second nest.
     pub all: Flat,
-    /// The same with a lookup for each row.
+    /// The same with a lookup for each row; its exports are where the row is, in both buffers, and what is the same for all rows.
     pub rows: Flat,
     /// Rows of the temporary.
     pub count: u64,
@@ -42,12 +40,13 @@ pub(crate) fn reached(
     [first, second]: [&Unit; 2],
     sums: &Flat,
 ) -> Option<Reached> {
-    let (effect, buffer, start) = sums.effects.iter().enumerate().find_map(|(n, effect)| {
-        match source.buffers.get(effect.buffer)?.role {
-            Role::Temp(Init::Splat(start)) => Some((n, effect.buffer, start)),
-            Role::Temp(_) | Role::Input | Role::Output(_) => None,
-        }
-    })?;
+    let [effect] = sums.effects.as_slice() else {
+        return None;
+    };
+    let buffer = effect.buffer;
+    let Role::Temp(Init::Splat(start)) = source.buffers.get(buffer)?.role else {
+        return None;
+    };
     let mut chain = by_row(source, second)?;
     let ([combine], [positions]) = (chain.combines.as_slice(), chain.positions.as_slice()) else {
         return None;
@@ -66,8 +65,10 @@ pub(crate) fn reached(
     let (count, elements) = (u64::try_from(end).ok()?, source.buffers.get(buffer)?.len());
     let whole = usize::try_from(count).ok()?.checked_mul(row) == Some(elements);
     let mut roots = source.roots.iter();
-    let apart = roots.all(|unit| !touches(unit, buffer, [first, second]));
-    if !whole || combine.buffer == buffer || !apart {
+    let alone = roots.all(|unit| !touches(unit, buffer, [first, second]));
+    // No lookup writes parts of two rows.
+    let inside = sums.apart && row.is_multiple_of(sums.row);
+    if !whole || !inside || combine.buffer == buffer || !alone {
         return None;
     }
     let idle = at_start(
@@ -84,11 +85,15 @@ pub(crate) fn reached(
         Uniform::Load { buffer, .. } => sums.effects.iter().all(|e| e.buffer != *buffer),
         Uniform::Outer(_) | Uniform::Arith(_) => true,
     };
-    if !rows.uniforms.iter().all(known) {
+    let [effect] = rows.effects.as_slice() else {
+        return None;
+    };
+    let (place, mut others) = (effect.exports.first()?.0, effect.exports.iter());
+    let is_row = |export: Place| !matches!(export, Place::Column(_)) || export == place;
+    if !rows.uniforms.iter().all(known) || !others.all(|&(export, _)| is_row(export)) {
         return None;
     }
     Some(Reached {
-        effect,
         sums: Flat {
             starts: Vec::new(),
             ..sums.clone()

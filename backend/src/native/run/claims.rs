@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use hlo2dae_ir::core::Scalar;
 
 use super::Run;
-use super::effects::Effects;
 use super::look::Look;
 use super::split::{Part, Size, by_position, destinations, sample};
 use crate::native::error::RunError;
@@ -185,18 +184,6 @@ impl Run<'_> {
             started: true,
             ..Part::default()
         };
-        self.with_scratch(flat, |scratch| {
-            let mut effects = Effects {
-                run: self,
-                flat,
-                part: &part,
-                uniforms,
-                windows: &mut scratch.windows,
-                direct: None,
-            };
-            effects.prepare();
-            effects.put(left);
-            effects.finish()
-        })
+        self.known(flat, uniforms, &part, left).map(drop)
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Scratch {
     pub windows: Vec<super::effects::Window>,
     /// Memory for sums of its own.
     pub sums: Vec<f32>,
+    /// Lookups in the order of the rows that they write: of all, and of a range of rows.
+    pub ranges: super::reached::Ranges,
+    pub order: super::reached::Order,
 }
 
 /// The block of one level.
@@ -97,17 +100,6 @@ impl Block {
         Ok(&self.columns)
     }
 
-    /// Makes the positions these, which ascend.
-    fn pick(&mut self, positions: &[i64]) {
-        self.runs.clear();
-        let runs = positions.chunk_by(|&before, &after| before + 1 == after);
-        self.runs.extend(runs.map(|run| Positions {
-            around: 0,
-            first: run.first().copied().unwrap_or(0),
-            count: run.len(),
-        }));
-    }
-
     /// Makes the positions `n` from `first` on.
     fn only(&mut self, first: i64, n: usize) {
         self.runs.clear();
@@ -159,13 +151,7 @@ impl<C: Consumer> Decoder<'_, '_, C> {
             self.consumer.begin(next, n);
             let first = begin.wrapping_add((next as i64).wrapping_mul(outermost.step));
             if let Some(block) = self.blocks.first_mut() {
-                match &part.picked {
-                    None => block.only(first, n as usize),
-                    Some(positions) => {
-                        let positions = positions.get(next as usize..(next + n) as usize);
-                        block.pick(positions.unwrap_or(&[]));
-                    }
-                }
+                block.only(first, n as usize);
             }
             self.block(0, n as usize)?;
             next += n;

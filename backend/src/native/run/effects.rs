@@ -10,7 +10,7 @@ use super::Run;
 use super::decode::{Block, Consumer};
 use super::direct::{Found, Nest};
 use super::exports::Exports;
-use super::split::Part;
+use super::split::{Cached, Part};
 use super::tiles::{TILE, Tiles};
 use crate::native::error::RunError;
 use crate::native::kernels::accumulate::{Lookups, Start, accumulate};
@@ -99,22 +99,27 @@ impl Effects<'_, '_> {
                     false => Prefetch::in_order(Caches::get(), bytes, row),
                 }
             };
-            // Who owns some of the destinations reads rows with gaps between them, and so does who does some of the positions.
-            let picked = self.part.picked.is_some();
-            let gaps = picked || self.part.owned.is_some();
+            let cached = self.part.cached;
+            // Who owns some of the destinations reads rows with gaps between them.
+            let gaps = self.part.owned.is_some() || cached == Cached::Written;
             let misses = match effect.kernel {
                 Kernel::Copy { .. } => Misses::Second,
                 _ => Misses::get(),
             };
             window.prefetch.clear();
             for table in effect.tables() {
-                window
-                    .prefetch
-                    .push(plan(table.buffer, table.scattered || gaps, misses));
+                window.prefetch.push(match cached {
+                    Cached::Read => Prefetch::default(),
+                    Cached::Written | Cached::Unknown => {
+                        plan(table.buffer, table.scattered || gaps, misses)
+                    }
+                });
             }
             (window.begun, window.end) = self.flat.begins(self.run, self.part);
-            window.prefetch_out = match (&effect.kernel, effect.scattered || picked) {
+            let scattered = effect.scattered || cached == Cached::Read;
+            window.prefetch_out = match (&effect.kernel, scattered) {
                 (Kernel::Scalars { .. }, _) => Prefetch::default(),
+                _ if cached == Cached::Written => Prefetch::default(),
                 // Nobody reads them.
                 _ if window.begun.stream => Prefetch::default(),
                 (_, true) => plan(effect.buffer, true, Misses::Second),
@@ -165,8 +170,17 @@ impl Effects<'_, '_> {
         nest.segments(self.part, window, block)
     }
 
+    /// Does lookups whose exports are known, of a nest of one effect.
+    pub fn all(&mut self, exports: Vec<Column>) -> Result<Vec<Column>, RunError> {
+        self.prepare();
+        self.put(exports);
+        self.finish()?;
+        let window = self.windows.first_mut();
+        Ok(window.map_or(Vec::new(), |window| std::mem::take(&mut window.columns)))
+    }
+
     /// Puts the exports of lookups into the only window, which is empty.
-    pub fn put(&mut self, exports: Vec<Column>) {
+    fn put(&mut self, exports: Vec<Column>) {
         if let Some(window) = self.windows.first_mut() {
             window.columns = exports;
             window.len = window.columns.first().map_or(0, Column::len);
@@ -350,13 +364,13 @@ impl Consumer for Effects<'_, '_> {
 }
 
 /// Columns for the exports of an effect, without a lookup.
-fn none(effect: &Effect) -> Vec<Column> {
+pub(super) fn none(effect: &Effect) -> Vec<Column> {
     let exports = effect.exports.iter();
     exports.map(|&(_, ty)| Column::new(ty, 0)).collect()
 }
 
 /// Appends the exports of the first `n` lookups of a block, or of those in `which`.
-fn append(
+pub(super) fn append(
     run: &Run<'_>,
     effect: &Effect,
     uniforms: &[Scalar],

@@ -21,7 +21,7 @@ pub(crate) mod effects;
 mod exports;
 mod look;
 pub(crate) mod loops;
-mod reached;
+pub(crate) mod reached;
 pub(crate) mod split;
 mod sums;
 mod tiles;

@@ -16,7 +16,7 @@
 //!
 //! Rows that are wide enough are divided also where there are too few bags, or one is too large, or one destination gets most lookups.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use hlo2dae_ir::core::Scalar;
 
@@ -55,8 +55,20 @@ pub(crate) struct Part {
     pub own: bool,
     /// What it leaves to the end, where others write the same rows.
     pub claimed: Option<Claimed>,
-    /// The positions themselves, ascending, if they are not all from the first to the last.
-    pub picked: Option<Arc<Vec<i64>>>,
+    /// Which of its rows lie in a cache, though their buffers are large.
+    pub cached: Cached,
+}
+
+/// Rows that lie in a cache, where lookups are in another order than in the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Cached {
+    /// Nobody knows: lookups are in order.
+    #[default]
+    Unknown,
+    /// Those that are written; the others are read in no order.
+    Written,
+    /// Those that are read; the others are written with gaps between them.
+    Read,
 }
 
 /// How much a nest is to do.
@@ -187,20 +199,8 @@ pub(crate) fn parts(
     Ok(vec![whole])
 }
 
-/// Picked positions in so many parts, of nests that start nothing.
-pub(super) fn picked(positions: &Arc<Vec<i64>>, tasks: u64) -> Vec<Part> {
-    let count = positions.len() as u64;
-    let borders: Vec<u64> = (0..=tasks).map(|task| border(count, task, tasks)).collect();
-    let parts = between(&borders).into_iter().map(|part| Part {
-        picked: Some(Arc::clone(positions)),
-        started: true,
-        ..part
-    });
-    parts.collect()
-}
-
 /// The `task`-th of `tasks` borders, evenly.
-fn border(count: u64, task: u64, tasks: u64) -> u64 {
+pub(super) fn border(count: u64, task: u64, tasks: u64) -> u64 {
     (u128::from(count) * u128::from(task) / u128::from(tasks.max(1))) as u64
 }
 

@@ -94,6 +94,12 @@ fn check_bits(descent: &Descent<'_>) {
     let pools: [&dyn Pool; 3] = [&Simultaneous(1), &Simultaneous(3), &Backwards(2)];
     for seed in 0..9 {
         let mut arrays = inputs(&program, seed, descent.rows as i64 + 9);
+        if seed == 4 {
+            // Nearly all of one row.
+            for k in (0..descent.lookups).filter(|k| k % 10 != 0) {
+                arrays[0].set(k, Scalar::S32(7)).unwrap();
+            }
+        }
         if seed == 3 {
             arrays[2].set(0, Scalar::F32(f32::INFINITY)).unwrap();
         }
@@ -135,6 +141,18 @@ fn rows_that_no_lookup_reaches_keep_what_they_have() {
         let other = Descent { combiner, ..FEW };
         assert!(other.is_one());
         check_bits(&other);
+    }
+}
+
+#[test]
+fn many_lookups_go_range_by_range() {
+    for size in [[8, 8], [6, 3], [3, 1]] {
+        check_bits(&Descent {
+            rows: 6000,
+            lookups: 2500,
+            size,
+            ..FEW
+        });
     }
 }
 
