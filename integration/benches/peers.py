@@ -4,8 +4,8 @@
 
 Each row of `rows.py` is done by every framework that is installed, all in one process and in turn, so that what disturbs the machine
 disturbs all of them; the results are compared first. Arrays lie where each framework puts them, and ours is measured in JAX also
-with the large ones rebuilt in large pages. The lookups of one call are not those of the one before. A process may use as many
-processors as it has threads. FOLDER gets peers.json, peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
+with the large ones rebuilt in large pages. Rows of large results are measured again in a process that retains memory. The lookups of one
+call are not those of the one before. A process may use as many processors as it has threads. FOLDER gets peers.json, peers.csv, peers.md and peers.svg; rows that were measured before and are not measured now are kept. What the memory of the machine
 gives is read from native.csv in FOLDER, where the class of that name is measured by the bench `native`. The package hlo2dae has to
 be installed, or found by PYTHONPATH and HLO2DAE_LIBRARY; the other packages are those of requirements.txt.
 """

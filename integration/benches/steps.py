@@ -2,8 +2,8 @@
 
     python integration/benches/steps.py [--models NAME,...] [--threads 1,2] [--seconds S] [--quick] [--output FOLDER]
 
-Each step runs as `jax.jit` or `tf.function(jit_compile=True)` compiles it, and as `hlo2dae.jax.jit` or `hlo2dae.tf.function` does, in turn.
-The results are compared first. XLA's profile then says what share of a step with hlo2dae each kind of its work takes. FOLDER gets steps.json
+Each step runs as `jax.jit` or `tf.function(jit_compile=True)` compiles it, and as `hlo2dae.jax.jit` or `hlo2dae.tf.function` does, in turn;
+and again in a process that retains memory. The results are compared first. XLA's profile then says what share of a step with hlo2dae each kind of its work takes. FOLDER gets steps.json
 and steps.md; what was measured before and is not measured now is kept.
 """
 

@@ -21,6 +21,8 @@ use super::source::{BufferNumber, Instruction, Op, Source, Unit};
 pub(crate) struct Reached {
     /// The nest that combines into the temporary, its only effect; it starts nothing.
     pub sums: Flat,
+    /// Elements that a lookup of it writes, one behind the other, inside of one row.
+    pub written: usize,
     /// The temporary, and what it starts with.
     pub buffer: BufferNumber,
     pub start: Scalar,
@@ -66,8 +68,9 @@ pub(crate) fn reached(
     let whole = usize::try_from(count).ok()?.checked_mul(row) == Some(elements);
     let mut roots = source.roots.iter();
     let alone = roots.all(|unit| !touches(unit, buffer, [first, second]));
-    // No lookup writes parts of two rows.
-    let inside = sums.apart && row.is_multiple_of(sums.row);
+    // No lookup writes parts of two rows; it writes its own, or one element.
+    let written = if sums.columns { sums.row } else { 1 };
+    let inside = sums.apart && row.is_multiple_of(written);
     if !whole || !inside || combine.buffer == buffer || !alone {
         return None;
     }
@@ -98,6 +101,7 @@ pub(crate) fn reached(
             starts: Vec::new(),
             ..sums.clone()
         },
+        written,
         buffer,
         start,
         all: Flat {

@@ -366,7 +366,7 @@ impl Run<'_> {
             let (begin, end) = (order.begin(first), order.begin(last));
             let lookups = order.lookups.get(begin..end).unwrap_or(&[]);
             // Whole rows start where their sums do; parts of them somewhere in there.
-            let whole = reached.sums.row == row;
+            let whole = reached.written == row;
             let columns = summed.iter_mut().zip(&update.ranges.kept);
             for (to, from) in columns.skip(usize::from(whole)) {
                 to.take_from(from, lookups);

@@ -178,6 +178,15 @@ fn what_changes_where_no_lookup_was_changes_everywhere() {
 }
 
 #[test]
+fn rows_may_be_summed_up_to_one_element() {
+    let combine = "combine add %sums[%row, %block, ";
+    let one = format!("%col = constant 5: index\n    {combine}%col]");
+    let text = FEW.text().replace(&format!("{combine}%d]"), &one);
+    assert!(is_one(&Plan::new(&program(&text)).unwrap()));
+    check(&text, 5, 310, true).unwrap();
+}
+
+#[test]
 fn what_depends_on_the_row_is_done_for_all_rows() {
     let step =
         "    %rate = read %rates[%n]\n    %scaled = mul %x, %rate\n    %step = neg %scaled\n";
