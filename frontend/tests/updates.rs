@@ -10,8 +10,8 @@ use support::agree;
 
 const SCATTER: &str = "update_window_dims={1}, inserted_window_dims={0}, scatter_dims_to_operand_dims={0}, index_vector_dim=1, to_apply=add";
 
-/// Rows scattered into zeros as `sums`, then `rest`.
-fn descent(rest: &str) -> String {
+/// A module of these instructions.
+fn module(entry: &str) -> String {
     format!(
         "HloModule m
 
@@ -22,7 +22,16 @@ add {{
 }}
 
 ENTRY main {{
-  table = f32[50,3] parameter(0)
+{entry}
+}}
+"
+    )
+}
+
+/// Rows scattered into zeros as `sums`, then `rest`.
+fn descent(rest: &str) -> String {
+    module(&format!(
+        "  table = f32[50,3] parameter(0)
   ids = s32[20] parameter(1)
   gradients = f32[20,3] parameter(2)
   rate = f32[] parameter(3)
@@ -30,10 +39,8 @@ ENTRY main {{
   zeros = f32[50,3] broadcast(zero), dimensions={{}}
   rates = f32[50,3] broadcast(rate), dimensions={{}}
   sums = f32[50,3] scatter(zeros, ids, gradients), {SCATTER}
-{rest}
-}}
-"
-    )
+{rest}"
+    ))
 }
 
 /// How many of the outputs of all regions start as a copy of an input, and may lie where it does.
@@ -137,17 +144,8 @@ fn an_array_that_depends_on_the_sums_is_none_to_start_from() {
 #[test]
 fn rows_that_a_region_looks_up_itself_update_an_array() {
     // Messages of a graph, added to what the nodes have.
-    let text = format!(
-        "HloModule m
-
-add {{
-  a = f32[] parameter(0)
-  b = f32[] parameter(1)
-  ROOT sum = f32[] add(a, b)
-}}
-
-ENTRY main {{
-  nodes = f32[50,3] parameter(0)
+    let text = module(&format!(
+        "  nodes = f32[50,3] parameter(0)
   from = s32[20] parameter(1)
   to = s32[20] parameter(2)
   states = f32[50,3] parameter(3)
@@ -155,10 +153,8 @@ ENTRY main {{
   zeros = f32[50,3] broadcast(zero), dimensions={{}}
   rows = f32[20,3] gather(nodes, from), offset_dims={{1}}, collapsed_slice_dims={{0}}, start_index_map={{0}}, index_vector_dim=1, slice_sizes={{1,3}}
   messages = f32[50,3] scatter(zeros, to, rows), {SCATTER}
-  ROOT next = f32[50,3] add(messages, states)
-}}
-"
-    );
+  ROOT next = f32[50,3] add(messages, states)"
+    ));
     let matches = agree(&text, -3, 53);
     assert_eq!(matches.regions.len(), 1);
     assert_eq!(updates(&matches), 1, "{}", matches.regions[0].region);

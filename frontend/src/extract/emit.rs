@@ -10,7 +10,7 @@ use hlo2dae_ir::region::{Expr as RegionExpr, Extent, Nest, Region, Statement, Va
 
 use super::group::Group;
 use super::task::{Target, Task, is_marked};
-use super::{Extracted, Plan, constant_of, updated};
+use super::{Extracted, Plan, computed_here, constant_of, updated};
 use crate::compose::{Composer, Refusal};
 use crate::graph::{Graph, NodeId};
 use crate::index_map::{self, Axis, Expr, ExprId};
@@ -154,11 +154,7 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
             }
             Ok(Map::Reduce(..)) => graph.nodes[node].operands[1],
             Ok(Map::Binary(_)) => {
-                let updated = updated(graph, self.composer.maps, self.plan, node);
-                let (array, _) = updated.ok_or(Refusal {
-                    node,
-                    why: NoMap("it updates an array that the region itself computes"),
-                })?;
+                let (array, _) = updated(graph, self.composer.maps, self.plan, node)?;
                 graph.nodes[node].operands[array]
             }
             _ => graph.nodes[node].operands[0],
@@ -173,10 +169,7 @@ impl<'e, 'a, 'm> Emitter<'e, 'a, 'm> {
             });
         }
         if stored.contains(&operand) || self.plan.inline.contains(&operand) {
-            return Err(Refusal {
-                node,
-                why: NoMap("it updates an array that the region itself computes"),
-            });
+            return Err(computed_here(node));
         }
         let buffer = match self.buffers.get(&Target::Node(operand)) {
             Some(&buffer) => buffer,

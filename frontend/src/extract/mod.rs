@@ -24,7 +24,7 @@ use hlo2dae_ir::region::Region;
 
 use crate::compose::Refusal;
 use crate::graph::{Graph, NodeId};
-use crate::op_maps::{Map, Maps};
+use crate::op_maps::{Map, Maps, NoMap};
 
 /// The nodes of a region, by part.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +43,23 @@ pub(crate) fn updated(
     maps: &Maps,
     plan: &Plan,
     node: NodeId,
-) -> Option<(usize, usize)> {
+) -> Result<(usize, usize), Refusal> {
     let outside =
         |operand: &NodeId| !plan.inline.contains(operand) && !plan.combines.contains(operand);
-    match (maps.get(node).ok()?, graph.nodes[node].operands.as_slice()) {
-        (Map::Binary(BinaryOp::Sub | BinaryOp::Add), [array, _]) if outside(array) => Some((0, 1)),
-        (Map::Binary(BinaryOp::Add), [_, array]) if outside(array) => Some((1, 0)),
-        _ => None,
+    match (maps.get(node), graph.nodes[node].operands.as_slice()) {
+        (Ok(Map::Binary(BinaryOp::Sub | BinaryOp::Add)), [array, _]) if outside(array) => {
+            Ok((0, 1))
+        }
+        (Ok(Map::Binary(BinaryOp::Add)), [_, array]) if outside(array) => Ok((1, 0)),
+        _ => Err(computed_here(node)),
+    }
+}
+
+/// The refusal of an update of what is no input.
+fn computed_here(node: NodeId) -> Refusal {
+    Refusal {
+        node,
+        why: NoMap("it updates an array that the region itself computes"),
     }
 }
 

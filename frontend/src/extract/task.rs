@@ -163,10 +163,7 @@ impl<'a, 'm> Spaces<'a, 'm> {
     /// An array that something is added to, or subtracted from: the negative is added then, which is the same to the bit.
     fn update(&mut self, node: NodeId, op: BinaryOp, result: &[i64]) -> Result<Task, Refusal> {
         let (graph, maps) = (self.composer.graph, self.composer.maps);
-        let (_, added) = updated(graph, maps, self.plan, node).ok_or(Refusal {
-            node,
-            why: NoMap("it updates an array that the region itself computes"),
-        })?;
+        let (_, added) = updated(graph, maps, self.plan, node)?;
         self.over(result, |composer, space| {
             let value = composer.operand(node, added, &space.positions)?;
             Ok(Task {

@@ -64,7 +64,7 @@ impl Grower<'_, '_> {
                     // What completed the region may have taken in what an update starts from.
                     let start_outside = combines.all(|&node| {
                         !self.maps.is(node, |map| matches!(map, Map::Binary(_)))
-                            || updated(self.graph, self.maps, &next.plan, node).is_some()
+                            || updated(self.graph, self.maps, &next.plan, node).is_ok()
                     });
                     return (done && start_outside).then_some(next);
                 }
