@@ -11,7 +11,7 @@ use hlo2dae_ir::core::{CombineOp, Init, Role, Scalar};
 use hlo2dae_ir::dlc::Event;
 
 use super::flat::{End, by_row, flat, stores};
-use super::graph::{ANY, Def, Graph, Val};
+use super::graph::{Def, Graph, Val};
 use super::level::{Flat, Place, Uniform};
 use super::schedule::schedule;
 use super::source::{BufferNumber, Instruction, Op, Source, Unit};
@@ -171,22 +171,6 @@ fn at_start(
             fill: None,
             span: _,
         } if of == buffer && base == place => graph.constant(start),
-        // The same element for all.
-        Def::RowLoad {
-            buffer: of,
-            base,
-            stride: 0,
-            fill: None,
-            span,
-        } if of != buffer && graph.level(base) == 0 => {
-            let load = Def::Load {
-                buffer: of,
-                offset: base,
-                guard: None,
-                span,
-            };
-            graph.add(load, ty, 0, ANY)
-        }
         Def::Arith(arith) => {
             let arith =
                 arith.try_map(|&of| at_start(graph, of, (buffer, place), start, known).ok_or(()));

@@ -293,6 +293,26 @@ impl Indices<'_> {
 }
 
 impl Run<'_> {
+    /// Hands the lookups of parts to a consumer, decoded by some levels.
+    pub(super) fn decode<'p>(
+        &self,
+        levels: &[Level],
+        uniforms: &[Scalar],
+        blocks: &mut Vec<Block>,
+        parts: impl IntoIterator<Item = &'p Part>,
+        consumer: &mut impl Consumer,
+    ) -> Result<(), RunError> {
+        blocks.resize_with(levels.len(), Block::default);
+        let mut decoder = Decoder {
+            run: self,
+            levels,
+            uniforms,
+            blocks,
+            consumer,
+        };
+        parts.into_iter().try_for_each(|part| decoder.decode(part))
+    }
+
     /// The indices at a place.
     pub(super) fn indices<'c>(
         &self,

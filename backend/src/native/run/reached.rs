@@ -8,7 +8,7 @@
 
 use hlo2dae_ir::core::Scalar;
 
-use super::decode::{Block, Consumer, Decoder, Scratch};
+use super::decode::{Consumer, Scratch};
 use super::effects::{Effects, active, append, none};
 use super::split::{Cached, Part, Size, border};
 use super::{Run, TASKS};
@@ -289,17 +289,14 @@ impl Run<'_> {
             which: Vec::new(),
             kept: to,
         };
-        scratch
-            .blocks
-            .resize_with(flat.levels.len(), Block::default);
-        let mut decoder = Decoder {
-            run: self,
-            levels: &flat.levels,
+        let whole = Part::whole(self, flat, uniforms)?;
+        self.decode(
+            &flat.levels,
             uniforms,
-            blocks: &mut scratch.blocks,
-            consumer: &mut keep,
-        };
-        decoder.decode(&Part::whole(self, flat, uniforms)?)
+            &mut scratch.blocks,
+            [&whole],
+            &mut keep,
+        )
     }
 
     /// Starts, sums up and adds all rows.

@@ -22,7 +22,7 @@ use hlo2dae_ir::core::Scalar;
 
 use super::Run;
 use super::claims::{Claimed, claimed};
-use super::decode::{Block, Consumer, Decoder, Scratch};
+use super::decode::{Block, Consumer, Scratch};
 use super::direct::Nest;
 use super::effects::{Effects, active};
 use super::look::Look;
@@ -455,17 +455,15 @@ pub(super) fn destinations(
     parts: impl IntoIterator<Item = Part>,
     consumer: &mut impl Consumer,
 ) -> Result<(), RunError> {
+    let parts: Vec<Part> = parts.into_iter().collect();
     run.with_scratch(flat, |scratch| {
-        let levels = flat.levels.len();
-        scratch.blocks.resize_with(levels, Block::default);
-        let mut decoder = Decoder {
-            run,
-            levels: &flat.destinations,
+        run.decode(
+            &flat.destinations,
             uniforms,
-            blocks: &mut scratch.blocks,
+            &mut scratch.blocks,
+            &parts,
             consumer,
-        };
-        parts.into_iter().try_for_each(|part| decoder.decode(&part))
+        )
     })
 }
 
@@ -545,14 +543,13 @@ impl Run<'_> {
         {
             return effects.finish();
         }
-        let mut decoder = Decoder {
-            run: self,
-            levels: &flat.levels,
+        self.decode(
+            &flat.levels,
             uniforms,
-            blocks: &mut scratch.blocks,
-            consumer: &mut effects,
-        };
-        decoder.decode(part)?;
+            &mut scratch.blocks,
+            [part],
+            &mut effects,
+        )?;
         effects.finish()
     }
 }
