@@ -47,10 +47,12 @@ pub use error::{PlanError, RunError};
 pub use machine::Isa;
 pub use pool::{Caller, Pool, Threads};
 
+use kernels::copy::{Copies, copy};
 use kernels::memory::{Bytes, Memory};
 use kernels::pages;
 use plan::Node;
 use plan::source::{BufferData, BufferNumber, Source};
+use prefetch::Prefetch;
 use run::Run;
 use run::decode::Scratch;
 
@@ -310,7 +312,21 @@ impl Run<'_> {
                 Init::Splat(value) => self
                     .memory
                     .fill(buffer, first / width, last / width, *value),
-                Init::Copy(from) => self.memory.copy(from.index(), buffer, first, last),
+                Init::Copy(from) => {
+                    let place = [(first / width) as i64];
+                    let copies = Copies {
+                        table: from.index(),
+                        src: &place,
+                        fill: &[],
+                        out: buffer,
+                        dst: &place,
+                        column: 0,
+                        size: (last - first) / width,
+                        stream: self.goes_past(buffer),
+                        prefetch: Prefetch::default(),
+                    };
+                    copy(self.options.isa, self.memory, &copies)
+                }
             };
         };
         match tasks {

@@ -375,23 +375,6 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// Copies the bytes `first..last` of a buffer to the same place of another.
-    pub fn copy(&self, from: usize, to: usize, first: usize, last: usize) -> Result<(), Outside> {
-        let (Some(source), Some(target)) = (self.buffers.get(from), self.buffers.get(to)) else {
-            return Err(Outside);
-        };
-        let fits = first <= last && last <= source.bytes && last <= target.bytes;
-        if !fits || !target.writable || from == to {
-            return Err(Outside);
-        }
-        // SAFETY: both ranges lie in their buffers, which are two, and one of which is borrowed exclusively.
-        unsafe {
-            let (source, target) = (source.data.add(first), target.data.add(first));
-            std::ptr::copy_nonoverlapping(source, target, last - first);
-        }
-        Ok(())
-    }
-
     /// A buffer for kernels, if rows of `size` elements from each offset between `low` and `high` lie in it.
     pub(super) fn read(
         &self,

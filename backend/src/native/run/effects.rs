@@ -271,7 +271,7 @@ impl Flat {
             (None, Some(&rows), _) | (None, None, Some(rows)) => rows,
             (None, None, None) => (0, i64::MAX),
         };
-        let stream = run.memory.bytes(start.buffer) >= Caches::get().last / 2;
+        let stream = run.goes_past(start.buffer);
         let start = Start {
             value,
             next: low.max(0),
@@ -571,7 +571,7 @@ impl Window {
                     dst,
                     column: first_column,
                     size,
-                    stream: run.memory.bytes(effect.buffer) >= Caches::get().last / 2,
+                    stream: run.goes_past(effect.buffer),
                     prefetch: self.prefetch.first().copied().unwrap_or_default(),
                 };
                 copy(isa, run.memory, &copies).map_err(|_| run.outside(table.buffer, table.span))

@@ -33,6 +33,7 @@ use hlo2dae_ir::core::{Arith, Scalar, Span};
 use super::Options;
 use super::error::RunError;
 use super::kernels::memory::Memory;
+use super::machine::Caches;
 use super::plan::Node;
 use super::plan::level::{Flat, Place, Uniform};
 use super::plan::source::{BufferNumber, Source};
@@ -235,6 +236,11 @@ impl Run<'_> {
             kept.push(scratch);
         }
         result
+    }
+
+    /// Whether what is written to a buffer goes past the caches: most of it would have left them before it is read.
+    pub fn goes_past(&self, buffer: BufferNumber) -> bool {
+        self.memory.bytes(buffer) >= Caches::get().share / 2
     }
 
     pub fn broken(&self, what: impl std::fmt::Display) -> RunError {
