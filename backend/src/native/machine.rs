@@ -95,30 +95,17 @@ pub struct Caches {
     pub l2: usize,
     /// Last level.
     pub last: usize,
-    /// What the CPUs that the process may use can have of the last level at most, so that what is larger is not there when it is read again. A
-    /// virtual machine is told of all of it, hundreds of MiB that it shares with neighbours on other cores.
-    pub share: usize,
 }
 
 impl Caches {
-    /// Bytes of the last cache for each CPU: processors have 1 to 12 MiB for a core.
-    const EACH: usize = 16 << 20;
-
     /// Those of this machine, as Linux tells them; common sizes elsewhere.
     pub fn get() -> Caches {
         static CACHES: OnceLock<Caches> = OnceLock::new();
         *CACHES.get_or_init(|| {
             let l1 = level(1).unwrap_or(32 << 10);
             let l2 = level(2).unwrap_or(1 << 20).max(l1);
-            let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
             let last = level(3).unwrap_or(16 << 20).max(l2);
-            let share = last.min(cpus.saturating_mul(Caches::EACH)).max(l2);
-            Caches {
-                l1,
-                l2,
-                last,
-                share,
-            }
+            Caches { l1, l2, last }
         })
     }
 }

@@ -88,7 +88,6 @@ mod tests {
             l1: 32 << 10,
             l2: 1 << 20,
             last: 32 << 20,
-            share: 32 << 20,
         };
         for misses in [Misses::First, Misses::Second] {
             for row in (1..10_000).step_by(7) {

@@ -156,7 +156,7 @@ impl Limit {
             }),
             Work::Copy { row, .. } => {
                 // As the engine: what the caches do not hold goes past them.
-                let stream = rows.get().len() >= Caches::get().share / 2;
+                let stream = rows.get().len() >= Caches::get().last / 2;
                 let parts = parts_mut(rows.f32_mut(), threads, size(row));
                 timed(|| {
                     pool.run(threads, &|task| {

@@ -240,7 +240,7 @@ impl Run<'_> {
 
     /// Whether what is written to a buffer goes past the caches: most of it would have left them before it is read.
     pub fn goes_past(&self, buffer: BufferNumber) -> bool {
-        self.memory.bytes(buffer) >= Caches::get().share / 2
+        self.memory.bytes(buffer) >= Caches::get().last / 2
     }
 
     pub fn broken(&self, what: impl std::fmt::Display) -> RunError {
