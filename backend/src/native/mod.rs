@@ -306,7 +306,7 @@ impl Run<'_> {
         let work = |task: usize| {
             let (first, last) = (task * PAGE, ((task + 1) * PAGE).min(data.bytes));
             let width = data.element.bytes();
-            // Both stay inside of buffers whose sizes were checked.
+            // Both stay inside of buffers whose sizes and types were checked.
             let _ = match init {
                 Init::Undefined => Ok(()),
                 Init::Splat(value) => self
